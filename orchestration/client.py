@@ -214,9 +214,10 @@ class Client:
         body = {"goal": goal, "workspace": workspace, **options}
         return _record(RunRecord, self.send("POST", "/runs", body, key=key))
 
-    def resume_run(self, run: str) -> RunRecord:
-        """Go on with a run."""
-        return _record(RunRecord, self.send("POST", f"/runs/{_part(run)}/resume"))
+    def resume_run(self, run: str, *, rounds: int | None = None) -> RunRecord:
+        """Go on with a run; `rounds` more of corrections where its reviewer still asks for changes."""
+        body = None if rounds is None else {"rounds": rounds}
+        return _record(RunRecord, self.send("POST", f"/runs/{_part(run)}/resume", body))
 
     def cancel_run(self, run: str, reason: str = "") -> RunRecord:
         """Stop a run."""

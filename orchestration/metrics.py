@@ -14,6 +14,7 @@ from typing import cast
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from orchestration.domain.channel_kind import ChannelKind
+from orchestration.domain.refusal import RefusalAssessment
 
 OTHER = "other"
 
@@ -27,13 +28,18 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "agent": ("planner", "executor", "reviewer", OTHER),
         "provider": ("ollama", "azure", "azureOpenAI", "github", "githubModels", "openai", "rehearsal", OTHER),
-        "outcome": ("ok", "succeeded", "failed", "cancelled", "stopped", "retried", "no_route", *_FAILURES, OTHER),
+        "outcome": (
+            *("ok", "succeeded", "not-approved", "incomplete", "limit_reached", "failed", "cancelled", "stopped"),
+            *("retried", "no_route", *_FAILURES),
+            OTHER,
+        ),
         "direction": ("prompt", "completion", OTHER),
         "tool": (
             *("read_file", "list_files", "search_files", "write_file", "replace_in_file", "run_command"),
             OTHER,
         ),
         "about": ("path", "command", "tool", "host", OTHER),
+        "assessment": (*(one.value for one in RefusalAssessment), OTHER),
         "state": ("closed", "half_open", "open", OTHER),
         "severity": ("P0", "P1", "P2", "P3", OTHER),
         "change": (
@@ -80,7 +86,7 @@ DOLLARS = Instrument(
 )
 TOOL_CALLS = Instrument(Counter, "tool_calls_total", "Tool calls, by how they ended.", ("tool", "outcome"))
 TOOL_SECONDS = Instrument(Histogram, "tool_call_seconds", "How long tool calls took.", ("tool",))
-REFUSED = Instrument(Counter, "tool_calls_refused_total", "Tool calls that were not allowed.", ("about",))
+REFUSED = Instrument(Counter, "tool_calls_refused_total", "Tool calls that were not allowed.", ("about", "assessment"))
 ROUTE_CHANGES = Instrument(
     Counter, "route_changes_total", "Changes of a route's circuit breaker.", ("provider", "state")
 )

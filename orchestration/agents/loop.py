@@ -18,6 +18,7 @@ from orchestration.agents import answers, prompts
 from orchestration.agents.model_calls import ModelCalls, ModelReply
 from orchestration.agents.tool_calls import OwnCodeAnswer, ToolAnswer, ToolCalls, name_of
 from orchestration.config.schema import AgentRole, Configuration, UsageLimits
+from orchestration.domain.failure_class import UNEXPECTED, kind_of_error
 from orchestration.errors import NotFoundError
 from orchestration.events import EventBus
 from orchestration.events.agents import (
@@ -49,17 +50,6 @@ T = TypeVar("T")
 _MAX_CORRECTIONS = 2
 _DEFAULT_MODEL_CALLS = 60
 
-# The kinds of failures by the class of a step's error. Everything else is a bug of ours or a fault of the machine.
-_KINDS = {
-    "BudgetExceededError": "budget_exceeded",
-    "RequestRefusedError": "request_refused",
-    "TimeLimitError": "time_limit",
-    "OwnCodeError": "own_code_failed",
-    "OwnCodeTimeError": "time_limit",
-    "NotFoundError": "configuration",
-    "UsageError": "configuration",
-}
-_UNEXPECTED = "internal_error"
 
 # A fresh conversation may help against these, and against nothing else.
 _WORTH_ANOTHER_ATTEMPT = frozenset({"malformed_answer", "too_many_model_calls"})
@@ -130,6 +120,7 @@ class UsageBudget:
         self.last_number = 0
         self._seconds: float | None = None
         self._model_calls: int | None = None
+        self._calls_are_the_runs = False
 
     def next_number(self) -> int:
         """A number for the next step that costs something. It is the same on replay, so it can key the accounting."""
@@ -142,6 +133,7 @@ class UsageBudget:
         of_run = task if setup.run_limits is None else task.with_limits(setup.run_limits)
         self._seconds = _least(limits.seconds, of_run.seconds)
         self._model_calls = _least(limits.model_calls, of_run.model_calls)
+        self._calls_are_the_runs = of_run.model_calls is not None and self._model_calls != limits.model_calls
 
     def raise_time(self, setup: AgentSetup, task: AgentTask) -> None:
         """Set the limit of time anew if it has become higher."""
@@ -167,7 +159,9 @@ class UsageBudget:
     def check(self) -> None:
         """Raise AgentGaveUpError if the time or the model calls are used up."""
         if self._model_calls is not None and self.use.model_calls >= self._model_calls:
-            raise AgentGaveUpError("too_many_model_calls", f"not finished after {self._model_calls} model calls")
+            # What the whole run may use is used up: no failure of the agent which happens to be at work.
+            kind = "run_limit" if self._calls_are_the_runs else "too_many_model_calls"
+            raise AgentGaveUpError(kind, f"not finished after {self._model_calls} model calls")
         if self.time_is_up:
             raise AgentGaveUpError("time_limit", f"not finished within its {self._seconds:g} s of working time")
 
@@ -442,5 +436,7 @@ def _title(task: AgentTask) -> str:
 
 
 def _failing(error: StepError) -> FailingCheck:
-    kind = _KINDS.get(error.kind, _UNEXPECTED)
-    return FailingCheck(kind=kind, message=f"{error.kind}: {error}" if kind == _UNEXPECTED else str(error))
+    kind = kind_of_error(error.kind)
+    if kind == UNEXPECTED:
+        return FailingCheck(kind=kind, message=f"{error.kind}: {error}", error=error.kind)
+    return FailingCheck(kind=kind, message=str(error))

@@ -8,8 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
+
 from orchestration.agents import sandbox
 from orchestration.agents.isolation_policy import isolation_for
+from orchestration.agents.refusal_history import RefusalHistory
 from orchestration.agents.run_workspace import command_record
 from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.text import sound
@@ -21,6 +24,7 @@ from orchestration.events import EventBus
 from orchestration.events.agents import ToolCallFinished, ToolCallRefused
 from orchestration.security.permissions import PermissionRefusedError
 from orchestration.security.redaction_events import ReportingRedactor
+from orchestration.security.refusals import PastRefusal, ProtectedPaths, RefusedAttempt, assess_refusal
 from orchestration.security.safe_folder import SafeFolder
 from orchestration.storage.runs import Run
 from orchestration.workflows.heartbeat import HeartbeatEmitter
@@ -29,6 +33,20 @@ from orchestration.workflows.model import AgentTask, CommandRecord, StoredRecord
 ISOLATED = "the system is isolated: no tool may be used until a person lifts that; say what is still to be done"
 _SHOWN_CHARACTERS = 120
 _LEAST_SECONDS = 0.1
+
+
+# What models reach for out of habit, and the tool that does it here.
+_TOOL_FOR = {
+    **dict.fromkeys(("ls", "find", "tree", "fd", "pwd"), "list_files"),
+    **dict.fromkeys(("cat", "head", "tail", "less", "more", "nl"), "read_file"),
+    **dict.fromkeys(("grep", "rg", "ag", "ack"), "search_files"),
+    **dict.fromkeys(("sed", "perl", "patch"), "replace_in_file"),
+    "tee": "write_file",
+}
+
+
+def _no_history(_run_id: str) -> Sequence[PastRefusal]:
+    return ()
 
 
 def name_of(call: Mapping[str, Any]) -> str:
@@ -62,12 +80,18 @@ class ToolCalls:
         clock: Clock,
         redactor: ReportingRedactor,
         project_root: Path,
+        state_folders: Sequence[Path] = (),
+        history: RefusalHistory = _no_history,
     ) -> None:
+        """`state_folders` are where this system keeps what agents must never see; `history` returns the earlier
+        refusals of a run."""
         self._configuration = configuration
         self._bus = bus
         self._clock = clock
         self._redactor = redactor
         self._project_root = project_root
+        self._state = tuple(str(folder) for folder in state_folders)
+        self._history = history
 
     def schemas(self, agent: AgentSettings) -> list[dict[str, Any]]:
         """The tools of an agent, for the model."""
@@ -158,7 +182,8 @@ class ToolCalls:
         # refused.
         if agent is None or tool is None or name not in agent.tools:
             known = ", ".join(agent.tools) if agent and agent.tools else "none"
-            return self._refused(run, task, "tool", name, f"there is no tool '{name}' for you; there is: {known}")
+            attempt = RefusedAttempt("tool", name)
+            return await self._refused(run, task, attempt, f"there is no tool '{name}' for you; there is: {known}")
         folder = SafeFolder(Path(run.workspace))
         context = ToolContext(
             folder,
@@ -176,16 +201,32 @@ class ToolCalls:
         except BadArgumentsError as error:
             return ToolResult(str(error), ok=False)
         except PermissionRefusedError as error:
-            return self._refused(run, task, error.kind, error.what, str(error))
+            attempt = RefusedAttempt(error.kind, error.what, writes=not tool.reads_only, leads_out=error.leads_out)
+            return await self._refused(run, task, attempt, f"{error}{self._instead(task, attempt)}")
         except OSError as error:
             return ToolResult(f"{tool.name} could not be done: {error.strerror or error}", ok=False)
         return result
 
-    def _refused(self, run: Run, task: AgentTask, kind: str, what: str, reason: str) -> ToolResult:
-        self._bus.publish(
-            ToolCallRefused(about=kind, what=what[:_SHOWN_CHARACTERS], reason=reason), run_id=run.id, agent=task.agent
+    async def _refused(self, run: Run, task: AgentTask, attempt: RefusedAttempt, reason: str) -> ToolResult:
+        earlier = await anyio.to_thread.run_sync(self._history, run.id)
+        paths = ProtectedPaths(run.workspace, self._state)
+        judged = assess_refusal(attempt, self._clock.now(), earlier, paths)
+        refused = ToolCallRefused(
+            about=attempt.about,
+            what=attempt.what[:_SHOWN_CHARACTERS],
+            reason=reason,
+            assessment=judged.assessment.value,
+            because=judged.reason.value,
         )
+        self._bus.publish(refused, run_id=run.id, agent=task.agent)
         return ToolResult(f"refused: {reason}", ok=False)
+
+    def _instead(self, task: AgentTask, attempt: RefusedAttempt) -> str:
+        """The tool of the agent that does what a refused command was for; an empty text if there is none."""
+        agent = self._configuration().agent(task.agent)
+        words = attempt.what.split()
+        tool = _TOOL_FOR.get(words[0]) if attempt.about == "command" and words else None
+        return f"; use the tool {tool} instead" if agent and tool in agent.tools else ""
 
     def _limits(self, task: AgentTask, seconds: float | None) -> SandboxLimits:
         agent = self._configuration().agent(task.agent)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from orchestration.alerts.correlation import by_cause
 from orchestration.alerts.facts import merge_facts
 from orchestration.alerts.links import links_of
 from orchestration.alerts.model import Alert
@@ -39,6 +40,7 @@ def report_of(group: Sequence[Alert], now: datetime) -> TroubleReport:
         evidence=tuple(_evidence(alert) for alert in group[:_MAX_EVIDENCE]),
         labels=_common(group),
         drill=first.drill,
+        causes=tuple(by_cause(group)),
         links=links_of(group),
         duties=tuple(dict.fromkeys(duty for alert in group for duty in alert.duties)),
     )
@@ -75,7 +77,8 @@ def blast_radius_of(group: Sequence[Alert]) -> BlastRadius:
 
 
 def _title(group: Sequence[Alert]) -> str:
-    titles = tuple(dict.fromkeys(alert.title or alert.name for alert in group))
+    # One for each cause: that a run failed says nothing beyond the failure of its agent.
+    titles = tuple(dict.fromkeys(alert.title or alert.name for alert in by_cause(group).values()))
     return titles[0] if len(titles) == 1 else f"{titles[0]} (and {len(titles) - 1} more)"
 
 

@@ -10,9 +10,6 @@ from orchestration.alerts.model import Alert
 from orchestration.config.alerting import AlertingSettings
 from orchestration.config.matchers import Matcher, all_fit, parse_matchers
 
-# Kinds of failure with which a provider that is down makes an agent fail.
-_OF_PROVIDERS = "unreachable|timeout|rate_limited|quota|overloaded|authentication|retired|NoRouteError|GatewayError"
-
 
 @dataclass(frozen=True, slots=True)
 class Inhibition:
@@ -34,17 +31,18 @@ def _ours(source: str, *target: str, equal: tuple[str, ...] = (), linger: float 
 
 _FOLLOWS_FROM_THE_DATABASE = "alertname=~agent.*|run-.*|worker.*|loop-.*|schedule-.*|backup-.*|channel-.*|errors-logged"
 
+# The declared correlations: what is put together with a cause although its subject is another. Nothing else is.
 DEFAULTS: tuple[Inhibition, ...] = (
     _ours("database-down", _FOLLOWS_FROM_THE_DATABASE, linger=120),
     # Nothing is lost by muting the sum: the provider's own alert carries the number of usable providers in its facts,
     # and so gets the right severity.
     _ours("provider-down", "alertname=no-provider"),
     _ours("provider-down", "alertname=~provider-(failing|slow|errors)", equal=("provider",), linger=600),
-    _ours("provider-down|no-provider", "alertname=agent-failed", f"kind=~{_OF_PROVIDERS}", linger=900),
+    _ours("provider-down|no-provider", "alertname=~agent-failed|run-failed", "failure=provider", linger=900),
     _ours("no-provider", "alertname=~agents-failing|run-.*", linger=900),
+    # The sum of failures that are reported already, each with the number of agents that fail at the same time.
+    _ours("agent-failed", "alertname=agents-failing", linger=600),
     _ours("provider-failing", "alertname=provider-errors", equal=("provider",), linger=600),
-    # A run fails because its agent failed; reported by itself, the second would add nothing to the first.
-    _ours("agent-failed", "alertname=run-failed", equal=("run",), linger=900),
     _ours("worker-lost", "alertname=~run-(stalled|overdue)", equal=("run",), linger=60),
     _ours("workers-crashing", "alertname=worker-lost"),
     _ours("run-stalled", "alertname=run-overdue", equal=("run",)),

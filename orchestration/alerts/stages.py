@@ -1,4 +1,4 @@
-"""The stages that alerts pass before they are reported: each takes alerts and returns fewer. Pure.
+"""The stages that alerts pass before they are reported: each takes alerts and returns them or fewer. Pure.
 
 To notify means here: to report a group of alerts to the incident service, which then decides whom to page. The order is
 the literal `STAGES`; `notify_reason` decides about a whole group. Each decision has a reason, which is also what is
@@ -8,7 +8,7 @@ stored.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
@@ -132,6 +132,23 @@ def _not_flapping(alerts: RemainingAlerts, context: StageContext) -> StageResult
     return _without(alerts, reason)
 
 
+def _counted(alerts: RemainingAlerts, _context: StageContext) -> StageResult:
+    """Agents that fail at the same time make each other's failures worse, although each has an incident of its own: how
+    many of them fail is a fact about the system."""
+    failing: dict[bool, set[str]] = {}
+    for alert in alerts:
+        if alert.firing and alert.facts.agents_failing and (agent := alert.labels.get("agent")):
+            failing.setdefault(alert.drill, set()).add(agent)
+    return tuple(_with_failing(alert, len(failing.get(alert.drill, ()))) for alert in alerts), ()
+
+
+def _with_failing(alert: Alert, count: int) -> Alert:
+    facts = alert.facts
+    if not alert.firing or not facts.agents_failing or count <= facts.agents_failing:
+        return alert
+    return replace(alert, facts=replace(facts, agents_failing=count, agents_total=max(facts.agents_total, count)))
+
+
 def _grouped(alerts: RemainingAlerts, _context: StageContext) -> StageResult:
     """Sort the alerts by group, so that the next stages find each group in one piece."""
     return tuple(sorted(alerts, key=lambda alert: (alert.group, alert.since, alert.id))), ()
@@ -158,6 +175,8 @@ STAGES: tuple[Stage, ...] = (
     _not_in_maintenance,
     _not_silenced,
     _not_inhibited,
+    # After the muted ones are gone: consequences of a known problem are not further failures.
+    _counted,
     _grouped,
     _not_flapping,
     # Last, since it decides about whole groups: an alert that is muted must not make its group new or larger.

@@ -155,6 +155,7 @@ class Application(Project):
     def _build_agent_loop(self, redactor: ReportingRedactor) -> AgentLoop:
         from orchestration.agents.loop import AgentLoop
         from orchestration.agents.model_calls import ModelCalls
+        from orchestration.agents.refusal_history import history_from
         from orchestration.agents.tool_calls import ToolCalls
         from orchestration.workflows.suspension import RunSuspension
 
@@ -162,7 +163,15 @@ class Application(Project):
         return AgentLoop(
             self.runs,
             ModelCalls(self.gateway, suspension, self.bus, self.clock, redactor),
-            ToolCalls(self.effective, self.bus, self.clock, redactor, self.root),
+            ToolCalls(
+                self.effective,
+                self.bus,
+                self.clock,
+                redactor,
+                self.root,
+                (self.state_folder, self.root / ".env", self.root / "config", self.root / "logs"),
+                history_from(self.timeline),
+            ),
             self.bus,
             self.effective,
             lambda: self.store.number_in_force,

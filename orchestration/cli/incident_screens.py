@@ -84,8 +84,14 @@ def _indented(text: str) -> str:
 
 def _likely(entries: Sequence[TimelineEntry]) -> list[str]:
     """The likely causes, as the playbook ranked them last."""
-    # A playbook ranks the causes anew when it learns more; only its last ranking counts.
-    ranked = [entry.data["likely_causes"] for entry in entries if "likely_causes" in entry.data]
+    # A playbook ranks the causes anew when it learns more; only its last ranking counts, and none from before the
+    # incident had another cause.
+    ranked: list[Sequence[str]] = []
+    for entry in entries:
+        if "likely_causes" in entry.data:
+            ranked.append(entry.data["likely_causes"])
+        elif entry.kind == "cause-added":
+            ranked.clear()
     return [f"  likely     {'; '.join(ranked[-1])}"] if ranked else []
 
 

@@ -14,6 +14,7 @@ from orchestration.cli.isolate import echo_isolation_record, incident_option, pr
 from orchestration.cli.questions import AskingSubject, add_answer_commands, asking_there, question_lines, question_of
 from orchestration.cli.remote_incidents import incidents
 from orchestration.cli.render import age, alarm_line, first_line
+from orchestration.cli.run import rounds_option
 from orchestration.cli.server import client_of, limit_option, print_record, print_records, program_of
 from orchestration.clock import SystemClock
 
@@ -133,12 +134,13 @@ def start_run(
 
 @runs.command("resume")
 @_run
+@rounds_option
 @common.json_option
 @click.pass_context
-def resume_run(context: click.Context, run: str, as_json: bool) -> None:
+def resume_run(context: click.Context, run: str, rounds: int | None, as_json: bool) -> None:
     """Go on with a run."""
     with client_of(context) as client:
-        found = client.resume_run(run)
+        found = client.resume_run(run, rounds=rounds)
     print_record(found, as_json, f"{found.id}: {found.status}")
 
 

@@ -16,11 +16,14 @@ from rich.text import Text
 from orchestration.cli.live_view import AgentProgress, LiveView
 from orchestration.domain.console_command import PROGRAM
 from orchestration.domain.run_status import RunStatus
+from orchestration.runs.next_steps import next_steps
 from orchestration.storage.runs import Run
 
 COLOURS = {
     RunStatus.SUCCEEDED: "green",
     RunStatus.FAILED: "red",
+    RunStatus.NOT_APPROVED: "yellow",
+    RunStatus.INCOMPLETE: "yellow",
     RunStatus.WAITING: "yellow",
     RunStatus.STOPPED: "yellow",
     RunStatus.CANCELLED: "dim",
@@ -144,12 +147,14 @@ def outcome_text(run: Run, artifacts: Sequence[Path]) -> str:
         lines.append(f"  used       {used(run.outcome['use'])}")
         if run.outcome["use"]["rehearsal"]:
             lines.append("  rehearsal  answered by the rehearsal provider, not by a real model")
+        lines += [f"  finding    {_finding(finding)}" for finding in run.outcome.get("findings", ())]
     lines.append(f"  workspace  {run.workspace}")
     lines += [f"  artifact   {path}" for path in artifacts]
-    # A cancelled run keeps its checkpoints, so it can be resumed like a stopped one.
-    if run.status in (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.CANCELLED):
-        lines.append(f"  go on      orchestrator runs resume {run.id}")
-    elif run.status is not RunStatus.SUCCEEDED:
-        lines.append(f"  look       orchestrator runs show {run.id}")
-        lines.append(f"  stop       orchestrator runs cancel {run.id}")
+    lines += [f"  {step.name:<10} {step.command}" for step in next_steps(run, artifacts)]
     return "\n".join(lines)
+
+
+def _finding(finding: Mapping[str, Any]) -> str:
+    line = f":{finding['line']}" if finding.get("line") else ""
+    place = f" {finding['file']}{line}" if finding.get("file") else ""
+    return f"{finding['severity']}{place}: {first_line(finding['message'], 200)}"

@@ -25,6 +25,11 @@ patience_option = click.option(
     show_default=True,
     help="Seconds to wait for a provider before stopping; the run can then be resumed.",
 )
+rounds_option = click.option(
+    "--rounds",
+    type=click.IntRange(1, 20),
+    help="Rounds of corrections to add, if the reviewer still asks for changes.  [default: 1]",
+)
 
 
 @click.command()

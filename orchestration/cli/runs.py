@@ -14,7 +14,7 @@ from orchestration.cli import common
 from orchestration.cli.follow import conclude, follow
 from orchestration.cli.questions import AskingSubject, OpenQuestion, add_answer_commands, asking_here, question_lines
 from orchestration.cli.render import age, console, outcome_text, runs_table, table
-from orchestration.cli.run import patience_option
+from orchestration.cli.run import patience_option, rounds_option
 from orchestration.domain.run_status import RunStatus
 from orchestration.events import Event
 from orchestration.events.render import followed_line
@@ -120,12 +120,13 @@ def steps(config: str, run: str, as_json: bool) -> None:
 
 @runs.command()
 @_run_argument
+@rounds_option
 @patience_option
 @common.json_option
 @click.pass_obj
-def resume(config: str, run: str, patience: float, as_json: bool) -> int:
+def resume(config: str, run: str, rounds: int | None, patience: float, as_json: bool) -> int:
     """Continue a run from its last committed steps, and follow it."""
-    return _steer(config, run, patience, as_json, lambda app, found: app.launcher.resume(found.id))
+    return _steer(config, run, patience, as_json, lambda app, found: app.launcher.resume(found.id, rounds=rounds))
 
 
 @runs.command()

@@ -11,10 +11,11 @@ from orchestration.events.payload import EventPayload
 
 @dataclass(frozen=True, slots=True)
 class FailureCause:
-    """Why an agent did not deliver: a stable name for rules, and words for people."""
+    """Why an agent did not deliver: a stable name for rules, words for people, and the class of an unexpected error."""
 
     kind: str
     message: str
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +153,18 @@ class ToolCallFinished(EventPayload):
 
 @dataclass(frozen=True, slots=True)
 class ToolCallRefused(EventPayload):
-    """A tool call was not permitted."""
+    """A tool call was not permitted; `assessment` is slip, suspicious or attack, and `because` says of what."""
 
-    # The response to a security alert reads these as possible signs of an attack.
     kind: ClassVar[str] = "tool_call.refused"
     template: ClassVar[str] = "tool call refused: {reason}"
-    level: ClassVar[int] = logging.ERROR
+    # Not an error: models slip all the time, and every line at ERROR counts towards the alert `errors-logged`.
+    level: ClassVar[int] = logging.WARNING
     followed: ClassVar[bool] = True
 
     # `about` is one of a few words, since it becomes the label of a metric; `what` may be anything that a model writes.
     about: str
     what: str
     reason: str
+    # Rows of earlier releases are without these.
+    assessment: str | None = None
+    because: str | None = None

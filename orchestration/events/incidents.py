@@ -135,6 +135,14 @@ class IncidentJoined(IncidentEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentCauseAdded(IncidentEvent):
+    """Something else has broken as well: the incident has another cause, which is answered by itself."""
+
+    kind: ClassVar[str] = "incident.cause_added"
+    template: ClassVar[str] = "{incident} has another cause"
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentReturned(IncidentEvent):
     """The problem was seen again before it was gone for long enough."""
 

@@ -88,7 +88,7 @@ class RunResumed(EventPayload):
 
 @dataclass(frozen=True, slots=True)
 class RunFinished(EventPayload):
-    """A run ended by itself; `status` is succeeded or failed."""
+    """A run ended by itself; `status` is succeeded, not-approved, incomplete or failed, and `ending` says how."""
 
     kind: ClassVar[str] = "run.finished"
     about_run: ClassVar[bool] = True
@@ -98,9 +98,15 @@ class RunFinished(EventPayload):
     reason: str
     use: Usage
     verdict: str | None
+    # Rows of earlier releases are without the following. `by_agent` is the one whose work was judged or who failed, and
+    # `failure` is the class of its failure.
+    ending: str | None = None
+    by_agent: str | None = None
+    failure: str | None = None
+    config_version: int | None = None
 
     def sentence(self) -> str:
-        return self.status + (f": {self.reason}" if self.reason else "")
+        return self.status.replace("-", " ") + (f": {self.reason}" if self.reason else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,8 @@ def correlate(latest: Incident | None, report: TroubleReport, settings: Response
         return Correlation.STALE
     if latest.status is IncidentStatus.CANCELLED:
         return _after_false_alarm(latest, report)
-    if latest.resolved_at is None:
+    # What has another cause is another problem, although it is about the same thing.
+    if latest.resolved_at is None or (latest.causes and report.causes and not set(latest.causes) & set(report.causes)):
         return Correlation.NEW
     since = report.at - latest.resolved_at
     # No status follows `closed`, so whatever returns after the review is a recurrence, however soon.
@@ -97,6 +98,7 @@ def absorb(change: IncidentChange, report: TroubleReport) -> None:
         "fingerprints": fingerprints,
         "facts": worst(incident.facts, report.facts),
         "links": tuple(dict.fromkeys([*incident.links, *report.links]))[:MAX_LINKS],
+        "causes": tuple(dict.fromkeys([*incident.causes, *report.causes])),
     }
     is_news = any(getattr(incident, name) != value for name, value in news.items())
     if is_news:
@@ -104,9 +106,34 @@ def absorb(change: IncidentChange, report: TroubleReport) -> None:
         change.set(**news, last_seen_at=max(incident.last_seen_at, report.at))
         change.add_entry("joined", **{**_seen(report), "fingerprints": added})
     conditions.fire(change, report.key, report.at, renewed=is_news)
+    # One that was written before causes were kept has none to compare with.
+    gained = [cause for cause in report.causes if incident.causes and cause not in incident.causes]
+    if gained:
+        _gain_causes(change, report, gained)
     duties.open_all(change, report.duties)
     _become_real(change, report)
     _raise_by_facts(change, report)
+
+
+def _gain_causes(change: IncidentChange, report: TroubleReport, gained: list[str]) -> None:
+    """Something else has broken as well: people are notified of it, and it is diagnosed and answered by itself."""
+    incident = change.incident
+    gone = not set(report.causes) & (set(incident.causes) - set(gained))
+    alone = not any(one.fires for key, one in incident.known_conditions.items() if key != report.key)
+    change.set(
+        title=report.title,
+        summary=report.summary,
+        labels=dict(report.labels),
+        proof="",
+        proven_at=None,
+        responses=incident.responses + 1,
+        # What was tried against the earlier cause says nothing about this one.
+        attempted_actions=() if gone and alone else incident.attempted_actions,
+    )
+    change.add_entry("cause-added", title=report.title, summary=report.summary, causes=gained)
+    if incident.status is not IncidentStatus.SUPPRESSED:
+        step = f"cause-{incident.version}"
+        change.notify_everyone(NoticeKind.UPDATE, step, f"another cause: {report.title}. {report.summary}")
 
 
 def reopen(change: IncidentChange, reason: str, seen_at: datetime | None = None) -> None:
@@ -202,20 +229,20 @@ _ENDS = (
 )
 
 
+_SAME = ("key", "scenario", "title", "summary", "facts", "blast_radius", "source", "drill", "causes")
+
+
 def _new_incident(
     identifier: str, report: TroubleReport, snapshot: DetectionSnapshot, at: datetime, recurrence_of: str | None
 ) -> Incident:
     severity, reason = assess(report.scenario, report.facts)
+    same = {name: getattr(report, name) for name in _SAME}
     return Incident(
         id=identifier,
-        key=report.key,
-        scenario=report.scenario,
         severity=severity,
         assessed_severity=severity,
         first_severity=severity,
         severity_reason=reason,
-        title=report.title,
-        summary=report.summary,
         detected_at=at,
         last_seen_at=at,
         changed_at=at,
@@ -223,16 +250,13 @@ def _new_incident(
         policy=snapshot.policy,
         playbook=snapshot.playbook,
         expected=snapshot.expected,
-        facts=report.facts,
-        blast_radius=report.blast_radius,
-        source=report.source,
-        drill=report.drill,
         labels=dict(report.labels),
         fingerprints=tuple(dict.fromkeys(report.fingerprints)),
         links=report.links[:MAX_LINKS],
         impact_started_at=report.started_at,
         recurrence_of=recurrence_of,
         conditions={report.key: IncidentCondition(ConditionStatus.FIRING, at)},
+        **same,
     )
 
 

@@ -68,7 +68,7 @@ class TroubleReport:
 
     `fingerprints` are those of the alerts in it; `started_at` is when the impact began, None where that is not known.
     `evidence` is JSON for the timeline: log lines, samples, a refused call. `duties` are what has to be done before the
-    problem counts as repaired, even when its symptom is gone.
+    problem counts as repaired, even when its symptom is gone; `causes` tell unlike problems of one key apart.
     """
 
     # Reports wait in journal files, which may be from before the field was renamed.
@@ -87,5 +87,6 @@ class TroubleReport:
     evidence: tuple[dict[str, object], ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
     drill: bool = False
+    causes: tuple[str, ...] = ()
     links: tuple[IncidentLink, ...] = ()
     duties: tuple[DutyRequest, ...] = ()

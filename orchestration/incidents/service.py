@@ -228,7 +228,7 @@ class IncidentService:
 
 def _come_back(change: IncidentChange, report: TroubleReport) -> None:
     lifecycle.reopen(change, f"{report.source} has seen it again", report.at)
-    change.set(last_seen_at=max(change.incident.last_seen_at, report.at))
+    change.set(last_seen_at=max(change.incident.last_seen_at, report.at), title=report.title, summary=report.summary)
     lifecycle.absorb(change, report)
 
 

@@ -25,17 +25,21 @@ def proof_of(services: ActionServices, duty: Duty) -> str:
 
 
 def _recovered(services: ActionServices, run_id: str) -> str:
-    """A run has reached its goal: itself, or as a fork that carried on with it."""
+    """A run came to the end of its work: itself, or as a fork that carried on with it. Whether the work was approved is
+    no question of a malfunction."""
     try:
         run = services.runs.get(run_id)
     except NotFoundError:
         return ""
-    reached = next((each for each in (run, *services.runs.list_forks(run)) if _succeeded(each)), None)
-    return "" if reached is None else f"{reached.id} has succeeded"
+    reached = next((each for each in (run, *services.runs.list_forks(run)) if _came_to_its_end(each)), None)
+    if reached is None:
+        return ""
+    how = "has succeeded" if reached.status is RunStatus.SUCCEEDED else f"has ended: {reached.status.value}"
+    return f"{reached.id} {how}"
 
 
-def _succeeded(run: Run) -> bool:
-    return run.status is RunStatus.SUCCEEDED
+def _came_to_its_end(run: Run) -> bool:
+    return run.status in (RunStatus.SUCCEEDED, RunStatus.NOT_APPROVED, RunStatus.INCOMPLETE)
 
 
 def _removed(services: ActionServices, subject: str) -> str:

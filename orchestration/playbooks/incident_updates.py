@@ -30,6 +30,7 @@ from orchestration.incidents.service import IncidentService
 from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.execution import PlaybookExecution
 from orchestration.playbooks.hypotheses import RankedHypothesis
+from orchestration.playbooks.ids import response_id
 from orchestration.playbooks.model import EscalateWhen, HandOver, Option
 from orchestration.playbooks.step_results import ClosedResponse, OpenedResponse
 from orchestration.storage.playbooks import PlaybookRecords, PlaybookRun
@@ -66,9 +67,10 @@ class IncidentUpdates:
     async def settled(self, execution: PlaybookExecution) -> str:
         """Why nothing more is to be done, if somebody has settled the incident; empty while it is open."""
         incident = await self._incident(execution)
-        if incident.status.is_open:
-            return ""
-        return f"the incident is {incident.status.value} already"
+        if not incident.status.is_open:
+            return f"the incident is {incident.status.value} already"
+        present = response_id(incident.id, incident.clock.number, incident.responses)
+        return "" if execution.run_id == present else "the incident has another cause, which a further response answers"
 
     async def record_hypotheses(self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis]) -> None:
         """Put the likely causes on the timeline, with the evidence for each."""

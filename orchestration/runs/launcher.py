@@ -97,17 +97,17 @@ class RunLauncher:
             config_version=self._store.number,
         )
 
-    async def resume(self, run_id: str, *, queue: bool | None = False) -> Run:
-        """Continue a run. Raises ConflictError if it has succeeded, a live process works on it, or the system is
-        isolated."""
+    async def resume(self, run_id: str, *, queue: bool | None = False, rounds: int | None = None) -> Run:
+        """Continue a run, with so many more rounds of corrections. Raises ConflictError if it has succeeded, a live
+        process works on it, or the system is isolated, and UsageError if it cannot use more rounds."""
         require_not_isolated(self._store, "resume a run")
         if await self._goes_to_workers(queue):
-            return await self._control.resume(run_id, shared=True)
+            return await self._control.resume(run_id, shared=True, rounds=rounds)
         run = await anyio.to_thread.run_sync(self._runs.get, run_id)
         # Otherwise it would be marked as stopped once more when this process ends.
         self._stopped.pop(run_id, None)
         await self.providers.prepare(run.provider)
-        return await self._control.resume(run_id)
+        return await self._control.resume(run_id, rounds=rounds)
 
     async def resume_abandoned(self, runs: Sequence[Run]) -> None:
         """Continue those of the runs that no live process works on."""

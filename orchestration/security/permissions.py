@@ -40,12 +40,14 @@ _LONGEST_PATH = 4096  # PATH_MAX of Linux
 
 
 class PermissionRefusedError(OrchestratorError):
-    """A tool call was refused. `kind` is `path` or `command`; `what` is the one that was requested."""
+    """A tool call was refused. `kind` is `path` or `command`; `what` is the one that was requested, whole; `leads_out`
+    if it is a link that leads out of the workspace."""
 
-    def __init__(self, kind: str, what: str, reason: str) -> None:
+    def __init__(self, kind: str, what: str, reason: str, *, leads_out: bool = False) -> None:
         super().__init__(reason)
         self.kind = kind
         self.what = what
+        self.leads_out = leads_out
 
 
 def checked_path(text: str, *, writing: bool) -> PurePosixPath:
@@ -90,8 +92,8 @@ def checked_command(command: Sequence[str], allowed: Sequence[str]) -> tuple[str
     if any(prefix and words[: len(prefix)] == prefix for prefix in prefixes):
         return words
     names = ", ".join(f"'{prefix}'" for prefix in allowed) or "none"
-    line = shlex.join(words)[:200]
-    reason = f"'{line}' is not one of the commands that this agent may run ({names})"
+    line = shlex.join(words)
+    reason = f"'{line[:200]}' is not one of the commands that this agent may run ({names})"
     raise PermissionRefusedError("command", line, reason)
 
 

@@ -118,7 +118,8 @@ class SafeFolder:
         asked = checked_path(path, writing=writing)
         real = Path(os.path.realpath(self.root.joinpath(asked)))
         if not real.is_relative_to(self.root):
-            raise PermissionRefusedError("path", path, f"'{path}' leads out of the workspace; that is not allowed")
+            reason = f"'{path}' leads out of the workspace; that is not allowed"
+            raise PermissionRefusedError("path", path, reason, leads_out=True)
         # Checked again: a link inside the workspace may lead to `.git`, or to a file with secrets under a harmless
         # name.
         return checked_path(str(real.relative_to(self.root)), writing=writing)

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from orchestration.domain.run_hold import RunHold
-from orchestration.domain.run_status import RunStatus
+from orchestration.domain.run_status import RunEnding, RunStatus
 from orchestration.errors import NotFoundError
 from orchestration.storage.database import Database
 from orchestration.storage.tables import runs
@@ -46,6 +46,12 @@ class Run:
     held_by: str | None = None
     forked_from: str | None = None
     attempt: int = 1
+
+
+def ending_of(run: Run) -> RunEnding | None:
+    """How a run ended by itself; None if it has not, or ended under a release that did not record it."""
+    known = (run.outcome or {}).get("ending")
+    return RunEnding(known) if known in set(RunEnding) else None
 
 
 class Runs:
@@ -138,6 +144,11 @@ class Runs:
                 query.values(status=status.value, reason=reason, hold=hold, held_by=held_by, **values)
             )
             return bool(done.rowcount)
+
+    def set_options(self, run_id: str, options: Mapping[str, Any]) -> None:
+        """Replace the options of a run."""
+        with self._database.write() as connection:
+            connection.execute(sa.update(runs).where(runs.c.id == run_id).values(options=dict(options)))
 
     def reopen(self, run_id: str, *, new_attempt: bool = False) -> None:
         """Set an ended run back to running, for another attempt or to go on with the same."""

@@ -37,8 +37,8 @@ class AttemptSettings(StoredRecord):
 
 
 def begins_anew(run: Run) -> bool:
-    """Whether resuming the run begins another attempt: it failed, or was stopped. Pure."""
-    if run.status in (RunStatus.FAILED, RunStatus.CANCELLED):
+    """Whether resuming the run begins another attempt: it ended, or was stopped. Pure."""
+    if run.status.ended:
         return True
     return run.status is RunStatus.STOPPED and run.hold in _STOPPED
 

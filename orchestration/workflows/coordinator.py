@@ -11,7 +11,8 @@ import anyio.to_thread
 
 from orchestration.clock import Clock
 from orchestration.config.schema import AgentRole, AgentSettings, Configuration
-from orchestration.domain.run_status import RunStatus
+from orchestration.domain.failure_class import failure_class, failure_label, kind_of_error
+from orchestration.domain.run_status import RunEnding, RunStatus
 from orchestration.errors import NotFoundError, OrchestratorError
 from orchestration.events import EventBus
 from orchestration.events.agents import Usage
@@ -27,6 +28,7 @@ from orchestration.workflows.model import (
     AgentTask,
     AgentUsage,
     CommandRecord,
+    FailingCheck,
     PlanStep,
     ReviewReport,
     RunLimits,
@@ -46,6 +48,23 @@ _LEAST_SECONDS = 0.1
 
 class AgentFailedError(OrchestratorError):
     """An agent failed, and the run cannot continue without its result."""
+
+    def __init__(self, agent: str, failing: FailingCheck, message: str) -> None:
+        super().__init__(message)
+        self.agent = agent
+        self.failing = failing
+
+
+class LimitReachedError(OrchestratorError):
+    """The run has used up what it may use."""
+
+
+class TimeLimitError(OrchestratorError):
+    """The run has used up its working time."""
+
+
+# The option of a run in which the rounds are that people have added since it was not approved.
+EXTRA_ROUNDS = "extra_review_rounds"
 
 
 class WorkflowMember(StoredRecord):
@@ -89,6 +108,8 @@ class RunSetup(StoredRecord):
         )
 
 
+# Endings that say nothing about an agent's work.
+_NOBODYS = frozenset({RunEnding.STEP_FAILED, RunEnding.INTERNAL_ERROR, RunEnding.APPROVAL_DENIED})
 _NOTHING = RunSetup(levels=(), baseline="", seconds=None, review_rounds=0, parallel_steps=1, checks=(), approve=())
 
 
@@ -105,7 +126,10 @@ class RunProgress:
         self.reviews: dict[str, ReviewReport] = {}
         self.undone: tuple[str, ...] = ()
         self.failed_checks: tuple[str, ...] = ()
-        self.failing: str = ""
+        # How the run ended before it came to its last agent; None while it goes on.
+        self.ended: tuple[RunEnding, str] | None = None
+        self.failed: AgentFailedError | None = None
+        self.failure: str | None = None
 
     def seconds_left(self) -> float | None:
         limit = self.setup.seconds
@@ -115,13 +139,35 @@ class RunProgress:
         limit = self.setup.model_calls
         return None if limit is None else max(0, limit - self.use.model_calls)
 
-    def used_up(self) -> str:
-        """Which limit of the run is used up, in words; an empty string if none is."""
+    def used_up(self) -> OrchestratorError | None:
+        """Which limit of the run is used up, if one is.
+
+        Model calls are a budget, and to have used it up is an outcome of the work; more time may be what a slow or
+        hanging run needs, so that this is a failure.
+        """
         if self.model_calls_left() == 0:
-            return f"not finished within the {self.setup.model_calls} model calls that the run has"
+            return LimitReachedError(f"not finished within the {self.setup.model_calls} model calls that the run has")
         if self.setup.seconds is not None and self.use.seconds >= self.setup.seconds:
-            return f"not finished within the {self.setup.seconds:g} s of working time that the run has"
-        return ""
+            return TimeLimitError(f"not finished within the {self.setup.seconds:g} s of working time that the run has")
+        return None
+
+    def end(self, ending: RunEnding, reason: str, error: str = "") -> None:
+        """Record that the run ends here; `error` is the type of the error that ended it."""
+        if ending is RunEnding.STEP_FAILED and not failure_class(kind_of_error(error)).is_malfunction:
+            ending = RunEnding.LIMIT_REACHED
+        self.ended = (ending, reason)
+        self.failure = failure_label(kind_of_error(error), error) if error else None
+
+    def fail(self, error: AgentFailedError) -> None:
+        """Record that the run ends because of an agent."""
+        self.failed = error
+        malfunction = error.failing.is_malfunction
+        self.end(RunEnding.AGENT_FAILED if malfunction else RunEnding.LIMIT_REACHED, str(error))
+        self.failure = error.failing.failure
+
+    def rounds(self, run: Run) -> int:
+        """How often the work may go back to the executor: as configured, and as often as people have added since."""
+        return self.setup.review_rounds + int(run.options.get(EXTRA_ROUNDS, 0))
 
     def changes_wanted(self) -> tuple[ReviewReport, ...]:
         """The reviews that do not approve."""
@@ -159,6 +205,23 @@ class Coordinator:
     async def body(self, flow: Flow, _payload: None) -> RunOutcome:
         """The flow itself. The goal and the options are in the run's record."""
         run = await anyio.to_thread.run_sync(self._runs.get, flow.id)
+        await self._mark_as_running(run)
+        progress = RunProgress(_NOTHING)
+        try:
+            await self._take_through(flow, run, progress)
+        except AgentFailedError as error:
+            progress.fail(error)
+        except DeniedError as error:
+            progress.end(RunEnding.APPROVAL_DENIED, str(error))
+        except StepError as error:
+            progress.end(RunEnding.STEP_FAILED, str(error), error.kind)
+        except Exception as error:  # noqa: BLE001 (a run must come to an end; being cancelled is no Exception)
+            name = type(error).__name__
+            progress.end(RunEnding.INTERNAL_ERROR, f"internal error: {name}: {error}", name)
+        # A step, so that a replay after the last crash neither overwrites the outcome nor announces it again.
+        return await flow.step("end", RunOutcome, lambda: self._end(run, progress))
+
+    async def _mark_as_running(self, run: Run) -> None:
         if run.status in (RunStatus.WAITING, RunStatus.STOPPED):
             # Resumed or recovered. If it still has to wait, the step that waits sets the status again.
             await anyio.to_thread.run_sync(self._runs.set_status, run.id, RunStatus.RUNNING)
@@ -167,18 +230,15 @@ class Coordinator:
             await anyio.to_thread.run_sync(
                 lambda: self._runs.set_status(run.id, RunStatus.RUNNING, started_at=self._clock.now())
             )
-        progress = RunProgress(_NOTHING)
-        try:
-            progress.setup = await flow.step("begin", RunSetup, lambda: self._begin(run))
-            # Levels, not the setup of today: a resumed run keeps the workflow that it started with.
-            for members in progress.setup.levels:
-                await self._level(flow, run, progress, members)
-        except (AgentFailedError, DeniedError, StepError) as error:
-            progress.failing = str(error)
-        except Exception as error:  # noqa: BLE001 (a run must come to an end; being cancelled is no Exception)
-            progress.failing = f"internal error: {type(error).__name__}: {error}"
-        # A step, so that a replay after the last crash neither overwrites the outcome nor announces it again.
-        return await flow.step("end", RunOutcome, lambda: self._end(run, progress))
+
+    async def _take_through(self, flow: Flow, run: Run, progress: RunProgress) -> None:
+        """Take the goal through the agents, level by level."""
+        progress.setup = await flow.step("begin", RunSetup, lambda: self._begin(run))
+        # Levels, not the setup of today: a resumed run keeps the workflow that it started with.
+        for members in progress.setup.levels:
+            await self._level(flow, run, progress, members)
+            if progress.ended is not None:
+                break
 
     async def _begin(self, run: Run) -> RunSetup:
         """Fix the settings of this run, and record the workspace as it was before."""
@@ -194,12 +254,14 @@ class Coordinator:
             if member.id in progress.setup.approve:
                 await self._approvals.wait(flow, run, f"may {member.id} start?", member.id)
         children = [await self._start(flow, run, progress, member) for member in members]
-        results = [await flow.result(child) for child in children]
+        results = [await _result(flow, member, child) for member, child in zip(members, children, strict=True)]
         progress.use = progress.use.plus(side_by_side(result.use for result in results))
         # In the configured order, whichever agent ended first: steps must have the same numbers on replay.
         for member, result in zip(members, results, strict=True):
             await self._process_result(flow, run, progress, member, result)
-        if reviewers := [member for member in members if member.role is AgentRole.REVIEWER]:
+        if progress.plan is not None and not progress.plan.steps:
+            await self._end_without_work(flow, run, progress, progress.plan)
+        elif reviewers := [member for member in members if member.role is AgentRole.REVIEWER]:
             await self._correct_until_approved(flow, run, progress, reviewers)
 
     async def _start(
@@ -256,7 +318,7 @@ class Coordinator:
     ) -> None:
         """Turn an agent's result into artifacts and into context for the next agents."""
         if result.failing is not None:
-            raise AgentFailedError(f"{member.id}: {result.failing.message}")
+            raise AgentFailedError(member.id, result.failing, f"{member.id}: {result.failing.message}")
         if member.role is AgentRole.PLANNER:
             progress.plan = RunPlan.model_validate(result.output)
             text = documents.plan_document(run.goal, progress.plan)
@@ -278,8 +340,7 @@ class Coordinator:
         # seen.
         tree = await flow.step("snapshot", str, lambda: self._workspace.snapshot(run))
         patch = await flow.step("patch", str, lambda: self._workspace.patch(run, progress.setup.baseline, tree))
-        checks = [await self._check(flow, run, command) for command in progress.setup.checks]
-        progress.failed_checks = tuple(documents.failed_check(check) for check in checks if check.exit_code != 0)
+        checks = await self._run_checks(flow, run, progress)
         progress.undone = tuple(
             f"{entry.step.id} is not done: {entry.report.summary}"
             for entry in execution.entries
@@ -295,8 +356,21 @@ class Coordinator:
             flow, run, documents.TESTS, documents.labelled(report, rehearsal=result.use.rehearsal), member.id
         )
 
+    async def _run_checks(self, flow: Flow, run: Run, progress: RunProgress) -> list[CommandRecord]:
+        checks = [await self._check(flow, run, command) for command in progress.setup.checks]
+        progress.failed_checks = tuple(documents.failed_check(check) for check in checks if check.exit_code != 0)
+        return checks
+
     async def _check(self, flow: Flow, run: Run, command: tuple[str, ...]) -> CommandRecord:
         return await flow.step("check", CommandRecord, lambda: self._workspace.check(run, command))
+
+    async def _end_without_work(self, flow: Flow, run: Run, progress: RunProgress, plan: RunPlan) -> None:
+        """End a run whose planner found nothing to do. The run's own checks decide whether that is true."""
+        await self._run_checks(flow, run, progress)
+        if progress.failed_checks:
+            progress.end(RunEnding.CHECK_FAILED, f"the plan has no steps, but {'; '.join(progress.failed_checks)}")
+        else:
+            progress.end(RunEnding.NOTHING_TO_DO, f"the plan has nothing to do: {plan.summary.strip()}")
 
     async def _correct_until_approved(
         self, flow: Flow, run: Run, progress: RunProgress, reviewers: Sequence[WorkflowMember]
@@ -306,7 +380,7 @@ class Coordinator:
         for number in itertools.count(1):
             wanted = progress.changes_wanted()
             # Asked in each round, since another attempt may allow more rounds.
-            if executor is None or not wanted or number > progress.setup.review_rounds:
+            if executor is None or not wanted or number > progress.rounds(run):
                 return
             await self._check_limits(flow, run, progress)
             await self._renew(flow, run, progress)
@@ -322,7 +396,7 @@ class Coordinator:
     async def _finish_child(
         self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, child: ChildFlow[AgentResult]
     ) -> None:
-        result = await flow.result(child)
+        result = await _result(flow, member, child)
         progress.use = progress.use.plus(result.use)
         await self._process_result(flow, run, progress, member, result)
 
@@ -338,14 +412,23 @@ class Coordinator:
 
     async def _end(self, run: Run, progress: RunProgress) -> RunOutcome:
         """Record the outcome. A run that was cancelled in the meantime stays cancelled."""
-        reason = progress.failing or _shortfall(progress)
-        status = RunStatus.FAILED if reason else RunStatus.SUCCEEDED
-        result = RunOutcome(status=status, reason=reason, use=progress.use, verdict=progress.verdict())
-        outcome = result.model_dump(mode="json", include={"use", "verdict"})
+        result = _outcome(run, progress)
+        outcome = result.record()
         await anyio.to_thread.run_sync(
-            lambda: self._runs.set_status(run.id, status, reason, outcome=outcome, finished_at=self._clock.now())
+            lambda: self._runs.set_status(
+                run.id, result.status, result.reason, outcome=outcome, finished_at=self._clock.now()
+            )
         )
-        finished = RunFinished(status.value, reason, Usage(**outcome["use"]), outcome["verdict"])
+        finished = RunFinished(
+            result.status.value,
+            result.reason,
+            Usage(**outcome["use"]),
+            result.verdict,
+            ending=result.ending.value if result.ending else None,
+            by_agent=result.agent,
+            failure=result.failure,
+            config_version=run.config_version,
+        )
         self._bus.publish(finished, run_id=run.id)
         await self._flush()
         return result
@@ -372,8 +455,8 @@ def make_setup(run: Run, configuration: Configuration, baseline: str) -> RunSetu
     )
 
 
-async def _give_up(problem: str) -> None:
-    raise AgentFailedError(problem)
+async def _give_up(problem: OrchestratorError) -> None:
+    raise problem
 
 
 def _taking_part(run: Run, configuration: Configuration) -> Sequence[AgentSettings]:
@@ -411,15 +494,44 @@ def _last_runs(commands: Sequence[CommandRecord]) -> list[CommandRecord]:
     return list({record.command: record for record in commands}.values())
 
 
-def _shortfall(progress: RunProgress) -> str:
-    """Why a run that reached its end has not succeeded; an empty string if it has.
+async def _result(flow: Flow, member: WorkflowMember, child: ChildFlow[AgentResult]) -> AgentResult:
+    """The result of an agent's flow. Raises AgentFailedError if the flow itself broke."""
+    try:
+        return await flow.result(child)
+    except StepError as error:
+        failing = FailingCheck(kind=kind_of_error(error.kind), message=str(error), error=error.kind)
+        raise AgentFailedError(member.id, failing, str(error)) from error
+
+
+def _outcome(run: Run, progress: RunProgress) -> RunOutcome:
+    ending, reason = progress.ended or _judgement(run, progress)
+    failed = progress.failed
+    author = _member_of_role(progress.setup, AgentRole.EXECUTOR)
+    agent = failed.agent if failed else run.agent or (author.id if author else None)
+    return RunOutcome(
+        status=ending.status,
+        reason=reason,
+        use=progress.use,
+        verdict=progress.verdict(),
+        ending=ending,
+        findings=tuple(finding for review in progress.changes_wanted() for finding in review.findings),
+        agent=None if ending in _NOBODYS else agent,
+        failure=progress.failure,
+    )
+
+
+def _judgement(run: Run, progress: RunProgress) -> tuple[RunEnding, str]:
+    """How a run ended that came to its last agent, and why it has not succeeded; an empty reason if it has.
 
     Steps that an executor did not finish count only if no reviewer has judged the result.
     """
     if wanted := progress.changes_wanted():
-        rounds = progress.setup.review_rounds
         summaries = "; ".join(review.summary for review in wanted)
-        return f"the reviewer still asks for changes after {rounds} round(s) of corrections: {summaries}"
+        rounds = progress.rounds(run)
+        reason = f"the reviewer still asks for changes after {rounds} round(s) of corrections: {summaries}"
+        return RunEnding.CHANGES_REQUESTED, reason
     if progress.failed_checks:
-        return "; ".join(progress.failed_checks)
-    return "" if progress.reviews else "; ".join(progress.undone)
+        return RunEnding.CHECK_FAILED, "; ".join(progress.failed_checks)
+    if progress.undone and not progress.reviews:
+        return RunEnding.STEPS_NOT_DONE, "; ".join(progress.undone)
+    return RunEnding.DONE, ""

@@ -73,7 +73,7 @@ class ExecutionProgress:
         self.commands.extend(result.commands)
         if result.failing is not None:
             message = f"step {step.id}: {result.failing.message}"
-            self.failing = FailingCheck(kind=result.failing.kind, message=message)
+            self.failing = result.failing.model_copy(update={"message": message})
         else:
             self.entries.append(ExecutedStep(step=step, report=StepReport.model_validate(result.output)))
 

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from orchestration.config.schema import AgentRole
-from orchestration.domain.run_status import RunStatus
+from orchestration.domain.failure_class import failure_class, failure_label
+from orchestration.domain.run_status import RunEnding, RunStatus
 
 
 class StoredRecord(BaseModel):
-    """A value that is checkpointed: immutable, and strict about its keys."""
+    """A value that is checkpointed: immutable, and strict about its keys.
+
+    `added` names the fields that the first release did not have. They are stored only where they say something, so that
+    an earlier release, with which the database may be shared during an upgrade, can still read the rest.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    added: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialize(self)
+        return {name: value for name, value in values.items() if value or name not in self.added}
 
 
 class ModelAnswer(BaseModel):
@@ -39,7 +50,8 @@ class RunPlan(ModelAnswer):
     """The planner's plan for a goal."""
 
     summary: str
-    steps: tuple[PlanStep, ...] = Field(min_length=1, max_length=50)
+    # None at all if the planner found that the goal is reached already.
+    steps: tuple[PlanStep, ...] = Field(max_length=50)
     risks: tuple[str, ...] = ()
 
 
@@ -162,10 +174,24 @@ def _sum(uses: Sequence[AgentUsage], seconds: float) -> AgentUsage:
 
 
 class FailingCheck(StoredRecord):
-    """Why an agent failed. `kind` is stable and meant for rules; `message` is for people."""
+    """Why an agent failed. `kind` is stable and meant for rules, `error` is the class of an unexpected error; `message`
+    is for people."""
+
+    added = ("error",)
 
     kind: str
     message: str
+    error: str = ""
+
+    @property
+    def is_malfunction(self) -> bool:
+        """Whether something broke. A limit that was reached as configured is an outcome of the work."""
+        return failure_class(self.kind).is_malfunction
+
+    @property
+    def failure(self) -> str:
+        """The class of the failure, as it is shown and compared."""
+        return failure_label(self.kind, self.error)
 
 
 class AgentResult(StoredRecord):
@@ -182,9 +208,20 @@ class AgentResult(StoredRecord):
 
 
 class RunOutcome(StoredRecord):
-    """How a run ended."""
+    """How a run ended. `findings` are what the reviewers still ask for; `agent` is whose work it is, or who failed, and
+    `failure` the class of the failure."""
+
+    added = ("ending", "findings", "agent", "failure")
 
     status: RunStatus
     reason: str
     use: AgentUsage
     verdict: str | None
+    ending: RunEnding | None = None
+    findings: tuple[ReviewFinding, ...] = ()
+    agent: str | None = None
+    failure: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """What is kept with the run, beside its status and reason."""
+        return self.model_dump(mode="json", exclude={"status", "reason"})

@@ -11,16 +11,17 @@ from typing import Any
 import anyio.to_thread
 
 from orchestration.clock import Clock
+from orchestration.domain.failure_class import FailureClass
 from orchestration.domain.run_hold import RunHold
-from orchestration.domain.run_status import RunStatus
+from orchestration.domain.run_status import RunEnding, RunStatus
 from orchestration.errors import ConflictError, UsageError
 from orchestration.events import EventBus
 from orchestration.events.agents import Usage
 from orchestration.events.runs import RunCancelled, RunCreated, RunFinished, RunForked, RunResumed, RunStopped
 from orchestration.ids import new_id
-from orchestration.storage.runs import Run, Runs
+from orchestration.storage.runs import Run, Runs, ending_of
 from orchestration.workflows.attempts import begins_anew
-from orchestration.workflows.coordinator import LIMITS_STEP, RUN, RunSetup
+from orchestration.workflows.coordinator import EXTRA_ROUNDS, LIMITS_STEP, RUN, RunSetup
 from orchestration.workflows.engine import Engine, FlowState, FlowStatus, StepRecord
 from orchestration.workflows.model import AgentUsage
 
@@ -39,6 +40,7 @@ _ENDED_BADLY = {
     # Its record says that it goes on: somebody was resuming it.
     FlowState.SUCCEEDED: "its process ended while it was being resumed; resume the run to try once more",
 }
+_FAILURE_OF = {FlowState.CRASHED: FailureClass.CRASHED}
 
 
 class RunControl:
@@ -75,13 +77,14 @@ class RunControl:
         statuses = [status for status in RunStatus if not status.ended]
         return tuple(reversed(await anyio.to_thread.run_sync(lambda: self._runs.list(statuses, limit=1000))))
 
-    async def resume(self, run_id: str, *, shared: bool = False) -> Run:
+    async def resume(self, run_id: str, *, shared: bool = False, rounds: int | None = None) -> Run:
         """Continue a run from its last committed steps, in this process, or with `shared` in any worker.
 
         A run that was interrupted or cancelled continues where it was; one that failed goes back to the step that
-        failed. Unless it was merely interrupted, that is another attempt, which takes its limits, prompts, tools,
+        failed; one whose reviewer still asks for changes gets `rounds` more of corrections, one unless a number is
+        given. Unless it was merely interrupted, that is another attempt, which takes its limits, prompts, tools,
         providers and models from the configuration in force. Raises ConflictError if it has succeeded or a live process
-        is working on it.
+        is working on it, and UsageError if it cannot use more rounds.
         """
         # Empty when a process died between recording the run and beginning it. Read before the run: a flow that has
         # ended has recorded the outcome.
@@ -89,9 +92,20 @@ class RunControl:
         run = await anyio.to_thread.run_sync(self._runs.get, run_id)
         if run.status is RunStatus.SUCCEEDED:
             raise ConflictError(f"{run.id} has succeeded and cannot be resumed; fork it to take another path")
+        if rounds is not None and ending_of(run) is not RunEnding.CHANGES_REQUESTED:
+            raise UsageError(f"{run.id} did not end because its reviewer asks for changes; resume it without rounds")
+        await self._continue(run, tree, rounds or 1, shared=shared)
+        resumed = await anyio.to_thread.run_sync(self._runs.get, run.id)
+        version = self._config_version() if resumed.attempt != run.attempt else None
+        self._bus.publish(RunResumed(attempt=resumed.attempt, config_version=version), run_id=run.id)
+        return resumed
+
+    async def _continue(self, run: Run, tree: Sequence[FlowStatus], rounds: int, *, shared: bool) -> None:
         if not tree:
             await self._reopen(run)
             await self._begin(run, queue=shared)
+        elif ending_of(run) is RunEnding.CHANGES_REQUESTED and tree[0].state in _ENDED:
+            await self._add_rounds(run, rounds, shared=shared)
         elif tree[0].state in _ENDED:
             # Its status may be "running" here: a process that rewound it died before it had come to the run itself.
             await self._rewind_run(run, {status.id: status for status in tree}, shared=shared)
@@ -104,10 +118,6 @@ class RunControl:
                 f"{run.id} is running: process {tree[0].executor} is working on it; "
                 f"watch it with `orchestrator runs show {run.id}`, or cancel it first"
             )
-        resumed = await anyio.to_thread.run_sync(self._runs.get, run.id)
-        version = self._config_version() if resumed.attempt != run.attempt else None
-        self._bus.publish(RunResumed(attempt=resumed.attempt, config_version=version), run_id=run.id)
-        return resumed
 
     async def settle(self) -> tuple[str, ...]:
         """Mark as failed every run whose flow has ended without recording an outcome: it crashed too often, or hit a
@@ -123,7 +133,14 @@ class RunControl:
             if await anyio.to_thread.run_sync(ended):
                 # The flow has ended without recording what it used, so that these zeros mean "unknown".
                 use = Usage(**AgentUsage().model_dump())
-                finished = RunFinished(RunStatus.FAILED.value, found[run_id], use, verdict=None)
+                finished = RunFinished(
+                    RunStatus.FAILED.value,
+                    found[run_id],
+                    use,
+                    verdict=None,
+                    ending=RunEnding.INTERNAL_ERROR.value,
+                    failure=_FAILURE_OF.get(states[run_id], FailureClass.INTERNAL_ERROR).value,
+                )
                 self._bus.publish(finished, run_id=run_id)
         return tuple(settled)
 
@@ -247,14 +264,28 @@ class RunControl:
         await self._engine.resume(run.id, shared=shared)
 
     async def _rewind_run(self, run: Run, tree: Mapping[str, FlowStatus], *, shared: bool) -> None:
-        """Rewind a failed run to its failed steps. Raises ConflictError if none of its steps failed."""
-        if tree[run.id].state is not FlowState.FAILED and not await self._failed_steps(run.id):
+        """Rewind a run to its failed steps or checks. Raises ConflictError if there are none."""
+        if tree[run.id].state is FlowState.FAILED or await self._failed_steps(run.id):
+            await self._reopen(run)
+            await self._rewind(run.id, tree, shared=shared)
+            return
+        checks = [step.number for step in await self._engine.steps(run.id) if _is_failed_check(step)]
+        if not checks:
             raise ConflictError(
-                f"{run.id} has no failed step to go back to; it failed because {run.reason}. "
+                f"{run.id} has no failed step to go back to; it ended because {run.reason}. "
                 "Fork it from the part that should be repeated"
             )
+        # The results of the reviewers after it stay recorded: only the checks are run again, on what is there now.
         await self._reopen(run)
-        await self._rewind(run.id, tree, shared=shared)
+        await self._engine.rewind(run.id, checks[0], shared=shared)
+
+    async def _add_rounds(self, run: Run, rounds: int, *, shared: bool) -> None:
+        """Let the work go back to the executor for some more rounds, from where the run ended."""
+        options = {**run.options, EXTRA_ROUNDS: int(run.options.get(EXTRA_ROUNDS, 0)) + rounds}
+        end = [step.number for step in await self._engine.steps(run.id) if step.name == "end"]
+        await anyio.to_thread.run_sync(lambda: self._runs.set_options(run.id, options))
+        await self._reopen(run)
+        await self._engine.rewind(run.id, end[-1], shared=shared)
 
     async def _rewind(self, flow_id: str, tree: Mapping[str, FlowStatus], *, shared: bool) -> None:
         """Rewind the failed descendants of a flow, the lowest first, then the flow itself to where it read their
@@ -288,6 +319,10 @@ def _is_idle(tree: Sequence[FlowStatus]) -> bool:
 def _is_failure(output: Any) -> bool:
     """Whether a child's recorded result says that it failed."""
     return isinstance(output, dict) and output.get("failing") is not None
+
+
+def _is_failed_check(step: StepRecord) -> bool:
+    return step.name == "check" and isinstance(step.output, dict) and step.output.get("exit_code") != 0
 
 
 def _tree_before(steps: Sequence[StepRecord], number: int) -> str:

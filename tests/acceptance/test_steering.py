@@ -83,6 +83,6 @@ def test_a_refusal_ends_the_run_before_anything_was_changed(provider: RehearsalP
         project.call("runs", "deny", "latest", "--reason", "too early")
         assert command.wait() == 1
         run = project.show()
-    assert run["status"] == "failed"
+    assert run["status"] == "not-approved"
     assert "too early" in run["reason"]
     assert {call["role"] for call in provider.calls()} == {"planner"}

@@ -25,6 +25,7 @@ def rules(configuration: Configuration) -> tuple[AlertRule, ...]:
 def default_rules(thresholds: Thresholds) -> Iterator[AlertRule]:
     """All default rules."""
     yield from work.agents(thresholds)
+    yield from work.outcomes()
     yield from work.providers()
     yield from work.runs(thresholds)
     yield from machine.resources(thresholds)

@@ -17,6 +17,19 @@ _DAY = 86_400.0
 
 def rules() -> Iterator[AlertRule]:
     """Signs of an attack, and openings for one."""
+    yield from _secrets()
+    yield from _access()
+    yield counted("vulnerability", "vulnerability", _SECURITY, at_least=1, window=_DAY).replace(
+        # By advisory, so that updating a package past one advisory does not hide that another still applies.
+        by=("package", "advisory"),
+        subject="dependencies",
+        facts=FactKind.VULNERABILITY,
+        title="{package} has a known vulnerability",
+        summary="{package} {version}: {advisory} {summary}",
+    )
+
+
+def _secrets() -> Iterator[AlertRule]:
     yield counted("secret-exposed", "secret_found", _SECURITY, at_least=1, window=_DAY).replace(
         aggregate=Aggregate.LAST,  # the secret stays exposed until a scan no longer finds it
         where=parse_matchers(['redacted!="true"']),
@@ -45,6 +58,9 @@ def rules() -> Iterator[AlertRule]:
         title="A secret was kept out of {place}",
         summary="A secret ({kind}) was redacted before it was written to {place}; find out how it got there",
     )
+
+
+def _access() -> Iterator[AlertRule]:
     # As many failures as lock a source out for one user name, so that the alert and the lock come together.
     yield counted("sign-ins-failed", "sign_in_failed", _SECURITY, at_least=5, window=300).replace(
         by=("source",),
@@ -56,15 +72,16 @@ def rules() -> Iterator[AlertRule]:
         title="Sign-ins from {source} fail",
         summary="{value} failed sign-ins from {source} in {window} s",
     )
-    # A model that is told why a call was refused usually does not repeat it. One slip is no incident; insisting is a
-    # sign.
-    yield counted("tool-refused", "tool_refused", _SECURITY, at_least=3, window=600).replace(
+    # Slips are left out, however many there are: a model is told why a call was refused, and goes on properly. What is
+    # evidence of intent was decided when the call was refused (`security.refusals`).
+    yield counted("tool-refused", "tool_refused", _SECURITY, at_least=1, window=600).replace(
+        where=parse_matchers(['assessment=~"suspicious|attack"']),
         by=("agent", "run"),
         subject="{agent}",
         facts=FactKind.ACCESS,
         absence_proves=False,
-        title="Agent {agent} wants what it may not",
-        summary="{value} refused calls of {agent} in {window} s, the last about {about}: {reason}",
+        title="Agent {agent} tried to get at what it may not have",
+        summary="{value} refused calls of {agent} in {window} s are evidence of intent, the last ({because}): {reason}",
     )
     # Once is enough: whoever still uses a revoked token has either missed the rotation or should never have had the
     # token.
@@ -76,14 +93,6 @@ def rules() -> Iterator[AlertRule]:
         duties=(_confirm("{source}", "find out who at {source} has the revoked token"),),
         title="A revoked token was used",
         summary="Somebody at {source} used a token that is revoked",
-    )
-    yield counted("vulnerability", "vulnerability", _SECURITY, at_least=1, window=_DAY).replace(
-        # By advisory, so that updating a package past one advisory does not hide that another still applies.
-        by=("package", "advisory"),
-        subject="dependencies",
-        facts=FactKind.VULNERABILITY,
-        title="{package} has a known vulnerability",
-        summary="{package} {version}: {advisory} {summary}",
     )
 
 

@@ -13,14 +13,16 @@ from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 
 # A run that was cancelled or stopped on purpose, or that waits for a person, says nothing about the agent's health.
-_OVER = ('outcome!~"cancelled|stopped|waiting"',)
+_OVER = ('outcome!~"cancelled|stopped|waiting|limit_reached"',)
 _FAILED = ('outcome!~"ok|succeeded"',)
+# A run that came to an outcome of its work, wanted or not, has not failed.
+_BROKE = ('outcome="failed"',)
 # Failures of a call that are not the provider's fault do not count against it.
 _OF_THE_PROVIDER = ('outcome!~"cancelled|no_route|bad_request|content_filter|model_missing"',)
 
 
 def agents(thresholds: Thresholds) -> Iterator[AlertRule]:
-    """One incident for all agents: more failing agents make it worse, and do not open another one.
+    """One incident for each agent and class of failure.
 
     The short hold gives the signal of a provider that is down the time to arrive first and inhibit these.
     """
@@ -35,8 +37,10 @@ def agents(thresholds: Thresholds) -> Iterator[AlertRule]:
         hold=3,
         where=parse_matchers(_OVER),
         match=parse_matchers(_FAILED),
-        by=("agent",),
-        subject="agents",
+        by=("agent", "failure", "cause"),
+        # What an agent failed at is over as soon as it succeeds at anything.
+        cleared_by=("agent_succeeded",),
+        subject="{cause}",
         facts=FactKind.AGENT,
         title="Agent {agent} fails",
         summary="The last work of {agent} failed: {kind}, {message}",
@@ -60,7 +64,11 @@ def agents(thresholds: Thresholds) -> Iterator[AlertRule]:
         title="Many agents fail",
         summary="{value} of the last pieces of work that agents finished failed",
     )
-    yield AlertRule(
+    yield _run_failed()
+
+
+def _run_failed() -> AlertRule:
+    return AlertRule(
         "run-failed",
         "run_finished",
         Scenario.AGENT_FAILURE,
@@ -70,9 +78,9 @@ def agents(thresholds: Thresholds) -> Iterator[AlertRule]:
         window=900,
         hold=3,
         where=parse_matchers(_OVER),
-        match=parse_matchers(_FAILED),
+        match=parse_matchers(_BROKE),
         by=("run",),
-        subject="agents",
+        subject="{cause}",
         facts=FactKind.RUN,
         # Also when the next run succeeds: this one's goal was not reached.
         duties=(
@@ -82,6 +90,27 @@ def agents(thresholds: Thresholds) -> Iterator[AlertRule]:
         ),
         title="Run {run} failed",
         summary="{run} ended without its goal: {reason}",
+    )
+
+
+def outcomes() -> Iterator[AlertRule]:
+    """That work is refused is an outcome, and no incident. That much of it is may be worth a look."""
+    yield AlertRule(
+        # Of twenty, and only from ten on: one refused run says nothing, and half of few is no share.
+        "work-not-approved",
+        "run_judged",
+        Scenario.AGENT_FAILURE,
+        0.5,
+        aggregate=Aggregate.SHARE,
+        last=20,
+        window=86_400,
+        min_samples=10,
+        match=parse_matchers(_FAILED),
+        by=("agent",),
+        subject="{agent}: work not approved",
+        facts=FactKind.MINOR,
+        title="Much of the work of {agent} is not approved",
+        summary="{value} of the last runs of {agent} were not approved or not completed, the last: {reason}",
     )
 
 

@@ -41,6 +41,7 @@ KNOWN_RULES = frozenset(
         "provider-failing",
         "provider-slow",
         "run-failed",
+        "work-not-approved",
         "run-overdue",
         "run-stalled",
         "schedule-late",

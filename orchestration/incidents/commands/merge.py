@@ -67,6 +67,7 @@ def absorb(change: IncidentChange, other: Incident) -> None:
     change.set(
         blast_radius=lifecycle.combined(incident.blast_radius, other.blast_radius),
         fingerprints=tuple(dict.fromkeys([*incident.fingerprints, *other.fingerprints])),
+        causes=tuple(dict.fromkeys([*incident.causes, *other.causes])),
         notified=tuple(dict.fromkeys([*incident.notified, *other.notified])),
         # One real problem makes both real: the statistics leave drills out.
         drill=incident.drill and other.drill,

@@ -59,12 +59,22 @@ SIGNALS: tuple[SignalDescriptor, ...] = (
     ),
     SignalDescriptor(
         "agent_finished",
-        ("agent", "run", "outcome", "kind"),
-        "1; outcome succeeded or failed, kind of failure",
+        ("agent", "run", "outcome", "kind", "failure"),
+        "1; outcome succeeded, failed or limit_reached; kind and class of the failure; evidence: cause, message",
+        unit="occurrence",
+    ),
+    SignalDescriptor("agent_succeeded", ("agent",), "1; whatever it failed at before is over", unit="occurrence"),
+    SignalDescriptor(
+        "run_finished",
+        ("run", "outcome", "agent", "failure"),
+        "1; outcome is the run's status; agent and class of a failure; evidence: cause, reason",
         unit="occurrence",
     ),
     SignalDescriptor(
-        "run_finished", ("run", "outcome"), "1; outcome succeeded, failed or cancelled", unit="occurrence"
+        "run_judged",
+        ("agent", "run", "outcome"),
+        "1; the work of that agent was judged: outcome succeeded, not-approved or incomplete",
+        unit="occurrence",
     ),
     SignalDescriptor(
         "run_waiting",
@@ -206,8 +216,8 @@ SIGNALS: tuple[SignalDescriptor, ...] = (
     ),
     SignalDescriptor(
         "tool_refused",
-        ("agent", "run", "about"),
-        "1; evidence: what, reason",
+        ("agent", "run", "about", "assessment"),
+        "1; assessment slip, suspicious or attack; evidence: what, reason, because",
         unit="occurrence",
     ),
     SignalDescriptor(
@@ -227,8 +237,10 @@ SIGNALS: tuple[SignalDescriptor, ...] = (
 )
 
 EVENTS: tuple[EventSignal, ...] = (
-    EventSignal(AgentFinished, ("agent_run_id", "failing"), ("agent_finished",)),
-    EventSignal(RunFinished, ("status", "reason"), ("run_finished",)),
+    EventSignal(AgentFinished, ("agent_run_id", "failing", "config_version"), ("agent_finished", "agent_succeeded")),
+    EventSignal(
+        RunFinished, ("status", "reason", "by_agent", "failure", "config_version"), ("run_finished", "run_judged")
+    ),
     EventSignal(RunCancelled, ("reason",), ("run_finished",)),
     EventSignal(RunWaiting, ("reason", "hints"), ("run_waiting",)),
     EventSignal(ApprovalRequested, ("question",), ("run_waiting",)),
@@ -238,7 +250,7 @@ EVENTS: tuple[EventSignal, ...] = (
     EventSignal(ModelCallFailed, ("tries", "seconds"), ("model_call",)),
     EventSignal(RouteOpened, ("route", "provider", "reason", "detail"), ("provider_up", "providers_usable")),
     EventSignal(RouteClosed, ("route", "provider"), ("provider_up", "providers_usable")),
-    EventSignal(ToolCallRefused, ("about", "what", "reason"), ("tool_refused",)),
+    EventSignal(ToolCallRefused, ("about", "what", "reason", "assessment", "because"), ("tool_refused",)),
     EventSignal(SecretRedacted, ("found", "place", "count"), ("secret_found",)),
     EventSignal(SignInFailed, ("source", "user", "reason"), ("sign_in_failed",)),
     EventSignal(BackupCreated, (), ("backup_age_seconds", "backup_made")),

@@ -16,6 +16,7 @@ from orchestration.events.runs import ApprovalRequested, RunCancelled, RunFinish
 from orchestration.events.security import SecretRedacted, SignInFailed
 from orchestration.events.workers import WorkerKilled, WorkerLost, WorkerReplaced, WorkerStarted
 from orchestration.metrics import Metrics
+from orchestration.monitoring.signals.event_signals import outcome_of
 
 
 class EventCounters:
@@ -49,7 +50,7 @@ class EventCounters:
             case ToolCallFinished():
                 self._tool_call(payload)
             case ToolCallRefused():
-                count(metrics.REFUSED, about=payload.about)
+                count(metrics.REFUSED, about=payload.about, assessment=payload.assessment)
             case SecretRedacted():
                 self._add(metrics.SECRETS, payload.count)
             case SignInFailed():
@@ -114,8 +115,7 @@ class EventCounters:
                 self._metrics.set(metrics.ROUTES, counted.get((provider, state), 0), provider=provider, state=state)
 
     def _agent_finished(self, agent: str | None, payload: AgentFinished) -> None:
-        outcome = "failed" if payload.failing else "succeeded"
-        self._metrics.count(metrics.AGENTS, agent=agent, outcome=outcome)
+        self._metrics.count(metrics.AGENTS, agent=agent, outcome=outcome_of(payload.failing))
         self._metrics.observe(metrics.AGENT_SECONDS, payload.use.seconds, agent=agent)
 
     def _model_call(self, payload: ModelCallFinished | ModelCallFailed) -> None:

@@ -6,9 +6,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import singledispatch
 
+from orchestration.alerts.correlation import failure_subject
 from orchestration.alerts.signal import Signal
+from orchestration.domain.failure_class import FailureClass, failure_class, failure_label
+from orchestration.domain.refusal import RefusalAssessment
+from orchestration.domain.run_status import RunStatus
 from orchestration.events import Event
-from orchestration.events.agents import AgentFinished, ToolCallRefused
+from orchestration.events.agents import AgentFinished, FailureCause, ToolCallRefused
 from orchestration.events.catalogue import CATALOGUE
 from orchestration.events.maintenance import BackupCreated, BackupFailed
 from orchestration.events.notifications import NotificationEvent, NotificationSent
@@ -32,6 +36,13 @@ def signals_of(event: Event) -> tuple[Signal, ...]:
     return tuple(_signals(event.payload, event))
 
 
+def outcome_of(failing: FailureCause | None) -> str:
+    """How an agent's work ended, in one word: a limit that was reached as configured is no failure."""
+    if failing is None:
+        return "succeeded"
+    return "failed" if failure_class(failing.kind).is_malfunction else "limit_reached"
+
+
 @singledispatch
 def _signals(_payload: EventPayload, _event: Event) -> Iterator[Signal]:
     # `route.opened` and `route.closed` end here, too: whether a provider is up depends on all of its routes, which
@@ -41,17 +52,36 @@ def _signals(_payload: EventPayload, _event: Event) -> Iterator[Signal]:
 
 @_signals.register
 def _(payload: AgentFinished, event: Event) -> Iterator[Signal]:
-    failing = payload.failing
-    outcome, kind = ("failed", failing.kind) if failing else ("succeeded", "")
-    labels = {"agent": event.agent or "", "run": event.run_id or "", "outcome": outcome, "kind": kind}
-    evidence = {"message": failing.message, "agent_run_id": payload.agent_run_id} if failing else {}
+    failing, agent = payload.failing, event.agent or ""
+    labels = {"agent": agent, "run": event.run_id or "", "outcome": outcome_of(failing), "kind": "", "failure": ""}
+    if failing is None:
+        yield _signal(event, "agent_finished", labels)
+        yield _signal(event, "agent_succeeded", {"agent": agent})
+        return
+    failure = failure_label(failing.kind, failing.error)
+    labels |= {"kind": failing.kind, "failure": failure}
+    evidence = {
+        "message": failing.message,
+        "agent_run_id": payload.agent_run_id,
+        "cause": failure_subject(agent, failure, payload.config_version),
+    }
     yield _signal(event, "agent_finished", labels, evidence)
 
 
 @_signals.register
 def _(payload: RunFinished | RunCancelled, event: Event) -> Iterator[Signal]:
-    outcome = payload.status if isinstance(payload, RunFinished) else "cancelled"
-    yield _signal(event, "run_finished", {"run": event.run_id or "", "outcome": outcome}, {"reason": payload.reason})
+    finished = payload if isinstance(payload, RunFinished) else None
+    labels = {"run": event.run_id or "", "outcome": finished.status if finished else "cancelled"}
+    nobody = {"agent": "", "failure": ""}
+    if finished is None or finished.status != RunStatus.FAILED:
+        yield _signal(event, "run_finished", labels | nobody, {"reason": payload.reason})
+        if finished and finished.by_agent:
+            yield _signal(event, "run_judged", {**labels, "agent": finished.by_agent}, {"reason": payload.reason})
+        return
+    failure = finished.failure or FailureClass.INTERNAL_ERROR.value
+    labels |= {"agent": finished.by_agent or "", "failure": failure}
+    cause = failure_subject(labels["agent"], failure, finished.config_version)
+    yield _signal(event, "run_finished", labels, {"reason": payload.reason, "cause": cause})
 
 
 @_signals.register
@@ -81,8 +111,11 @@ def _(payload: ModelCallFinished | ModelCallFailed, event: Event) -> Iterator[Si
 
 @_signals.register
 def _(payload: ToolCallRefused, event: Event) -> Iterator[Signal]:
-    labels = {"agent": event.agent or "", "run": event.run_id or "", "about": payload.about}
-    yield _signal(event, "tool_refused", labels, {"what": payload.what, "reason": payload.reason})
+    # What an earlier release recorded was not judged, and is no evidence.
+    assessment = payload.assessment or RefusalAssessment.SLIP.value
+    labels = {"agent": event.agent or "", "run": event.run_id or "", "about": payload.about, "assessment": assessment}
+    evidence = {"what": payload.what, "reason": payload.reason, "because": payload.because or ""}
+    yield _signal(event, "tool_refused", labels, evidence)
 
 
 @_signals.register

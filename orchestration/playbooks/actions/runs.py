@@ -42,6 +42,7 @@ _DEFAULT_SECONDS = 3600.0
 # The record of a run says so before the engine has stopped all of its parts; until then it cannot be resumed. Three
 # seconds cover that gap, in which a conflict does not yet mean that somebody works on the run.
 _STOPPED = frozenset({RunStatus.FAILED, RunStatus.STOPPED, RunStatus.CANCELLED})
+_OUTCOMES = frozenset({RunStatus.SUCCEEDED, RunStatus.NOT_APPROVED, RunStatus.INCOMPLETE})
 _RETRIES, _RETRY_SECONDS = 15, 0.2
 
 
@@ -180,8 +181,9 @@ class Restart(NamedRunsAction):
         return "the runs go on: what they have done since is kept"
 
     async def _restart(self, run_id: str) -> None:
-        # A step that is repeated after a crash may find that the run has finished meanwhile.
-        if (await self.get(run_id)).status is RunStatus.SUCCEEDED:
+        # A step that is repeated after a crash may find that the run has finished meanwhile. One that was not approved
+        # works as it should; whether more is spent on it is for people to decide.
+        if (await self.get(run_id)).status in _OUTCOMES:
             return
         try:
             await self.resume(run_id)

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio.to_thread
 
+from orchestration.domain.refusal import RefusalAssessment
 from orchestration.events import Event
 from orchestration.events.agents import ToolCallRefused
 from orchestration.events.runs import ArtifactRead
@@ -93,24 +94,26 @@ class AccessCheckAction(SecurityAction[NoParameters]):
 
     name = "security.access"
     summary = "count failed sign-ins by source, and what agents were refused"
-    finds = ("failed_sign_ins", "sources", "refused_calls", "refused")
+    finds = ("failed_sign_ins", "sources", "refused_calls", "refused", "attacks")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         incident = await self.incident(context)
         seen = await self.events(SIGNS, incident.detected_at - _BEFORE)
         sign_ins = Counter(one.payload.source or "unknown" for one in seen if isinstance(one.payload, SignInFailed))
+        concerning = [event for event in seen if _concerns(event, incident)]
         refused = Counter(
-            _refusal(event.agent, event.payload)
-            for event in seen
-            if isinstance(event.payload, ToolCallRefused) and _concerns(event, incident)
+            _refusal(event.agent, event.payload) for event in concerning if isinstance(event.payload, ToolCallRefused)
         )
+        attacks = sum(getattr(event.payload, "assessment", None) == RefusalAssessment.ATTACK for event in concerning)
         findings = {
             "failed_sign_ins": sign_ins.total(),
             "sources": [f"{source} ({count})" for source, count in sign_ins.most_common(_MOST)],
             "refused_calls": refused.total(),
             "refused": [f"{what} ({count})" for what, count in refused.most_common(_MOST)],
+            "attacks": attacks,
         }
-        summary = f"{sign_ins.total()} failed sign-ins from {len(sign_ins)} sources, {refused.total()} refused calls"
+        tries = f"{sign_ins.total()} failed sign-ins from {len(sign_ins)} sources"
+        summary = f"{tries}, {refused.total()} calls refused with evidence of intent"
         return ActionOutcome(summary, findings)
 
 
@@ -192,7 +195,9 @@ class RestoreTest(SecurityAction[NoParameters]):
 
 
 def _concerns(event: Event, incident: Incident) -> bool:
-    """Whether an event concerns the incident. One that names no runs concerns all of them."""
+    """Whether an event concerns the incident. One that names no runs concerns all of them; a slip concerns none."""
+    if isinstance(event.payload, ToolCallRefused) and event.payload.assessment == RefusalAssessment.SLIP:
+        return False
     return not incident.blast_radius.runs or event.run_id is None or event.run_id in incident.blast_radius.runs
 
 

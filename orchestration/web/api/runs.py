@@ -16,6 +16,7 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, NotFoundError
 from orchestration.events import Event
 from orchestration.events.runs import ArtifactRead
+from orchestration.runs.next_steps import NextStep, next_steps
 from orchestration.security.principal import Role
 from orchestration.storage.approvals import Approval
 from orchestration.storage.artifacts import ArtifactRecord
@@ -66,6 +67,12 @@ class ReasonBody(BaseModel):
     reason: OptionalText = ""
 
 
+class ResumeRequest(BaseModel):
+    """How many more rounds of corrections a run gets whose reviewer still asks for changes; one without a number."""
+
+    rounds: Annotated[int, Field(ge=1, le=20)] | None = None
+
+
 class ForkRequest(BaseModel):
     """The number of the part to fork from, from `GET /runs/{run}/parts`; without one, the last part."""
 
@@ -88,7 +95,7 @@ class NumberedEvent(BaseModel):
 
 
 class RunDetails(BaseModel):
-    """A run with its agents, artifacts and pending approvals."""
+    """A run with its agents, artifacts, pending approvals, and what can be done with it."""
 
     run: Run
     steps_executed: int
@@ -97,6 +104,7 @@ class RunDetails(BaseModel):
     artifacts: Sequence[ArtifactRecord]
     altered_artifacts: Sequence[dict[str, str]]
     questions: Sequence[Approval]
+    next_steps: Sequence[NextStep]
 
 
 class RunPart(BaseModel):
@@ -149,6 +157,7 @@ def show_run(services: Services, run: Name) -> RunDetails:
         artifacts=app.artifacts.list(found.id),
         altered_artifacts=[{"name": name, "problem": problem} for name, problem in app.artifacts.verify(found.id)],
         questions=app.approvals.list_open(found.id),
+        next_steps=next_steps(found, app.artifacts_of(found)),
     )
 
 
@@ -184,9 +193,10 @@ async def list_parts(services: Services, run: Name) -> list[RunPart]:
 
 
 @router.post("/runs/{run}/resume", dependencies=_OPERATE)
-async def resume_run(services: Services, run: Name) -> Run:
+async def resume_run(services: Services, run: Name, body: ResumeRequest | None = None) -> Run:
     """Resume a run from its last committed step."""
-    return await services.app.launcher.resume((await _find(services, run)).id, queue=None)
+    rounds = body.rounds if body else None
+    return await services.app.launcher.resume((await _find(services, run)).id, queue=None, rounds=rounds)
 
 
 @router.post("/runs/{run}/cancel", dependencies=_OPERATE)

@@ -46,6 +46,7 @@ _TONES: Mapping[str, str] = {
     **{status.value: "calm" for status in RunStatus},
     **dict.fromkeys(("succeeded", "resolved", "closed", "met", "on-track", "ok", "done", "approved", "works"), "good"),
     **dict.fromkeys(("waiting", "stopped", "half-open", "at-risk", "pending", "reopened", "starts", "waits"), "fair"),
+    **dict.fromkeys(("not-approved", "incomplete"), "fair"),
     **dict.fromkeys(("failed", "open", "breached", "firing", "detected", "denied", "P0", "P1"), "bad"),
     **dict.fromkeys(("P2", "acknowledged", "mitigating", "verifying"), "fair"),
     **dict.fromkeys(("P3", "unknown", "disabled", "cancelled", "merged", "suppressed", "in-review"), "calm"),

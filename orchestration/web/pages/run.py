@@ -10,13 +10,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from orchestration.app.application import Application
-from orchestration.domain.run_status import RunStatus
+from orchestration.domain.run_status import RunEnding
 from orchestration.errors import NotFoundError
 from orchestration.events.render import followed_line
 from orchestration.events.runs import ArtifactRead
+from orchestration.runs.next_steps import next_steps
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.artifacts import ArtifactRecord
-from orchestration.storage.runs import Run
+from orchestration.storage.runs import Run, ending_of
 from orchestration.web.approval_rights import check_may_answer
 from orchestration.web.pages.forms import Form, whole_number
 from orchestration.web.pages.runs import is_rehearsed
@@ -26,7 +27,6 @@ from orchestration.web.pages.waterfall import AGENT_KINDS, waterfall
 _EVENTS_SHOWN = 300
 # Hashing this much takes well under a tenth of a second. More would delay every refresh of the page.
 _MAX_VERIFIED_BYTES = 20_000_000
-_RESUMABLE = (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.CANCELLED)
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
@@ -56,7 +56,7 @@ class _Run:
         # say so.
         attended = run.status.ended or await self._app.placement.is_attended(run.id)
         parts = await self._app.control.parts(run.id)
-        resumable = run.status in _RESUMABLE or not attended
+        resumable = run.status.resumable or not attended
         return {**values, "attended": attended, "parts": parts, "resumable": resumable}
 
     def _read(self, run: Run, before: int | None) -> Values:
@@ -74,6 +74,8 @@ class _Run:
             "artifacts": artifacts,
             "altered": self._altered(run, artifacts),
             "questions": app.approvals.list_open(run.id),
+            "next_steps": next_steps(run, app.artifacts_of(run)),
+            "correctable": ending_of(run) is RunEnding.CHANGES_REQUESTED,
             "lines": [(event, line) for _, event in reversed(events) if (line := followed_line(event))],
             "earlier": events[0][0] if len(events) == _EVENTS_SHOWN else None,
             "paged": before is not None,
@@ -119,7 +121,8 @@ class _Run:
         return f"/runs/{run.id}", "run-cancelled"
 
     async def resume(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        run = await self._app.launcher.resume(request.path_params["run"], queue=None)
+        rounds = form.whole("rounds", 1, 20) if form.text("rounds", required=False) else None
+        run = await self._app.launcher.resume(request.path_params["run"], queue=None, rounds=rounds)
         return f"/runs/{run.id}", "run-resumed"
 
     async def fork(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002

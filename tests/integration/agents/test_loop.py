@@ -101,7 +101,11 @@ async def test_a_conversation_without_end_is_given_up(tmp_path: Path) -> None:
     async with rooms(tmp_path, lambda body: calls(("list_files", {})), agents) as (house, model):
         run = await house.run()
         assert run.status is RunStatus.FAILED
-        assert house.failing() == {"kind": "too_many_model_calls", "message": "not finished after 4 model calls"}
+        assert house.failing() == {
+            "kind": "too_many_model_calls",
+            "message": "not finished after 4 model calls",
+            "error": "",
+        }
         assert len(model.asked) == 4
 
 
@@ -132,7 +136,7 @@ async def test_a_runs_time_is_limited_over_all_its_agents(tmp_path: Path) -> Non
         file.write_text(json.dumps({**json.loads(file.read_text()), **edges}))
         await house.until(lambda: house.app.configuration.workflow)
         run = await house.run(agent=None, options={"seconds": 1.6})
-        assert run.status is RunStatus.FAILED
+        assert run.status is RunStatus.INCOMPLETE
         assert "working time" in run.reason
         assert len(model.asked) == 2
 
@@ -146,8 +150,8 @@ async def test_a_runs_model_calls_are_limited_over_all_its_agents(tmp_path: Path
 
     async with rooms(tmp_path, script, agents, limits={"modelCalls": 4}) as (house, model):
         run = await house.run(agent=None)
-        assert run.status is RunStatus.FAILED
-        assert house.failing() == {"kind": "too_many_model_calls", "message": "not finished after 3 model calls"}
+        assert run.status is RunStatus.INCOMPLETE
+        assert house.failing() == {"kind": "run_limit", "message": "not finished after 3 model calls", "error": ""}
         assert len(model.asked) == 4
 
 
@@ -314,12 +318,12 @@ async def test_an_agent_waits_while_no_provider_answers_and_goes_on_when_one_doe
         assert len(house.of("run.continued")) == len(house.of("run.waiting"))
 
 
-async def test_an_exceeded_budget_is_a_clean_failure(tmp_path: Path) -> None:
+async def test_an_exceeded_budget_is_an_outcome_and_no_failure(tmp_path: Path) -> None:
     agents = executor(limits={"tokens": 1500})
     agents[0]["tools"] = ["list_files"]
     async with rooms(tmp_path, lambda body: calls(("list_files", {})), agents) as (house, model):
         run = await house.run()
-        assert run.status is RunStatus.FAILED
+        assert run.status is RunStatus.INCOMPLETE
         assert house.failing()["kind"] == "budget_exceeded"
         assert "raise `limits.tokens`" in run.reason.lower()
         assert 0 < len(model.asked) < 30
@@ -367,7 +371,11 @@ async def test_an_unexpected_error_is_told_with_its_class(tmp_path: Path) -> Non
 
         house.app.gateway.complete = broken  # type: ignore[method-assign]
         run = await house.run()
-        assert house.failing() == {"kind": "internal_error", "message": "ZeroDivisionError: division by zero"}
+        assert house.failing() == {
+            "kind": "internal_error",
+            "message": "ZeroDivisionError: division by zero",
+            "error": "ZeroDivisionError",
+        }
         assert run.status is RunStatus.FAILED
 
 

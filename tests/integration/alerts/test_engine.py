@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from orchestration.alerts.correlation import failure_subject
 from orchestration.alerts.signal import Signal
 from orchestration.alerts.stages import NotifyReason
 from orchestration.domain.alert_status import AlertStatus
@@ -149,30 +150,72 @@ def test_a_report_that_fails_is_repeated_and_blocks_no_other(bench: Bench) -> No
     assert list(bench.reported()) == [("report", DOWN), ("report", "provider-unavailable:openai")]
 
 
-def test_more_agents_that_fail_make_it_worse_and_not_another_incident(bench: Bench) -> None:
+def fail(bench: Bench, agent: str, run: str, failure: str = "unusable-answer", **labels: str) -> None:
+    cause = failure_subject(agent, failure)
+    labels = {"agent": agent, "failure": failure, "outcome": "failed", **labels}
+    bench.signal("agent_finished", run=run, kind="x", cause=cause, **labels)
+
+
+def succeed(bench: Bench, agent: str) -> None:
+    bench.signal("agent_finished", agent=agent, run="run-9", outcome="succeeded", kind="", failure="")
+    bench.signal("agent_succeeded", agent=agent)
+
+
+def test_each_agent_and_class_of_failure_is_a_group_and_several_agents_make_each_worse(bench: Bench) -> None:
     bench.configuration = bench.configuration.model_validate({"agents": [{"id": "planner"}, {"id": "executor"}]})
-    bench.signal("agent_finished", agent="planner", run="run-1", outcome="failed", kind="malformed_answer")
+    fail(bench, "planner", "run-1")
     bench.wait(5)
-    bench.signal("agent_finished", agent="executor", run="run-2", outcome="failed", kind="malformed_answer")
+    fail(bench, "executor", "run-2", "time-limit")
     bench.wait(5)
-    assert list(bench.reported()) == [("report", "agent-failure:agents")] * 2
-    facts = [report.facts for report in bench.reporter.reports]
-    assert [(one.agents_failing, one.agents_total) for one in facts] == [(1, 2), (2, 2)]
-    assert bench.reporter.reports[-1].blast_radius.agents == ("planner", "executor")
-    for agent in ("planner", "executor"):
-        bench.signal("agent_finished", agent=agent, run="run-3", outcome="succeeded", kind="")
+    first, second = "agent-failure:planner: unusable-answer", "agent-failure:executor: time-limit"
+    assert sorted(bench.reported()) == sorted([("report", first), ("report", first), ("report", second)])
+    facts = {report.key: report.facts for report in bench.reporter.reports}
+    assert {(one.agents_failing, one.agents_total) for one in facts.values()} == {(2, 2)}
+    assert {report.key: report.blast_radius.agents for report in bench.reporter.reports} == {
+        first: ("planner",),
+        second: ("executor",),
+    }
+    succeed(bench, "planner")
     bench.wait(5)
-    assert list(bench.reported()) == [("clear", "agent-failure:agents")]
+    assert list(bench.reported()) == [("clear", first)]
+    fail(bench, "executor", "run-3", "configuration")
+    bench.wait(5)
+    succeed(bench, "executor")
+    bench.wait(5)
+    third = "agent-failure:executor: configuration"
+    assert sorted(bench.reported()) == [("clear", third), ("clear", second), ("report", third)]
 
 
-def test_agents_failing_half_of_the_time_are_reported_with_the_rate(bench: Bench) -> None:
+def test_a_run_that_fails_with_its_agent_is_the_same_failure(bench: Bench) -> None:
+    fail(bench, "planner", "run-1")
+    cause = failure_subject("planner", "unusable-answer")
+    bench.signal("run_finished", run="run-1", outcome="failed", agent="planner", failure="unusable-answer", cause=cause)
+    bench.wait(5)
+    assert {key for _, key in bench.reported()} == {"agent-failure:planner: unusable-answer"}
+    (report, *_) = bench.reporter.reports[::-1]
+    assert (report.title, report.blast_radius.runs) == ("Agent planner fails", ("run-1",))
+
+
+def test_agents_that_fail_half_of_the_time_are_reported_as_a_sum_only_where_none_is_by_itself(bench: Bench) -> None:
     for number in range(6):
-        outcome = "failed" if number % 2 else "succeeded"
-        bench.signal("agent_finished", agent=f"a{number}", run="r", outcome=outcome, kind="")
+        if number % 2:
+            fail(bench, f"a{number}", "run-1")
+        else:
+            succeed(bench, f"a{number}")
+    bench.wait(5)
+    assert "Many agents fail" not in {report.title for report in bench.reporter.reports}
+    assert {report.facts.agents_failing for report in bench.reporter.reports} == {3}
+    for number in range(6):
+        succeed(bench, f"a{number}")
+    bench.wait(5)
+    bench.reporter.reports.clear()
+    bench.now += timedelta(seconds=700)
+    for number in range(6):
+        fail(bench, f"a{number}", "run-1")
+        succeed(bench, f"a{number}")
     bench.wait(5)
     (report,) = bench.reporter.reports
-    assert report.facts.failure_rate == 0.5
-    assert report.facts.agents_failing == 3
+    assert (report.title, report.facts.failure_rate) == ("Many agents fail", 0.5)
 
 
 def test_agents_that_work_again_are_not_counted_as_failing(bench: Bench) -> None:
@@ -201,15 +244,16 @@ def test_a_crash_between_telling_and_writing_tells_again_under_the_same_key(
 
 
 def test_a_provider_that_is_down_mutes_the_failures_that_it_causes(bench: Bench) -> None:
-    bench.signal("agent_finished", agent="planner", run="run-1", outcome="failed", kind="NoRouteError")
-    bench.signal("run_finished", run="run-1", outcome="failed")
+    fail(bench, "planner", "run-1", "provider")
+    bench.signal("run_finished", run="run-1", outcome="failed", agent="planner", failure="provider")
     bench.now += timedelta(seconds=1)
     bench.signal("provider_up", 0, provider="ollama")
-    bench.signal("agent_finished", agent="reviewer", run="run-2", outcome="failed", kind="malformed_answer")
+    fail(bench, "reviewer", "run-2")
     bench.wait(10)
     bench.signal("provider_up", 1, provider="ollama")
     bench.wait(60)
-    assert list(bench.reported()) == [("report", "agent-failure:agents"), ("report", DOWN), ("clear", DOWN)]
+    reviewer = "agent-failure:reviewer: unusable-answer"
+    assert list(bench.reported()) == [("report", reviewer), ("report", DOWN), ("clear", DOWN)]
     assert bench.reporter.reports[0].blast_radius.agents == ("reviewer",)
     verdicts = {row.labels.get("agent", row.name): row.verdict for row in bench.alerts.list()}
     assert verdicts["planner"] == verdicts["run-failed"] == "inhibited"
@@ -276,9 +320,9 @@ def test_our_own_remediation_opens_no_incident_about_itself(bench: Bench) -> Non
     bench.wait(10)
     assert list(bench.reported()) == []
     assert [row.verdict for row in bench.alerts.list()] == ["remediation"]
-    bench.signal("agent_finished", agent="planner", run="r2", outcome="failed", kind="x")
+    fail(bench, "planner", "r2")
     bench.wait(5)
-    assert list(bench.reported()) == [("report", "agent-failure:agents")]
+    assert list(bench.reported()) == [("report", "agent-failure:planner: unusable-answer")]
 
 
 def test_a_drill_and_the_real_thing_stay_apart(bench: Bench) -> None:

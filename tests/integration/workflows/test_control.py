@@ -49,14 +49,14 @@ async def test_a_run_that_cannot_begin_ends_with_the_reason_and_begins_on_resume
 
 
 async def test_a_fault_of_ours_ends_the_run_too(tmp_path: Path) -> None:
-    async with house(tmp_path, lambda task: {"summary": "a plan", "steps": []}) as one:
+    async with house(tmp_path, lambda task: {"summary": "a plan", "steps": "none"}) as one:
         run = await one.work()
         assert run.status is RunStatus.FAILED
         assert run.reason.startswith("internal error: ValidationError")
         assert run.finished_at is not None
 
 
-async def test_a_check_that_does_not_pass_fails_the_run_whatever_the_reviewer_says(tmp_path: Path) -> None:
+async def test_a_run_whose_check_does_not_pass_is_not_approved_whatever_the_reviewer_says(tmp_path: Path) -> None:
     async with house(tmp_path) as one:
 
         async def check(run: Run, command: tuple[str, ...]) -> CommandRecord:
@@ -64,14 +64,14 @@ async def test_a_check_that_does_not_pass_fails_the_run_whatever_the_reviewer_sa
 
         one.bench.check = check  # type: ignore[method-assign]
         run = await one.work(options={"checks": [["make", "test"], ["slow"]]})
-        assert run.status is RunStatus.FAILED
+        assert run.status is RunStatus.NOT_APPROVED
         assert run.reason == (
             "the check `make test` did not pass (exit code 2); the check `slow` did not pass (stopped)"
         )
 
 
-@pytest.mark.parametrize(("agent", "expected"), [("executor", RunStatus.FAILED), (None, RunStatus.SUCCEEDED)])
-async def test_what_an_executor_did_not_do_fails_the_run_unless_a_reviewer_lets_it_pass(
+@pytest.mark.parametrize(("agent", "expected"), [("executor", RunStatus.INCOMPLETE), (None, RunStatus.SUCCEEDED)])
+async def test_what_an_executor_did_not_do_leaves_the_run_incomplete_unless_a_reviewer_lets_it_pass(
     tmp_path: Path, agent: str | None, expected: RunStatus
 ) -> None:
     def answer(task: AgentTask) -> Any:
@@ -102,7 +102,7 @@ async def test_of_two_reviewers_both_have_to_approve(tmp_path: Path) -> None:
 async def test_the_runs_time_ends_it_between_its_parts(tmp_path: Path) -> None:
     async with house(tmp_path) as one:  # each agent says that it has worked for a second
         run = await one.work(options={"seconds": 2.0})
-        assert run.status is RunStatus.FAILED
+        assert run.status is RunStatus.INCOMPLETE
         assert run.reason == "executor: the working time is used up before step s3"
         assert one.asked["s3"] == 0
 
@@ -167,7 +167,7 @@ async def test_an_answer_that_came_while_no_process_ran_is_found(tmp_path: Path)
         one.approvals.decide(question, approved=False, by="ada", reason="too soon")
         await one.control.resume("run-1")
         await one.engine.result("run-1")
-        assert (status(one), one.runs.get("run-1").reason) == (RunStatus.FAILED, "ada denied it: too soon")
+        assert (status(one), one.runs.get("run-1").reason) == (RunStatus.NOT_APPROVED, "ada denied it: too soon")
         with pytest.raises(ConflictError, match="Fork it from the part"):
             await one.control.resume("run-1")
 

@@ -51,6 +51,7 @@ class PaperWorkbench:
         self.lines: list[str] = []
         self.artifacts: dict[str, str] = {}
         self.exported: dict[Path, str] = {}
+        self.exit_code = 0
 
     async def snapshot(self, run: Run) -> str:
         return json.dumps(self.lines)
@@ -59,7 +60,7 @@ class PaperWorkbench:
         return "\n".join(f"+{line}" for line in json.loads(after)[len(json.loads(before)) :])
 
     async def check(self, run: Run, command: tuple[str, ...]) -> CommandRecord:
-        return CommandRecord(command=command, exit_code=0, output="OK")
+        return CommandRecord(command=command, exit_code=self.exit_code, output="OK")
 
     async def write(self, run: Run, name: str, text: str, agent: str) -> None:
         self.artifacts[name] = text
@@ -143,6 +144,8 @@ async def test_a_goal_is_planned_carried_out_and_reviewed(tmp_path: Path) -> Non
         assert run.outcome == {
             "use": {"seconds": 4.0, "model_calls": 0, "tokens": 50, "usd": 0.0, "rehearsal": False},
             "verdict": "approved",
+            "ending": "done",
+            "agent": "executor",
         }
 
 
@@ -162,9 +165,58 @@ async def test_work_goes_back_to_the_executor_until_the_reviewer_approves(tmp_pa
 async def test_a_reviewer_who_is_never_content_ends_the_run_after_the_allowed_rounds(tmp_path: Path) -> None:
     async with house(tmp_path, lambda task: CHANGES if task.role is AgentRole.REVIEWER else usual(task)) as one:
         run = await one.work()
-        assert run.status is RunStatus.FAILED
+        assert run.status is RunStatus.NOT_APPROVED
         assert "after 2 round(s) of corrections: a test is missing" in run.reason
         assert one.asked["reviewer"] == 3
+        assert run.outcome is not None
+        assert (run.outcome["ending"], run.outcome["agent"]) == ("changes-requested", "executor")
+        assert [finding["message"] for finding in run.outcome["findings"]] == ["test the edge"]
+
+
+async def test_a_run_that_was_not_approved_gets_as_many_more_rounds_as_a_person_grants(tmp_path: Path) -> None:
+    async with house(tmp_path, lambda task: CHANGES if task.role is AgentRole.REVIEWER else usual(task)) as one:
+        await one.work()
+        for rounds, reviews in ((2, 5), (None, 6)):
+            await one.control.resume("run-1", rounds=rounds)
+            await one.engine.result("run-1")
+            run = one.runs.get("run-1")
+            assert (run.status, one.asked["reviewer"]) == (RunStatus.NOT_APPROVED, reviews)
+        assert "after 5 round(s)" in run.reason
+        assert one.asked["planner"] == one.asked["s1"] == one.asked["review-5"] == 1
+
+
+async def test_only_a_refused_review_can_be_given_more_rounds(tmp_path: Path) -> None:
+    async with house(tmp_path) as one:
+        one.bench.exit_code = 1
+        run = await one.work(options={"checks": [["make", "test"]]})
+        assert (run.status, run.outcome and run.outcome["ending"]) == (RunStatus.NOT_APPROVED, "check-failed")
+        with pytest.raises(UsageError, match="without rounds"):
+            await one.control.resume("run-1", rounds=2)
+        one.bench.exit_code = 0
+        await one.control.resume("run-1")
+        await one.engine.result("run-1")
+        assert one.runs.get("run-1").status is RunStatus.SUCCEEDED
+        assert one.asked == {"planner": 1, "s1": 1, "s2": 1, "s3": 1, "reviewer": 1}
+
+
+@pytest.mark.parametrize(("exit_code", "status"), [(0, RunStatus.SUCCEEDED), (1, RunStatus.NOT_APPROVED)])
+async def test_a_plan_with_nothing_to_do_is_believed_if_the_checks_pass(
+    tmp_path: Path, exit_code: int, status: RunStatus
+) -> None:
+    nothing = {"summary": "it is all there", "steps": []}
+    async with house(tmp_path, lambda task: nothing if task.role is AgentRole.PLANNER else usual(task)) as one:
+        one.bench.exit_code = exit_code
+        run = await one.work(options={"checks": [["make", "test"]]})
+        assert (run.status, one.asked) == (status, {"planner": 1})
+        assert "nothing to do: it is all there" in run.reason or "has no steps, but the check" in run.reason
+
+
+async def test_what_a_run_may_use_is_an_outcome_and_no_failure_of_the_agent_at_work(tmp_path: Path) -> None:
+    async with house(tmp_path) as one:
+        run = await one.work(options={"seconds": 2})
+        assert (run.status, run.outcome and run.outcome["ending"]) == (RunStatus.INCOMPLETE, "limit-reached")
+        assert run.outcome is not None
+        assert "failure" not in run.outcome or run.outcome["failure"] == "limit-reached"
 
 
 async def test_a_failed_run_resumes_at_the_step_that_failed_and_repeats_no_other(tmp_path: Path) -> None:
@@ -237,7 +289,7 @@ async def test_a_run_waits_for_a_persons_word(tmp_path: Path, approved: bool) ->
         if approved:
             assert (run.status, one.asked["s3"]) == (RunStatus.SUCCEEDED, 1)
         else:
-            assert (run.status, run.reason, one.asked["s3"]) == (RunStatus.FAILED, "ada denied it: because", 0)
+            assert (run.status, run.reason, one.asked["s3"]) == (RunStatus.NOT_APPROVED, "ada denied it: because", 0)
 
 
 async def test_one_agent_can_run_alone(tmp_path: Path) -> None:

@@ -159,13 +159,12 @@ def test_a_drill_mutes_nothing_real() -> None:
 @pytest.mark.parametrize(
     ("source", "target", "labels"),
     [
-        ("provider-down", "agent-failed", {"kind": "unreachable"}),
-        ("no-provider", "agent-failed", {"kind": "NoRouteError"}),
+        ("provider-down", "agent-failed", {"failure": "provider"}),
+        ("no-provider", "run-failed", {"failure": "provider"}),
         ("provider-down", "provider-failing", {"provider": "x"}),
         ("database-down", "worker-lost", {}),
         ("database-down", "run-stalled", {}),
         ("worker-lost", "run-stalled", {"run": "1"}),
-        ("agent-failed", "run-failed", {"run": "1"}),
         ("secret-exposed", "secret-redacted", {"run": "1", "kind": "github-token"}),
     ],
 )

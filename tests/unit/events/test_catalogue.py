@@ -68,7 +68,7 @@ def test_a_published_event_carries_its_payload_and_its_stored_data() -> None:
 def test_nested_values_are_stored_as_plain_json_and_read_back_typed() -> None:
     payload = AgentFinished("run-1.a", FailureCause("timeout", "it took too long"), USAGE)
     data = payload.data()
-    assert data["failing"] == {"kind": "timeout", "message": "it took too long"}
+    assert data["failing"] == {"kind": "timeout", "message": "it took too long", "error": ""}
     assert read_payload("agent.finished", data) == payload
 
 

@@ -13,6 +13,7 @@ from orchestration.domain.severity import Severity
 from orchestration.incidents import lifecycle
 from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.cancellation import CancelIncident
+from orchestration.incidents.commands.mitigation import BeginMitigation
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.commands.severity_change import ChangeSeverity
 from orchestration.incidents.commands.suppression import Suppress
@@ -22,6 +23,7 @@ from orchestration.incidents.model import Incident
 from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
 from orchestration.incidents.severity import SeverityReason
 from orchestration.incidents.unit_of_work import Handling
+from orchestration.notifications.notice import NoticeKind
 from tests.support.incidents import (
     ADA,
     ALL_AGENTS,
@@ -206,3 +208,30 @@ def test_a_real_report_makes_a_drill_real() -> None:
 def test_a_second_drill_does_not_make_a_real_incident_a_drill() -> None:
     report: TroubleReport = a_report(at=after(minutes=1), drill=True)
     assert not turned(declared().incident, partial(lifecycle.absorb, report=report), actor=ADA).incident.drill
+
+
+def test_another_cause_in_an_open_incident_is_news_for_everybody_and_for_the_playbook() -> None:
+    first = a_report(causes=("provider-down first",), title="Provider first is unavailable")
+    incident = turned(declared(first).incident, BeginMitigation("route past it").apply).incident
+    same = turned(incident, partial(lifecycle.absorb, report=replace(first, at=after(minutes=1))))
+    assert (same.incident.responses, same.notifications) == (0, [])
+    both = replace(
+        first, at=after(minutes=2), causes=(*first.causes, "provider-errors first"), title="Provider first (and 1 more)"
+    )
+    change = turned(incident, partial(lifecycle.absorb, report=both), at=after(minutes=2))
+    assert (change.incident.title, change.incident.responses) == ("Provider first (and 1 more)", 1)
+    assert change.incident.attempted_actions == ("route past it",)
+    (told,) = [one for one in change.notifications if one.kind is NoticeKind.UPDATE]
+    assert {contact.id for contact in told.contacts} == set(incident.notified)
+    assert "another cause: Provider first (and 1 more)" in told.reason
+    other = replace(both, causes=("provider-errors first",), title="Calls to first fail")
+    alone = turned(incident, partial(lifecycle.absorb, report=other), at=after(minutes=2)).incident
+    assert (alone.title, alone.attempted_actions) == ("Calls to first fail", ())
+
+
+def test_what_returns_with_another_cause_is_another_incident() -> None:
+    incident = replace(resolved_at(after(minutes=5)), causes=("agent-failed reviewer time-limit",))
+    back = a_report(at=after(minutes=6), causes=("agent-failed reviewer time-limit",))
+    assert correlate(incident, back, SETTINGS) is Correlation.REOPENS
+    assert correlate(incident, replace(back, causes=("agent-failed reviewer own-code",)), SETTINGS) is Correlation.NEW
+    assert correlate(replace(incident, causes=()), back, SETTINGS) is Correlation.REOPENS

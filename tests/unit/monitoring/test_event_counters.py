@@ -80,7 +80,12 @@ def test_a_call_that_its_first_route_answered_is_no_fallback_and_a_failed_one_ha
         ("agent.finished", {"failing": {"kind": "x"}}, "agent_tasks_finished_total", "agent=planner outcome=failed"),
         ("agent.retried", {}, "agent_retries_total", "agent=planner"),
         ("tool_call.finished", {"tool": "read_file", "ok": False}, "tool_calls_total", "tool=read_file outcome=failed"),
-        ("tool_call.refused", {"about": "path"}, "tool_calls_refused_total", "about=path"),
+        (
+            "tool_call.refused",
+            {"about": "path", "assessment": "slip"},
+            "tool_calls_refused_total",
+            "about=path assessment=slip",
+        ),
         ("route.opened", {"provider": "ollama"}, "route_changes_total", "provider=ollama state=open"),
         ("route.half_open", {"provider": "ollama"}, "route_changes_total", "provider=ollama state=half_open"),
         ("incident.detected", {"severity": "P1"}, "incident_changes_total", "severity=P1 change=detected"),

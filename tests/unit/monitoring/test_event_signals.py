@@ -32,7 +32,7 @@ TRANSLATED = [heard for heard in EVENTS if not heard.event.kind.startswith("rout
 def test_every_event_of_the_page_becomes_the_signals_that_it_says(heard: Any) -> None:
     tries = [{"route": "ollama/m", "outcome": "ok"}] if "tries" in heard.data else []
     due = {"schedule": "nightly", "due_at": "2026-01-05T08:59:00+00:00"}
-    found = signals_of(event(heard.event.kind, tries=tries, **due))
+    found = signals_of(event(heard.event.kind, tries=tries, by_agent="executor", **due))
     assert [signal.name for signal in found] == list(heard.signals)
 
 
@@ -57,10 +57,12 @@ def test_an_agent_that_failed_says_how() -> None:
     (signal,) = signals_of(
         event("agent.finished", agent_run_id="a", failing={"kind": "timeout", "message": "too slow"})
     )
-    assert signal.labels == {"agent": "executor", "run": "run-1", "outcome": "failed", "kind": "timeout"}
-    assert signal.evidence["message"] == "too slow"
-    (signal,) = signals_of(event("agent.finished", agent_run_id="a", failing=None))
+    expected = {"agent": "executor", "run": "run-1", "outcome": "failed", "kind": "timeout", "failure": "provider"}
+    assert signal.labels == expected
+    assert (signal.evidence["message"], signal.evidence["cause"]) == ("too slow", "executor: provider")
+    signal, cleared = signals_of(event("agent.finished", agent_run_id="a", failing=None))
     assert (signal.labels["outcome"], signal.labels["kind"]) == ("succeeded", "")
+    assert (cleared.name, cleared.labels) == ("agent_succeeded", {"agent": "executor"})
 
 
 def test_a_model_call_is_a_signal_for_each_try_with_its_own_seconds() -> None:
