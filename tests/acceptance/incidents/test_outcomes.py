@@ -93,7 +93,7 @@ def test_what_is_no_malfunction_opens_no_incident_and_leaves_a_way_on(tmp_path: 
         model.script = slips = SlippingExecutor()
         assert run(project)["status"] == "succeeded"
         model.script = script
-        # A run that is denied, one that has nothing to do, and one that has used up what it may use.
+        # A run that is denied, one that has nothing to do, and one that has used up its budget.
         denied = project.start("run", "greet", "--workspace", str(project.sample.workspace), "--approve", "planner")
         wait_until(lambda: runs_where(project, "waiting"), "for the question")
         project.call("runs", "deny", "latest", "--reason", "not today")
@@ -101,8 +101,13 @@ def test_what_is_no_malfunction_opens_no_incident_and_leaves_a_way_on(tmp_path: 
         assert "not-approved" in denied.output
         model.script = lambda body: says({"summary": "all there", "steps": []})
         assert run(project)["outcome"]["ending"] == "nothing-to-do"
-        model.script = lambda body: [time.sleep(1.2), usual(body)][1]
-        assert run(project, "--seconds", "1", code=1)["outcome"]["ending"] == "limit-reached"
+        settings = project.settings
+        settings["runtime"]["limits"] = {"modelCalls": 1}
+        project.configure(settings)
+        model.script = usual
+        assert run(project, code=1)["outcome"]["ending"] == "limit-reached"
+        settings["runtime"]["limits"] = {}
+        project.configure(settings)
 
         # Longer than any rule holds an alert, and than the loops take to notice one.
         time.sleep(4)

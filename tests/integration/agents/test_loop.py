@@ -136,7 +136,7 @@ async def test_a_runs_time_is_limited_over_all_its_agents(tmp_path: Path) -> Non
         file.write_text(json.dumps({**json.loads(file.read_text()), **edges}))
         await house.until(lambda: house.app.configuration.workflow)
         run = await house.run(agent=None, options={"seconds": 1.6})
-        assert run.status is RunStatus.INCOMPLETE
+        assert run.status is RunStatus.FAILED
         assert "working time" in run.reason
         assert len(model.asked) == 2
 

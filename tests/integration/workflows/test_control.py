@@ -102,7 +102,7 @@ async def test_of_two_reviewers_both_have_to_approve(tmp_path: Path) -> None:
 async def test_the_runs_time_ends_it_between_its_parts(tmp_path: Path) -> None:
     async with house(tmp_path) as one:  # each agent says that it has worked for a second
         run = await one.work(options={"seconds": 2.0})
-        assert run.status is RunStatus.INCOMPLETE
+        assert run.status is RunStatus.FAILED
         assert run.reason == "executor: the working time is used up before step s3"
         assert one.asked["s3"] == 0
 

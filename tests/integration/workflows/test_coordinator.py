@@ -211,14 +211,6 @@ async def test_a_plan_with_nothing_to_do_is_believed_if_the_checks_pass(
         assert "nothing to do: it is all there" in run.reason or "has no steps, but the check" in run.reason
 
 
-async def test_what_a_run_may_use_is_an_outcome_and_no_failure_of_the_agent_at_work(tmp_path: Path) -> None:
-    async with house(tmp_path) as one:
-        run = await one.work(options={"seconds": 2})
-        assert (run.status, run.outcome and run.outcome["ending"]) == (RunStatus.INCOMPLETE, "limit-reached")
-        assert run.outcome is not None
-        assert "failure" not in run.outcome or run.outcome["failure"] == "limit-reached"
-
-
 async def test_a_failed_run_resumes_at_the_step_that_failed_and_repeats_no_other(tmp_path: Path) -> None:
     broken = True
 
