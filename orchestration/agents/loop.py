@@ -61,6 +61,8 @@ class AgentSetup(StoredRecord):
     `run_limits` are those of the whole run, where they may have changed since the agent got its task.
     """
 
+    added = ("attempt", "config_version", "run_limits")
+
     system: str
     tools: tuple[dict[str, Any], ...]
     limits: dict[str, Any]

@@ -59,6 +59,7 @@ _KIND_OF_ERROR: Mapping[str, str] = MappingProxyType(
         "TimeLimitError": "time_limit",
         "OwnCodeError": "own_code_failed",
         "OwnCodeTimeError": "time_limit",
+        "RunTimeLimitError": "time_limit",
         "LimitReachedError": "run_limit",
         "NotFoundError": "configuration",
         "UsageError": "configuration",

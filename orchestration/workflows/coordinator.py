@@ -59,7 +59,7 @@ class LimitReachedError(OrchestratorError):
     """The run has used up what it may use."""
 
 
-class TimeLimitError(OrchestratorError):
+class RunTimeLimitError(OrchestratorError):
     """The run has used up its working time."""
 
 
@@ -78,6 +78,8 @@ class WorkflowMember(StoredRecord):
 class RunSetup(StoredRecord):
     """The settings of a run: those that it started with, and from a later `attempt` on the limits in force then. Edits
     of the configuration change them at no other time."""
+
+    added = ("attempt",)
 
     levels: tuple[tuple[WorkflowMember, ...], ...]
     baseline: str
@@ -148,7 +150,9 @@ class RunProgress:
         if self.model_calls_left() == 0:
             return LimitReachedError(f"not finished within the {self.setup.model_calls} model calls that the run has")
         if self.setup.seconds is not None and self.use.seconds >= self.setup.seconds:
-            return TimeLimitError(f"not finished within the {self.setup.seconds:g} s of working time that the run has")
+            return RunTimeLimitError(
+                f"not finished within the {self.setup.seconds:g} s of working time that the run has"
+            )
         return None
 
     def end(self, ending: RunEnding, reason: str, error: str = "") -> None:

@@ -25,7 +25,9 @@ class StoredRecord(BaseModel):
     @model_serializer(mode="wrap")
     def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = serialize(self)
-        return {name: value for name, value in values.items() if value or name not in self.added}
+        fields = type(self).model_fields
+        usual = [name for name in self.added if getattr(self, name) == fields[name].get_default()]
+        return {name: value for name, value in values.items() if name not in usual}
 
 
 class ModelAnswer(BaseModel):
@@ -112,6 +114,8 @@ class RunLimits(StoredRecord):
 class AgentTask(StoredRecord):
     """An agent's task. `attempt` is that of the run, from 1; `context` has the earlier results by artifact name;
     `seconds` and `model_calls` are what is left of the run's limits, which `limits` has in full."""
+
+    added = ("limits",)
 
     run_id: str
     agent: str
