@@ -130,7 +130,8 @@ class Project:
         # Brings all actions of playbooks with it, which take long to import; few commands show a review.
         from orchestration.app.reviews import IncidentReviews
 
-        return IncidentReviews(self.root, self.database, self.incident_service.records, self.clock)
+        records = self.incident_service.records
+        return IncidentReviews(self.root, self.database, records, self.clock, self.redactor.text)
 
     @property
     def configuration(self) -> Configuration:

@@ -26,12 +26,23 @@ _ATTEMPTS = frozenset({"mitigating", "mitigation-attempted"})
 
 
 class IncidentReviews:
-    """The reviews of all incidents. Blocks."""
+    """The reviews of all incidents. Blocks.
 
-    def __init__(self, root: Path, database: Database, records: IncidentRecords, clock: Clock) -> None:
+    All that is recorded was redacted when it was written; `redact` is for a playbook's file, which is quoted as it is.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        database: Database,
+        records: IncidentRecords,
+        clock: Clock,
+        redact: Callable[[str], str] = str,
+    ) -> None:
         self._root = root
         self._records = records
         self._clock = clock
+        self._redact = redact
         self._playbooks = PlaybookRecords(database)
         self._outbox = Outbox(database)
         self._alerts = Alerts(database)
@@ -94,7 +105,8 @@ class IncidentReviews:
         path = Path(entry.file).name if entry.own else f"{entry.playbook.name}.yaml"
         source = PlaybookSource(entry.playbook, entry.text, str(PLAYBOOKS / path))
         done = [str(one.data.get("action", "")) for one in entries if one.kind in _ATTEMPTS and ":" not in one.actor]
-        return lessons.propose(source, run, actions, done, at)
+        change = lessons.propose(source, run, actions, done, at)
+        return PlaybookChange(self._redact(change.reason), self._redact(change.diff))
 
 
 def _found(get: Callable[[str], Incident], name: str) -> list[Incident]:
