@@ -14,7 +14,7 @@ from orchestration.cli import common
 from orchestration.cli.render import console, first_line, table
 from orchestration.errors import UsageError
 from orchestration.playbooks import cacao
-from orchestration.playbooks.catalogue import PlaybookCatalogue, load
+from orchestration.playbooks.catalogue import PlaybookCatalogue, load, warnings
 from orchestration.playbooks.document import DocumentError, PlaybookError
 from orchestration.playbooks.plan import PlannedStep, PlaybookPlan
 from orchestration.playbooks.runbook import runbook
@@ -111,12 +111,19 @@ def render(config: str, folder: Path, as_json: bool) -> None:
 @click.pass_obj
 def validate(config: str, files: tuple[Path, ...], as_json: bool) -> int:
     """Validate FILES, by default all playbooks. The exit code is 2 if there are errors."""
-    mistakes = [mistake for file in files for mistake in _mistakes(file)] if files else _catalogue(config).mistakes
+    if files:
+        mistakes = [mistake for file in files for mistake in _mistakes(file)]
+        found = [warning for file in files for warning in _warnings(file)]
+    else:
+        catalogue = _catalogue(config)
+        mistakes, found = catalogue.mistakes, catalogue.warnings
     if as_json:
-        common.print_json({"valid": not mistakes, "mistakes": mistakes})
+        common.print_json({"valid": not mistakes, "mistakes": mistakes, "warnings": found})
     else:
         for mistake in mistakes:
             click.echo(str(mistake))
+        for warning in found:
+            click.echo(f"{warning} [warning]")
         click.echo(f"{len(mistakes)} errors" if mistakes else "no errors")
     return 2 if mistakes else 0
 
@@ -233,6 +240,13 @@ def _mistakes(file: Path) -> tuple[DocumentError, ...]:
     except PlaybookError as error:
         return error.mistakes
     return ()
+
+
+def _warnings(file: Path) -> tuple[DocumentError, ...]:
+    try:
+        return warnings(load(file))
+    except PlaybookError:
+        return ()
 
 
 def _print_paths(paths: list[Path], as_json: bool) -> None:

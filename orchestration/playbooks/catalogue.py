@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestration.domain.scenario import Scenario
 from orchestration.errors import NotFoundError, UsageError
-from orchestration.playbooks import actions, conditions
+from orchestration.playbooks import actions, conditions, proof
 from orchestration.playbooks.actions import plugins
 from orchestration.playbooks.actions.registry import complete
 from orchestration.playbooks.document import DocumentError, PlaybookError, parse
@@ -33,12 +33,14 @@ class PlaybookEntry:
 
 class PlaybookCatalogue:
     """All playbooks, read once. An invalid playbook of the user does not replace the shipped one of its name:
-    `mistakes` lists what is wrong, and the shipped one is used. The same goes for packages of users' own actions."""
+    `mistakes` lists what is wrong, and the shipped one is used. The same goes for packages of users' own actions.
+    `warnings` are about playbooks that are used, but can do less than they seem to."""
 
     def __init__(self, folder: Path) -> None:
         self.mistakes = [DocumentError(plugins.GROUP, 1, 1, "", trouble) for trouble in plugins.load()]
         self._entries = {entry.playbook.name: entry for entry in _shipped()}
         self._entries.update({entry.playbook.name: entry for entry in self._own(folder)})
+        self.warnings = [warning for entry in self.all() for warning in warnings(entry)]
 
     def all(self) -> tuple[PlaybookEntry, ...]:
         """Every playbook, by scenario and name."""
@@ -81,6 +83,12 @@ def load(path: Path) -> PlaybookEntry:
         mistake = DocumentError(str(path), 1, 1, "", f"expected a readable text file: {error}")
         raise PlaybookError(str(path), (mistake,)) from error
     return PlaybookEntry(checked(parse(text, str(path)), str(path), text), str(path), own=True, text=text)
+
+
+def warnings(entry: PlaybookEntry) -> tuple[DocumentError, ...]:
+    """What the author should know about a playbook that can be used."""
+    found = proof.finding(entry.playbook, complete().get)
+    return (DocumentError(entry.file, 1, 1, "verify", found),) if found else ()
 
 
 def checked(playbook: Playbook, file: str, text: str) -> Playbook:

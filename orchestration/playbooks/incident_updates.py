@@ -27,6 +27,8 @@ from orchestration.incidents.commands.note import AddNote, RecordLikelyCauses
 from orchestration.incidents.model import Actor, Incident, IncidentRefusedError
 from orchestration.incidents.records import IncidentRecords
 from orchestration.incidents.service import IncidentService
+from orchestration.playbooks import proof
+from orchestration.playbooks.actions.registry import find_action_or_none
 from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.execution import PlaybookExecution
 from orchestration.playbooks.hypotheses import RankedHypothesis
@@ -37,6 +39,8 @@ from orchestration.storage.playbooks import PlaybookRecords, PlaybookRun
 
 # The alert rules about the system itself begin with the part that they watch: `database-down`, `workers-crash-loop`.
 _COMPONENTS = ("database", "worker", "backup", "channel")
+# A fact of a response: whether its playbook can verify that what was reported is repaired.
+PROVES_SUBJECT = "playbook.proves_subject"
 # The first level was notified when the incident was opened.
 _FIRST_LEVEL, _NEXT_LEVEL = 1, 2
 
@@ -105,24 +109,34 @@ class IncidentUpdates:
         await self._execute(execution, RecordFailedMitigation(reason))
 
     async def hand_over(
-        self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis], rule: HandOver, *, tried: bool
+        self,
+        execution: PlaybookExecution,
+        causes: Sequence[RankedHypothesis],
+        rule: HandOver,
+        helped: str | None,
+        *,
+        tried: bool,
     ) -> None:
-        """Hand over to people, with everything that is known."""
+        """Hand over to people, with everything that is known. What `helped` was done, but cannot be verified here."""
         await self._update(execution, phase="mitigate")
         likely = causes[0].summary if causes else "unknown"
         outcome = "has not helped" if tried else "could do nothing by itself"
+        if helped is not None:
+            outcome = f"has done what it can ({helped}), and cannot check whether that repaired what was reported"
         because = rule.reason or f"the playbook {execution.playbook} {outcome}; the likeliest cause: {likely}"
         links = (await self._incident(execution)).links
         reason = "; ".join([because, *(f"{link.name}: {link.url}" for link in links)])
         paged = EscalateUnlessAcknowledged(rule.level, reason)
         await self._execute(execution, AddNote(f"handed over: {reason}") if rule.level == _FIRST_LEVEL else paged)
 
-    async def resolve(self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis], helped: str) -> None:
+    async def resolve(
+        self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis], helped: str, *, complete: bool
+    ) -> None:
         """Record that the option helped, and that this was verified: resolves the incident, unless more is left to be
-        repaired."""
+        repaired, or only the impact was stopped and it is not `complete`."""
         # "Unknown" means that a person has to look; as a root cause it would close that question.
         cause = causes[0].summary if causes and causes[0].id != "unknown" else ""
-        await self._execute(execution, RecordProof(helped, cause))
+        await self._execute(execution, RecordProof(helped, cause, complete))
 
     async def approval_requested(self, execution: PlaybookExecution, question: str) -> None:
         """Notify the people on call that an approval is needed."""
@@ -157,6 +171,7 @@ class IncidentUpdates:
             PlaybookRun(run_id, incident_id, playbook.name, playbook.version, now, drill=incident.drill)
         )
         self._execute_once(incident_id, Actor(f"playbook:{playbook.name}"), Acknowledge())
+        facts[PROVES_SUBJECT] = proof.proves_subject(playbook, facts, find_action_or_none)
         return OpenedResponse(playbook, facts, incident.failed_attempts if earlier else 0)
 
     async def _incident(self, execution: PlaybookExecution) -> Incident:

@@ -109,19 +109,43 @@ class Hypothesis(PlaybookPart):
     _check_when = field_validator("when")(_checked)
 
 
+class ProofPart(PlaybookPart):
+    """How to see that the thing reported itself is repaired, and not only worked around: with a fallback in use work
+    goes on, but the provider is still down. `steps` look once, after the mitigation has helped."""
+
+    steps: tuple[Step, ...] = ()
+    holds: dict[str, Any]
+
+    _check_holds = field_validator("holds")(_checked)
+
+
 class VerificationPart(PlaybookPart):
     """How to see that a mitigation helped: `steps` look, until `holds` for `stable` seconds, at most `within`. When
-    `fails` is seen it has not helped, and nobody waits any longer."""
+    `fails` is seen it has not helped, and nobody waits any longer.
+
+    Without a `proof`, `holds` is the proof that what was reported is repaired.
+    """
 
     steps: tuple[Step, ...] = ()
     holds: dict[str, Any]
     fails: dict[str, Any] = Field(default_factory=dict)
+    proof: ProofPart | None = None
     within: Seconds = 60.0
     stable: Annotated[float, Field(ge=0, le=3600)] = 10.0
     # Each check is a checkpoint in the database, so ten in a second are enough.
     every: Annotated[float, Field(ge=0.1, le=60)] = 1.0
 
     _check_holds = field_validator("holds", "fails")(_checked)
+
+    @property
+    def conditions(self) -> tuple[dict[str, Any], ...]:
+        """All that is asked of what the steps find."""
+        return (self.holds, self.fails, *((self.proof.holds,) if self.proof else ()))
+
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        """The steps that look, those of the proof included."""
+        return (*self.steps, *(self.proof.steps if self.proof else ()))
 
 
 class GuardSettings(PlaybookPart):
@@ -183,6 +207,6 @@ class Playbook(PlaybookPart):
         yield from ((Phase.IDENTIFY, step) for step in self.identify)
         yield from ((Phase.DIAGNOSE, step) for step in self.diagnose)
         yield from ((Phase.MITIGATE, step) for option in self.mitigate for step in option.steps)
-        yield from ((Phase.VERIFY, step) for step in (self.verify.steps if self.verify else ()))
+        yield from ((Phase.VERIFY, step) for step in (self.verify.all_steps if self.verify else ()))
         yield from ((Phase.RECOVER, step) for step in self.recover)
         yield from ((Phase.DOCUMENT, step) for step in self.document)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from orchestration.playbooks import conditions
-from orchestration.playbooks.model import Mode, Option, Playbook, Step, VerificationPart
+from orchestration.playbooks.model import Mode, Option, Playbook, ProofPart, Step, VerificationPart
 
 _MODES = {
     Mode.AUTO: "by itself",
@@ -93,8 +93,16 @@ def _verification(verify: VerificationPart) -> str:
         _steps(verify.steps)
         + rule
         + (f"   - It has not helped as soon as {conditions.in_words(verify.fails)}.\n" if verify.fails else "")
+        + _proof(verify.proof)
         + "   - If not, what was done is undone in reverse order and the next way is tried.\n"
     )
+
+
+def _proof(proof: ProofPart | None) -> str:
+    if proof is None:
+        return ""
+    condition = conditions.in_words(proof.holds)
+    return f"{_steps(proof.steps)}   - It is repaired, and not only worked around, when {condition}.\n"
 
 
 def _bullets(lines: Sequence[str] | Iterator[str]) -> str:

@@ -20,7 +20,7 @@ from orchestration.playbooks.approvals import ApprovalRequests
 from orchestration.playbooks.execution import PlaybookExecution, StepExecutor
 from orchestration.playbooks.facts import KnownFacts
 from orchestration.playbooks.hypotheses import RankedHypothesis
-from orchestration.playbooks.incident_updates import IncidentUpdates
+from orchestration.playbooks.incident_updates import PROVES_SUBJECT, IncidentUpdates
 from orchestration.playbooks.model import Mode, Option, Phase, Step
 from orchestration.playbooks.step_results import (
     CLOSED,
@@ -35,6 +35,7 @@ from orchestration.playbooks.step_runner import StepRunner, SupersededError
 from orchestration.workflows.engine import Flow, FlowKind
 
 RESPONSE = FlowKind("response", ResponseRequest, CLOSED)
+_UNPROVEN = "what the playbook knows was done; a person decides whether it repaired what was reported"
 _HANDED_OVER = "nothing that the playbook knows has helped; a person was called"
 
 
@@ -72,7 +73,7 @@ class PlaybookRunner:
             playbook=opened.playbook.name,
             guards=opened.playbook.guards,
             drill=bool(opened.facts["incident.drill"]),
-            asked=(verify.holds, verify.fails) if verify else (),
+            asked=verify.conditions if verify else (),
             external=bool(opened.facts.get("incident.external")),
         )
         facts = KnownFacts(opened.facts)
@@ -99,6 +100,8 @@ class _Response:
         self._updates = updates
         self.helped: str | None = None
         self._tried = False
+        # Recorded with the opening, so that a replay takes the same path. Responses of an earlier release have none.
+        self._proves_subject = bool(opened.facts.get(PROVES_SUBJECT, True))
         self._follow_ups: list[tuple[Step, str, StepDecision]] = []
 
     async def respond(self) -> tuple[PlaybookRunState, str]:
@@ -113,15 +116,30 @@ class _Response:
         # would contradict them.
         await self._steps.check_open()
         if helped is None:
-            rule = self._playbook.hand_over
-            hand_over = partial(self._updates.hand_over, self._execution, causes, rule, tried=self._tried)
-            await self._report("hand-over", hand_over)
-            await self._steps.observe(Phase.DOCUMENT, self._playbook.document)
-            return PlaybookRunState.HANDED_OVER, rule.reason or _HANDED_OVER
+            return await self._hand_over(causes, None)
         await self._recover()
-        await self._report("resolve", partial(self._updates.resolve, self._execution, causes, helped))
+        if not self._proves_subject:
+            return await self._hand_over(causes, helped)
+        complete = await self._is_proven()
+        resolve = partial(self._updates.resolve, self._execution, causes, helped, complete=complete)
+        await self._report("resolve", resolve)
         await self._steps.observe(Phase.DOCUMENT, self._playbook.document, settled=True)
         return PlaybookRunState.HELPED, helped
+
+    async def _hand_over(self, causes: Sequence[RankedHypothesis], helped: str | None) -> tuple[PlaybookRunState, str]:
+        rule = self._playbook.hand_over
+        hand_over = partial(self._updates.hand_over, self._execution, causes, rule, helped, tried=self._tried)
+        await self._report("hand-over", hand_over)
+        await self._steps.observe(Phase.DOCUMENT, self._playbook.document)
+        return PlaybookRunState.HANDED_OVER, rule.reason or (_HANDED_OVER if helped is None else _UNPROVEN)
+
+    async def _is_proven(self) -> bool:
+        """Whether the thing reported is repaired, and not only worked around."""
+        proof = self._playbook.verify.proof if self._playbook.verify else None
+        if proof is None:
+            return True
+        await self._steps.observe(Phase.VERIFY, proof.steps, scope="proof")
+        return conditions.holds(proof.holds, self._steps.facts)
 
     async def follow_up(self) -> None:
         """Do the posted follow-ups that are approved."""
@@ -156,7 +174,7 @@ class _Response:
     async def _mitigate(self, causes: Sequence[RankedHypothesis]) -> str | None:
         """Try the options that apply; returns what helped, None when nothing did. Without any, time may help."""
         fitting = [option for option in in_order(self._playbook.mitigate, causes) if self._applies(option)]
-        if not fitting and await self._verified(""):
+        if not fitting and self._proves_subject and await self._verified(""):
             return "it passed by itself"
         for option in fitting:
             # Asked again: what an earlier option has found may rule this one out.

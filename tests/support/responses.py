@@ -15,6 +15,7 @@ from typing import Any
 
 from orchestration.clock import SystemClock
 from orchestration.config.schema import Configuration
+from orchestration.domain.subject_kind import SubjectKind
 from orchestration.events import Event, EventBus
 from orchestration.incidents.model import Incident
 from orchestration.incidents.service import IncidentService, Ports
@@ -67,6 +68,7 @@ if "mark.look" not in REGISTRY:
         name = "mark.look"
         summary = "look at the marks"
         finds = ("there", "count")
+        proves = frozenset({SubjectKind.RUNS, SubjectKind.OWN})
 
         async def run(self, context: ActionContext, parameters: Named) -> ActionOutcome:
             path = _effects(self.services)

@@ -127,10 +127,12 @@ class RecordAction(IncidentCommand):
 @dataclass(frozen=True, slots=True)
 class RecordProof(IncidentCommand):
     """A playbook has verified its effect. That resolves the incident if nothing else is left to be repaired; until then
-    it is mitigated."""
+    it is mitigated. An effect that is not `complete` stops the impact only: what was reported is still to be repaired.
+    """
 
     proof: str
     root_cause: str = ""
+    complete: bool = True
 
     spec: ClassVar = CommandSpec(summary="Record that a playbook has verified its effect.")
 
@@ -139,19 +141,19 @@ class RecordProof(IncidentCommand):
         require_open(change.incident, "record a proof for")
         change.set(
             proof=self.proof,
-            proven_at=change.now,
+            proven_at=change.now if self.complete else change.incident.proven_at,
             mitigated_at=change.incident.mitigated_at or change.now,
             review={ReviewField.ROOT_CAUSE: self.root_cause, **change.incident.review}
             if self.root_cause
             else change.incident.review,
         )
         left = resolution.blockers(change.incident)
-        if not left:
+        if not left and self.complete:
             Resolve(self.proof, self.root_cause).apply(change)
             return
         if change.incident.status is IncidentStatus.MITIGATED:
             return
-        waits = [each.summary for each in left]
+        waits = [each.summary for each in left] or ["what was reported is to be seen repaired"]
         change.transition(IncidentStatus.MITIGATED, how=self.proof, waits_for=waits)
         reason = f"mitigated, not resolved: {self.proof}. It waits for this: {'; '.join(waits)}"
         change.notify_everyone(NoticeKind.UPDATE, f"mitigated-{change.incident.version}", reason)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar, get_ar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestration.domain.duty import DutyRequest
+from orchestration.domain.subject_kind import SubjectKind
 from orchestration.errors import OrchestratorError, UsageError
 from orchestration.playbooks.model import Mode, Risk
 from orchestration.playbooks.ports import ActionServices
@@ -92,7 +93,9 @@ class Action(Generic[P]):
     """One thing that a playbook can do. Actions keep nothing in memory between calls: a restart may lie between them.
 
     `name` is `subject.verb`; `summary` is what it does and `undo_summary` what `undo` does, both in a few words;
-    `finds` names the findings that later steps can use. `parameters` is taken from the class that `Action[...]` names.
+    `finds` names the findings that later steps can use, `proves` the subjects that they observe: a playbook may end an
+    incident only by a verification that observes its subject. `parameters` is taken from the class that `Action[...]`
+    names.
     """
 
     name: ClassVar[str]
@@ -100,6 +103,7 @@ class Action(Generic[P]):
     risk: ClassVar[Risk] = Risk.READS
     parameters: ClassVar[type[Parameters]]
     finds: ClassVar[tuple[str, ...]] = ()
+    proves: ClassVar[frozenset[SubjectKind]] = frozenset()
     undo_summary: ClassVar[str] = ""
     # Whether a request for its approval has no end: what it asks about is not over because nobody has answered.
     lasting: ClassVar[bool] = False

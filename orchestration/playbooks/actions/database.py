@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from orchestration.domain.subject_kind import SubjectKind
 from orchestration.monitoring.collectors.databases import DatabaseWatch
 from orchestration.playbooks.actions import (
     Action,
@@ -52,6 +53,7 @@ class DatabaseCheckAction(Action[NoParameters]):
 
     name = "database.check"
     summary = "see whether the database answers, and whether what is in it is whole"
+    proves = frozenset({SubjectKind.DATABASE})
     finds = ("reachable", "intact", "problems")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
@@ -67,6 +69,7 @@ class ListBackupsAction(Action[NoParameters]):
 
     name = "database.backups"
     summary = "list the good backups, and see whether the newest is recent enough"
+    proves = frozenset({SubjectKind.BACKUPS})
     finds = ("count", "newest", "newest_good")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:

@@ -12,6 +12,7 @@ from typing import Any
 import anyio.to_thread
 
 from orchestration.domain.run_status import RunStatus
+from orchestration.domain.subject_kind import SubjectKind
 from orchestration.errors import NotFoundError, OrchestratorError
 from orchestration.events.agents import AgentFinished
 from orchestration.events.runs import RunResumed
@@ -117,6 +118,7 @@ class RunEvidence(EvidenceAction[RunSelection]):
 
     name = "evidence.runs"
     summary = "see the state of these runs, their last activity, and why they failed"
+    proves = frozenset({SubjectKind.RUNS})
     finds = (
         "failed",
         "failed_runs",
@@ -276,6 +278,7 @@ class ResourceEvidence(EvidenceAction[NoParameters]):
 
     name = "evidence.resources"
     summary = "measure processor, memory, disk and the processes that use most"
+    proves = frozenset({SubjectKind.MACHINE})
     finds = (
         "cpu_percent",
         "memory_percent",

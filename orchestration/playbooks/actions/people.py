@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio.to_thread
 
+from orchestration.domain.subject_kind import SubjectKind
 from orchestration.incidents.commands.approval_request import RequestApproval
 from orchestration.incidents.model import Actor
 from orchestration.notifications.recipients import substitute
@@ -84,6 +85,7 @@ class ChannelCheckAction(Action[NoParameters]):
 
     name = "people.channels"
     summary = "see which channels fail, and whether anything urgent waits"
+    proves = frozenset({SubjectKind.CHANNELS})
     finds = ("failing", "permanent", "urgent_waiting")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:

@@ -13,6 +13,7 @@ from orchestration.config.schema import Configuration, ProviderSettings
 from orchestration.domain.duty import DutyOwner
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.monitoring.health.service_status import ServiceStatusReader
+from orchestration.domain.subject_kind import SubjectKind
 from orchestration.playbooks.actions import (
     Action,
     ActionContext,
@@ -94,6 +95,7 @@ class ProbeAction(ProviderAction[SomeProviders]):
 
     name = "provider.probe"
     summary = "ask each provider whether it works"
+    proves = frozenset({SubjectKind.PROVIDERS})
     finds = ("down", "up", "outcomes", "local_ollama_down")
 
     async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:

@@ -10,6 +10,7 @@ from typing import Any
 import anyio.to_thread
 
 from orchestration.domain.refusal import RefusalAssessment
+from orchestration.domain.subject_kind import SubjectKind
 from orchestration.events import Event
 from orchestration.events.agents import ToolCallRefused
 from orchestration.events.runs import ArtifactRead
@@ -57,6 +58,7 @@ class ExposureScopeAction(SecurityAction[NoParameters]):
 
     name = "security.scope"
     summary = "find what is exposed and where, since when, which credentials are among it, and who has read it"
+    proves = frozenset({SubjectKind.SECRETS})
     finds = ("secrets", "places", "artifacts", "variables", "others", "readers", "first", "last", "new")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
@@ -123,6 +125,7 @@ class Vulnerabilities(SecurityAction[NoParameters]):
 
     name = "security.vulnerabilities"
     summary = "compare the installed packages with the folder of advisories, and report how old it is"
+    proves = frozenset({SubjectKind.PACKAGES})
     finds = ("vulnerable", "found", "advisories", "stale")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:

@@ -11,6 +11,7 @@ import anyio.to_thread
 import psutil
 from pydantic import Field
 
+from orchestration.domain.subject_kind import SubjectKind
 from orchestration.playbooks.actions import (
     Action,
     ActionContext,
@@ -44,6 +45,7 @@ class ListWorkers(Action[NoParameters]):
 
     name = "worker.list"
     summary = "list the workers, what they run and how they are"
+    proves = frozenset({SubjectKind.WORKERS})
     finds = ("alive", "missing", "unhealthy")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:

@@ -63,7 +63,8 @@ def facts_named(entry: PlaybookEntry) -> Iterator[str]:
     playbook = entry.playbook
     for part in (*playbook.hypotheses, *playbook.mitigate, *playbook.escalate, *(step for _, step in playbook.steps())):
         yield from conditions.names(part.when)
-    yield from conditions.names(playbook.verify.holds if playbook.verify else {})
+    for condition in playbook.verify.conditions if playbook.verify else ():
+        yield from conditions.names(condition)
     for cause in playbook.hypotheses:
         yield from cause.evidence
     for _, step in playbook.steps():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from orchestration.domain.playbook_state import ActionState, PlaybookRunState
@@ -42,13 +42,17 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 class RecordedUpdates:
     """Records the names of the updates; the incident counts as settled once it was resolved."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, facts: Mapping[str, Any]) -> None:
         self.text = text
+        self.facts = facts
+        self.values: dict[str, dict[str, Any]] = {}
         self.received: list[str] = []
         self.closed: tuple[str, str, str | None] | None = None
 
     async def open(self, run_id: str, incident_id: str) -> OpenedResponse:
-        return OpenedResponse(parse(self.text, "sample.yaml"), {"incident.id": incident_id, "incident.drill": True}, 0)
+        return OpenedResponse(
+            parse(self.text, "sample.yaml"), {"incident.id": incident_id, "incident.drill": True, **self.facts}, 0
+        )
 
     async def settled(self, execution: PlaybookExecution) -> str:
         return "the incident is resolved already" if "resolve" in self.received else ""
@@ -60,8 +64,9 @@ class RecordedUpdates:
         return ClosedResponse(state, summary)
 
     def __getattr__(self, name: str) -> Any:
-        async def receive(*_: Any, **__: Any) -> None:
+        async def receive(*_: Any, **values: Any) -> None:
             self.received.append(name)
+            self.values[name] = values
 
         return receive
 
@@ -110,8 +115,10 @@ class Flow:
         self.waited += seconds
 
 
-async def played(*found: Mapping[str, Any], text: str = TEXT) -> SimpleNamespace:
-    updates, executor, flow = RecordedUpdates(text), Executor(*found), Flow()
+async def played(
+    *found: Mapping[str, Any], text: str = TEXT, facts: Mapping[str, Any] = MappingProxyType({})
+) -> SimpleNamespace:
+    updates, executor, flow = RecordedUpdates(text, facts), Executor(*found), Flow()
     await PlaybookRunner(executor, updates, SimpleNamespace()).body(flow, ResponseRequest("inc-1"))  # type: ignore[arg-type]
     return SimpleNamespace(updates=updates, executor=executor, flow=flow)
 
