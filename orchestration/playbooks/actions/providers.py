@@ -12,8 +12,8 @@ from orchestration.config.overrides import EVERYTHING, RouteTo
 from orchestration.config.schema import Configuration, ProviderSettings
 from orchestration.domain.duty import DutyOwner
 from orchestration.domain.provider_kind import ProviderKind
-from orchestration.monitoring.health.service_status import ServiceStatusReader
 from orchestration.domain.subject_kind import SubjectKind
+from orchestration.monitoring.health.service_status import ServiceStatusReader
 from orchestration.playbooks.actions import (
     Action,
     ActionContext,
