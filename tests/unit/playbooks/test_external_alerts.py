@@ -36,6 +36,7 @@ from orchestration.playbooks.incident_updates import facts_of
 from orchestration.playbooks.model import GuardSettings, Mode, Risk, Step
 from tests.support.incidents import some_settings
 
+CATALOGUE = PlaybookCatalogue(Path("nowhere"))
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 OURS = ("agent", "run", "provider", "scenario", "component", "source", "drill", "subject", "host", "alertname")
 WORDS = st.sampled_from(["security-alert", "monitoring", "database", "planner", "first", "run-1", "P0", "true"])
@@ -77,7 +78,7 @@ def test_no_text_of_a_sender_selects_a_playbook_of_ours(sent: tuple[AlertSource,
     assert incident.scenario is Scenario.EXTERNAL_ALERT
     blast = incident.blast_radius
     assert (blast.agents, blast.providers, blast.runs) == ((), (), ())
-    chosen = PlaybookCatalogue(Path("nowhere")).choose(incident.scenario, facts_of(incident, Configuration()))
+    chosen = CATALOGUE.choose(incident.scenario, facts_of(incident, Configuration()))
     assert chosen is not None
     assert chosen.name == "external-alert"
     # A cause of ours would be invented: the trouble is somewhere else.

@@ -18,6 +18,7 @@ from orchestration.playbooks.document import parse
 from orchestration.playbooks.model import Playbook
 from tests.unit.playbooks.test_runner import TEXT, WELL, played
 
+CATALOGUE = PlaybookCatalogue(Path("nowhere"))
 FIND = complete().get
 # The subjects of built-in alerts that no action can observe: their incidents are handed over.
 UNOBSERVED = {
@@ -31,7 +32,7 @@ UNOBSERVED = {
 
 
 def shipped(name: str) -> Playbook:
-    return PlaybookCatalogue(Path("nowhere")).get(name).playbook
+    return CATALOGUE.get(name).playbook
 
 
 def a_playbook(verify: str, scenario: str = "agent-failure") -> Playbook:
@@ -49,9 +50,8 @@ def test_the_subject_of_every_built_in_alert_is_known() -> None:
 
 
 def test_no_shipped_playbook_claims_a_proof_that_it_has_not() -> None:
-    catalogue = PlaybookCatalogue(Path("nowhere"))
-    assert catalogue.warnings == []
-    proven = {kind for entry in catalogue.all() for kind in proof.proven_subjects(entry.playbook, FIND)}
+    assert CATALOGUE.warnings == []
+    proven = {kind for entry in CATALOGUE.all() for kind in proof.proven_subjects(entry.playbook, FIND)}
     subjects = {kind for rules in proof._RULES.values() for kind in rules.values()}
     assert subjects - proven == UNOBSERVED | {SubjectKind.PACKAGES}
 
