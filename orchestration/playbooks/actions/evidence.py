@@ -240,7 +240,7 @@ class ConfigurationEvidence(EvidenceAction[AgentSelection]):
 
     name = "evidence.config"
     summary = "check the configuration, and compare it with the last one with which these agents succeeded"
-    finds = ("errors", "changed", "changes", "good")
+    finds = ("errors", "changed", "changes", "good", "providers")
 
     async def run(self, context: ActionContext, parameters: AgentSelection) -> ActionOutcome:
         return await anyio.to_thread.run_sync(self._compare, context, parameters)
@@ -259,8 +259,21 @@ class ConfigurationEvidence(EvidenceAction[AgentSelection]):
         number = good.number if good else None
         summary = f"{len(errors)} errors in the file; {len(changes)} changes since these agents last succeeded"
         evidence = {"errors": errors, "changes": changes, "agents": list(parameters.agents), "good": number}
-        findings = {"errors": len(errors), "changed": bool(changes), "changes": changes[:20], "good": number}
+        findings = {
+            "errors": len(errors),
+            "changed": bool(changes),
+            "changes": changes[:20],
+            "good": number,
+            "providers": self._providers(parameters.agents),
+        }
         return ActionOutcome(summary, findings, evidence)
+
+    def _providers(self, names: Sequence[str]) -> list[str]:
+        """The providers that these agents ask first."""
+        configuration = self.services.configuration()
+        default = configuration.runtime.default_provider
+        agents = [agent for agent in configuration.agents if agent.id in names or not names]
+        return sorted({agent.provider or default for agent in agents})
 
 
 def diff_of(store: Any, before: int, after: int) -> Sequence[Any]:

@@ -98,7 +98,7 @@ async def test_what_changed_in_the_configuration_since_the_last_good_run_is_told
         a_run(ward, "run-1", RunStatus.SUCCEEDED, config_version=ward.app.store.number)
         finished(ward, "run-1", "executor")
         await ward.until(lambda: ward.app.timeline.list("run-1"))
-        unchanged = {"errors": 0, "changed": False, "changes": [], "good": None}
+        unchanged = {"errors": 0, "changed": False, "changes": [], "good": None, "providers": ["own"]}
         assert (await ward.run("evidence.config")).findings == unchanged
         ward.configure(own={**NOWHERE["own"], "concurrency": 3})
         found = (await ward.run("evidence.config")).findings
