@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -286,7 +286,7 @@ class AgentLoop:
             entry_point=agent.entry_point,
             attempt=run.attempt,
             config_version=self._config_version(),
-            run_limits=limits_of(run, configuration),
+            run_limits=await self._run_limits(run, configuration),
         )
         prepared = AgentPrepared(
             agent_run_id=flow_id,
@@ -299,6 +299,10 @@ class AgentLoop:
         )
         self._bus.publish(prepared, run_id=run.id, agent=task.agent)
         return setup
+
+    async def _run_limits(self, run: Run, configuration: Configuration) -> RunLimits:
+        # Read again, since the limit of the run itself may have been raised.
+        return limits_of(await anyio.to_thread.run_sync(self._runs.get, run.id), configuration)
 
     async def _deliver(self, work: AgentWork) -> dict[str, Any]:
         """Attempt the task, again where a fresh conversation may help."""
@@ -353,7 +357,7 @@ class AgentLoop:
             seconds=work.usage.seconds_left(),
         )
         more = partial(self._more_seconds, work)
-        ask = partial(self._model_calls.ask, work.flow.id, body, call, more)
+        ask = partial(self._model_calls.ask, work.flow.id, body, call, more, partial(self._rerouted, work))
         reply = await work.flow.step("model", ModelReply, partial(self._flushed, ask))
         work.usage.add(reply.use)
         conversation.calls += 1
@@ -416,6 +420,13 @@ class AgentLoop:
     async def _own_code(self, work: AgentWork, entry_point: str, seconds: float | None) -> OwnCodeAnswer:
         return await self._tool_calls.call_own_code(work.run, work.task, work.flow.id, entry_point, seconds)
 
+    def _rerouted(self, work: AgentWork, call: GatewayCall) -> GatewayCall:
+        """The call with the agent's provider and model of now. What no provider answers has no setting to keep."""
+        agent = self._configuration().agent(work.task.agent)
+        if agent is None:
+            return call
+        return replace(call, provider=work.run.provider or agent.provider, model=agent.default_model)
+
     async def _more_seconds(self, work: AgentWork) -> float:
         """How much longer the agent may work by the limits in force than by those that it began with."""
         await self._refresh()
@@ -424,7 +435,8 @@ class AgentLoop:
         before = work.usage.seconds_left()
         if agent is None or before is None:
             return 0.0
-        present = _least(agent.limits.seconds, work.task.with_limits(limits_of(work.run, configuration)).seconds)
+        limits = await self._run_limits(work.run, configuration)
+        present = _least(agent.limits.seconds, work.task.with_limits(limits).seconds)
         return math.inf if present is None else present - work.usage.use.seconds - before
 
 

@@ -25,6 +25,12 @@ from orchestration.workflows.suspension import RunSuspension
 # OpenAI refuses longer function names, and what a model invented is sent back with the conversation.
 _LONGEST_NAME = 64
 
+# A person or a playbook reroutes calls now and then; what waits for a provider waits for minutes.
+_REROUTE_POLL_SECONDS = 2.0
+
+Reroute = Callable[[GatewayCall], GatewayCall]
+"""A call as the configuration in force routes it."""
+
 MoreSeconds = Callable[[], Awaitable[float]]
 """By how many seconds the time of a call has been extended since it began."""
 
@@ -53,8 +59,11 @@ class ModelCalls:
         self._clock = clock
         self._redactor = redactor
 
-    async def ask(self, agent_run_id: str, body: Mapping[str, Any], call: GatewayCall, more: MoreSeconds) -> ModelReply:
-        """One model call as a step: the message and its usage, redacted. When its time is up, `more` is asked.
+    async def ask(
+        self, agent_run_id: str, body: Mapping[str, Any], call: GatewayCall, more: MoreSeconds, reroute: Reroute
+    ) -> ModelReply:
+        """One model call as a step: the message and its usage, redacted. `more` is asked when its time is up, and
+        `reroute` while no provider can answer.
 
         Time spent waiting for a provider is not counted. The call's key makes sure that it is charged once even if the
         step is repeated.
@@ -66,14 +75,14 @@ class ModelCalls:
         def progress(progress: CallProgress) -> None:
             heartbeat.beat(f"hears from {progress.route}", progress.completion_tokens)
 
-        completion = await self._complete(body, replace(call, progress=progress), more, run_id, agent)
+        completion = await self._complete(body, replace(call, progress=progress), more, reroute)
         message = clean_message(completion.message)
         said = {"message": message, "route": str(completion.route)}
         clean = self._redactor.data(said, "a model's answer", run_id=call.run_id, agent=call.agent)
         return ModelReply(use=_use(completion), **clean)
 
     async def _complete(
-        self, body: Mapping[str, Any], call: GatewayCall, more: MoreSeconds, run_id: str, agent: str
+        self, body: Mapping[str, Any], call: GatewayCall, more: MoreSeconds, reroute: Reroute
     ) -> Completion:
         # The limit is the agent's. If it were passed to the gateway, reaching it would count as a timeout of the route.
         left, call = call.seconds, replace(call, seconds=None)
@@ -90,8 +99,17 @@ class ModelCalls:
                 raise TimeLimitError(f"no answer within the {left:g} s of working time that were left")
             if left is not None:
                 left = max(0.0, left - sum(one.seconds for one in problem.tries))
-            async with self._waiting.on(run_id, agent, str(problem), problem.hints):
+            async with self._waiting.on(call.run_id or "", call.agent or "", str(problem), problem.hints):
+                call = await self._usable(call, reroute)
+
+    async def _usable(self, call: GatewayCall, reroute: Reroute) -> GatewayCall:
+        """The call as soon as some route can be used for it: by another provider, if it was rerouted meanwhile."""
+        while True:
+            call = reroute(call)
+            with anyio.move_on_after(_REROUTE_POLL_SECONDS) as scope:
                 await self._gateway.wait_for_route(call)
+            if not scope.cancelled_caught:
+                return call
 
 
 async def within(

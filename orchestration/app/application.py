@@ -59,7 +59,7 @@ class Application(Project):
         self.launcher = self._build_launcher()
         self.recovery = RunRecovery(self.engine, self.control, self.bus, self.clock)
         self.calendar = self._build_calendar()
-        attempts = Attempts(self.effective, self.store.refresh_in_thread)
+        attempts = Attempts(self.runs, self.effective, self.store.refresh_in_thread)
         self._register_flows(self._build_coordinator(workspace, attempts), self._build_agent_loop(redactor), attempts)
 
     def effective(self) -> Configuration:

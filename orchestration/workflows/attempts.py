@@ -7,12 +7,15 @@ at the first place that the run had not reached before.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
+
+import anyio.to_thread
 
 from orchestration.config.schema import Configuration
 from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
-from orchestration.storage.runs import Run
+from orchestration.storage.runs import Run, Runs
 from orchestration.workflows.engine import Flow
 from orchestration.workflows.model import RunLimits, StoredRecord
 
@@ -59,8 +62,11 @@ def settings_of(run: Run, configuration: Configuration) -> AttemptSettings:
 class Attempts:
     """Gives flows the settings of the attempt that is under way."""
 
-    def __init__(self, configuration: Callable[[], Configuration], refresh: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, runs: Runs, configuration: Callable[[], Configuration], refresh: Callable[[], Awaitable[None]]
+    ) -> None:
         """`configuration` returns the one in force; `refresh` reads what other processes have changed in it."""
+        self._runs = runs
         self._configuration = configuration
         self._refresh = refresh
 
@@ -73,4 +79,6 @@ class Attempts:
 
     async def _read(self, run: Run) -> AttemptSettings:
         await self._refresh()
-        return settings_of(run, self._configuration())
+        # Read again, since the limit of the run itself may have been raised.
+        present = await anyio.to_thread.run_sync(self._runs.get, run.id)
+        return settings_of(replace(run, options=present.options), self._configuration())

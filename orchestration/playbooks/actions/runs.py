@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import anyio.to_thread
 from pydantic import Field
@@ -59,8 +60,8 @@ class ByPriority(Parameters):
 
 
 class MoreTime(Parameters):
-    """`factor` times the present time limit, for so many minutes, for agents, and for runs that have no limit of their
-    own."""
+    """`factor` times the present time limit, for agents and for runs. For so many minutes, but for good where a run was
+    started with a limit of its own."""
 
     agents: tuple[str, ...]
     runs: tuple[str, ...] = ()
@@ -72,6 +73,12 @@ class RunsUndo(UndoState):
     """The runs that undoing resumes or cancels, by identifier."""
 
     runs: tuple[str, ...]
+
+
+class MoreTimeUndo(OverridesUndo):
+    """`seconds` are the limits that runs had of their own, by identifier."""
+
+    seconds: Mapping[str, float] = Field(default_factory=dict)
 
 
 class RunAction(Action[P]):
@@ -276,7 +283,7 @@ class Fork(NamedRunsAction, ReversibleAction[SomeRuns, RunsUndo]):
 
 
 @action
-class RaiseLimit(ReversibleAction[MoreTime, OverridesUndo]):
+class RaiseLimit(ReversibleAction[MoreTime, MoreTimeUndo]):
     """Give agents and runs more time."""
 
     name = "run.raise-limit"
@@ -297,11 +304,12 @@ class RaiseLimit(ReversibleAction[MoreTime, OverridesUndo]):
         agents = [known.get(agent) or self._raised(agent, parameters.factor) for agent in parameters.agents]
         runs = known.get(EVERYTHING) or self._runs_raised(parameters)
         made = [add_override(self, context, change, parameters.minutes) for change in (*agents, runs) if change]
+        own = await anyio.to_thread.run_sync(self._extend, context, parameters)
         summary = f"{', '.join(self.targets(parameters))} may take {parameters.factor:g} times as long"
         return ActionOutcome(
             summary,
             {"overrides": made},
-            undo=OverridesUndo(overrides=tuple(made)).as_json(),
+            undo=MoreTimeUndo(overrides=tuple(made), seconds=own).as_json(),
             duties=workaround_duties(
                 made,
                 "set the time limit in the configuration, or decide that the old one is right",
@@ -309,9 +317,27 @@ class RaiseLimit(ReversibleAction[MoreTime, OverridesUndo]):
             ),
         )
 
-    async def revert(self, context: ActionContext, state: OverridesUndo) -> str:
+    async def revert(self, context: ActionContext, state: MoreTimeUndo) -> str:
         remove_overrides(self, context, state.overrides)
+        for run_id, seconds in state.seconds.items():
+            restore = partial(self.services.runs.set_options, run_id, seconds=seconds, extended=None)
+            await anyio.to_thread.run_sync(restore)
         return self.undo_summary
+
+    def _extend(self, context: ActionContext, parameters: MoreTime) -> dict[str, float]:
+        """Raise the limits that runs were started with; returns what they were."""
+        found: dict[str, float] = {}
+        for run_id in parameters.runs:
+            options = self.services.runs.get(run_id).options
+            if "seconds" not in options:
+                continue
+            extended = options.get("extended") or {}
+            # After a crash in the middle of this step it is raised already.
+            before = extended["from"] if extended.get("by") == context.key else options["seconds"]
+            found[run_id] = before
+            mark = {"by": context.key, "from": before}
+            self.services.runs.set_options(run_id, seconds=before * parameters.factor, extended=mark)
+        return found
 
     def _raised(self, name: str, factor: float) -> LimitAgent:
         configuration = self.services.configuration()

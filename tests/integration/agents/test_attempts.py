@@ -92,6 +92,19 @@ async def test_a_reroute_reaches_the_step_that_failed(tmp_path: Path) -> None:
             assert len(other.asked) == 1
 
 
+async def test_a_reroute_reaches_a_run_that_waits_for_its_provider(tmp_path: Path) -> None:
+    with ScriptedModel(lambda body: DONE) as other:
+        second = {"type": "openai", "baseUrl": other.url, "defaultModel": "m", "streaming": False}
+        async with rooms(tmp_path, lambda body: 500, executor(), second=second) as (house, _):
+            run = await house.start()
+            await house.until(lambda: house.of("run.waiting"))
+            change = RouteTo(target="executor", provider="second")
+            house.app.store.add_override(change, reason="own is down", actor="tests", seconds=60)
+            await house.app.engine.result(run.id)
+            ended = await house.app.get_run(run.id)
+            assert (ended.status, ended.attempt, len(other.asked)) == (RunStatus.SUCCEEDED, 1, 1)
+
+
 async def test_own_code_can_take_the_place_of_a_model_that_failed_and_the_other_way_round(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("def work(given):\n    return {'summary': 'did it', 'done': True}\n")
     own = [{"id": "executor", "entryPoint": "own:nothing"}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -138,6 +139,24 @@ async def test_an_agent_gets_more_time_once_and_loses_it_when_that_is_undone(tmp
         assert _seconds(ward) == 60
         with pytest.raises(ActionError, match="got 'nobody'"):
             await ward.run("run.raise-limit", agents=["nobody"])
+
+
+async def test_a_run_with_a_limit_of_its_own_gets_more_time_as_well(tmp_path: Path) -> None:
+    def slow(body: dict[str, Any]) -> Any:
+        time.sleep(1.2)
+        return DONE
+
+    async with a_house(tmp_path, slow) as (ward, _):
+        run = await begun(ward, options={"seconds": 0.5})
+        await ward.until(lambda: status(ward, run) is RunStatus.FAILED)
+        given = {"agents": ["executor"], "runs": [run.id], "factor": 10.0}
+        raised = await ward.run("run.raise-limit", **given)
+        assert (await ward.run("run.raise-limit", **given)).undo == raised.undo
+        await ward.run("run.restart", runs=[run.id])
+        await ward.until(lambda: status(ward, run) is RunStatus.SUCCEEDED)
+        assert ward.app.runs.get(run.id).options["seconds"] == 5.0
+        await ward.undo("run.raise-limit", raised)
+        assert ward.app.runs.get(run.id).options == {"seconds": 0.5}
 
 
 def _seconds(ward: Ward) -> float | None:

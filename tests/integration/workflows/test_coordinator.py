@@ -87,7 +87,7 @@ class House:
         self.configuration = Configuration(
             agents=tuple(AgentSettings(id=name) for name in ("planner", "executor", "reviewer"))
         )
-        attempts = Attempts(self._in_force, checkpoint)
+        attempts = Attempts(self.runs, self._in_force, checkpoint)
         coordinator = Coordinator(
             self.runs, self.bench, self.approvals, attempts, self.bus, SystemClock(), self._in_force, checkpoint
         )
