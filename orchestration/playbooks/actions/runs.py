@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
@@ -302,9 +303,11 @@ class RaiseLimit(ReversibleAction[MoreTime, MoreTimeUndo]):
         # Before any override is made, since they change what is read here.
         known = {one.change.target: one.change for one in made_by(self, context)}
         agents = [known.get(agent) or self._raised(agent, parameters.factor) for agent in parameters.agents]
-        runs = known.get(EVERYTHING) or self._runs_raised(parameters)
+        longest = max((one.limits.seconds or 0.0 for one in agents if isinstance(one, LimitAgent)), default=math.inf)
+        found = await anyio.to_thread.run_sync(lambda: [self.services.runs.get(name) for name in parameters.runs])
+        runs = known.get(EVERYTHING) or self._runs_raised(found, longest, parameters.factor)
         made = [add_override(self, context, change, parameters.minutes) for change in (*agents, runs) if change]
-        own = await anyio.to_thread.run_sync(self._extend, context, parameters)
+        own = await anyio.to_thread.run_sync(self._extend, context, found, longest, parameters.factor)
         summary = f"{', '.join(self.targets(parameters))} may take {parameters.factor:g} times as long"
         return ActionOutcome(
             summary,
@@ -324,19 +327,17 @@ class RaiseLimit(ReversibleAction[MoreTime, MoreTimeUndo]):
             await anyio.to_thread.run_sync(restore)
         return self.undo_summary
 
-    def _extend(self, context: ActionContext, parameters: MoreTime) -> dict[str, float]:
-        """Raise the limits that runs were started with; returns what they were."""
+    def _extend(self, context: ActionContext, runs: Sequence[Run], longest: float, factor: float) -> dict[str, float]:
+        """Raise the limits that runs were started with, where they are too short; returns what they were."""
         found: dict[str, float] = {}
-        for run_id in parameters.runs:
-            options = self.services.runs.get(run_id).options
-            if "seconds" not in options:
-                continue
-            extended = options.get("extended") or {}
+        for run in runs:
+            extended = run.options.get("extended") or {}
             # After a crash in the middle of this step it is raised already.
-            before = extended["from"] if extended.get("by") == context.key else options["seconds"]
-            found[run_id] = before
-            mark = {"by": context.key, "from": before}
-            self.services.runs.set_options(run_id, seconds=before * parameters.factor, extended=mark)
+            before = extended["from"] if extended.get("by") == context.key else run.options.get("seconds")
+            if before is not None and _is_too_short(before, run, longest):
+                found[run.id] = before
+                mark = {"by": context.key, "from": before}
+                self.services.runs.set_options(run.id, seconds=before * factor, extended=mark)
         return found
 
     def _raised(self, name: str, factor: float) -> LimitAgent:
@@ -347,9 +348,18 @@ class RaiseLimit(ReversibleAction[MoreTime, MoreTimeUndo]):
         present = agent.limits.seconds or configuration.runtime.limits.seconds or _DEFAULT_SECONDS
         return LimitAgent(target=name, limits=UsageLimits(seconds=present * factor))
 
-    def _runs_raised(self, parameters: MoreTime) -> LimitRuns | None:
+    def _runs_raised(self, runs: Sequence[Run], longest: float, factor: float) -> LimitRuns | None:
         present = self.services.configuration().runtime.limits.seconds
-        return LimitRuns(seconds=present * parameters.factor) if parameters.runs and present else None
+        without = [run for run in runs if "seconds" not in run.options]
+        if present is None or not any(_is_too_short(present, run, longest) for run in without):
+            return None
+        return LimitRuns(seconds=present * factor)
+
+
+def _is_too_short(limit: float, run: Run, longest: float) -> bool:
+    """Whether a run's own limit would end the work of an agent that may take `longest`; used before it counts too."""
+    used = (run.outcome or {}).get("use", {}).get("seconds", 0.0)
+    return bool(used + longest > limit)
 
 
 @action
