@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 
 import anyio.to_thread
 from pydantic import Field
@@ -322,10 +321,13 @@ class RaiseLimit(ReversibleAction[MoreTime, MoreTimeUndo]):
 
     async def revert(self, context: ActionContext, state: MoreTimeUndo) -> str:
         remove_overrides(self, context, state.overrides)
-        for run_id, seconds in state.seconds.items():
-            restore = partial(self.services.runs.set_options, run_id, seconds=seconds, extended=None)
-            await anyio.to_thread.run_sync(restore)
+        await anyio.to_thread.run_sync(self._restore, state)
         return self.undo_summary
+
+    def _restore(self, state: MoreTimeUndo) -> None:
+        for run_id, seconds in state.seconds.items():
+            options = {**self.services.runs.get(run_id).options, "seconds": seconds}
+            self.services.runs.set_options(run_id, {k: v for k, v in options.items() if k != "extended"})
 
     def _extend(self, context: ActionContext, runs: Sequence[Run], longest: float, factor: float) -> dict[str, float]:
         """Raise the limits that runs were started with, where they are too short; returns what they were."""
@@ -337,7 +339,8 @@ class RaiseLimit(ReversibleAction[MoreTime, MoreTimeUndo]):
             if before is not None and _is_too_short(before, run, longest):
                 found[run.id] = before
                 mark = {"by": context.key, "from": before}
-                self.services.runs.set_options(run.id, seconds=before * factor, extended=mark)
+                changed = {**run.options, "seconds": before * factor, "extended": mark}
+                self.services.runs.set_options(run.id, changed)
         return found
 
     def _raised(self, name: str, factor: float) -> LimitAgent:
