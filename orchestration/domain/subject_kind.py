@@ -9,6 +9,7 @@ class SubjectKind(StrEnum):
     """The kinds of things that are reported. `own` are those of users' own signals and rules."""
 
     RUNS = "runs"
+    OUTCOMES = "outcomes"
     PROVIDERS = "providers"
     MACHINE = "machine"
     EVENT_LOOP = "event-loop"

@@ -21,7 +21,10 @@ FindAction = Callable[[str], type[AnyAction] | None]
 # What the alerts of the built-in rules are about, by scenario and rule.
 _RULES: Mapping[Scenario, Mapping[str, Kind]] = MappingProxyType(
     {
-        Scenario.AGENT_FAILURE: dict.fromkeys(("agent-failed", "agents-failing", "run-failed"), Kind.RUNS),
+        Scenario.AGENT_FAILURE: {
+            **dict.fromkeys(("agent-failed", "agents-failing", "run-failed"), Kind.RUNS),
+            "work-not-approved": Kind.OUTCOMES,
+        },
         Scenario.WORKFLOW_STUCK: dict.fromkeys(("run-stalled", "run-overdue"), Kind.RUNS),
         Scenario.PROVIDER_UNAVAILABLE: dict.fromkeys(
             ("provider-down", "no-provider", "provider-failing", "provider-slow", "provider-errors"), Kind.PROVIDERS

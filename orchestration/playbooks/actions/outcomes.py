@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import anyio.to_thread
 
 from orchestration.domain.run_status import RunStatus
+from orchestration.domain.subject_kind import SubjectKind
 from orchestration.playbooks.actions import Action, ActionContext, ActionOutcome, Parameters, action
 
 # As many as the rule of the alert judges.
@@ -27,6 +28,7 @@ class OutcomeEvidence(Action[JudgedAgents]):
 
     name = "evidence.outcomes"
     summary = "count how the last runs of these agents were judged, and collect what reviewers still asked for"
+    proves = frozenset({SubjectKind.OUTCOMES})
     finds = ("judged", "refused", "percent", "findings")
 
     async def run(self, context: ActionContext, parameters: JudgedAgents) -> ActionOutcome:
