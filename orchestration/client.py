@@ -75,9 +75,9 @@ class IncidentRecord:
     resolved_at: datetime | None = None
 
 
-class IncidentRequest(Protocol):
-    """A command for an incident, such as `Acknowledge()` or `Resolve("restarted it")`: see
-    `orchestration.incidents.commands`. Those for people all are such requests."""
+class CommandRequest(Protocol):
+    """A command such as `Acknowledge()` or `CancelRun("wrong goal")`: see `orchestration.incidents.commands` and
+    `orchestration.runs.commands`. Those for people all are such requests."""
 
     @property
     def api_method(self) -> str:
@@ -85,7 +85,7 @@ class IncidentRequest(Protocol):
 
     @property
     def api_path(self) -> str:
-        """The path below the incident."""
+        """The path below the incident or run."""
 
     @property
     def api_body(self) -> Mapping[str, Any] | None:
@@ -223,6 +223,11 @@ class Client:
         """Stop a run."""
         return _record(RunRecord, self.send("POST", f"/runs/{_part(run)}/cancel", {"reason": reason}))
 
+    def execute_on_run(self, run: str, command: CommandRequest, *, key: str | None = None) -> RunRecord:
+        """Give a command: `client.execute_on_run("latest", CancelRun("wrong goal"))`; returns the run that goes on."""
+        path = f"/runs/{_part(run)}/{command.api_path}"
+        return _record(RunRecord, self.send(command.api_method, path, command.api_body, key=key))
+
     def approvals(self, subject: str | None = None) -> Sequence[Mapping[str, Any]]:
         """The questions that wait for an answer."""
         return list(self.get("/approvals", subject=subject))
@@ -251,7 +256,7 @@ class Client:
         """One incident: `incident`, `timeline`, `timers`, `sla`, `missing`."""
         return dict(self.get(f"/incidents/{_part(incident)}"))
 
-    def execute(self, incident: str, command: IncidentRequest, *, key: str | None = None) -> IncidentRecord:
+    def execute(self, incident: str, command: CommandRequest, *, key: str | None = None) -> IncidentRecord:
         """Give a command: `client.execute("latest", Resolve("restarted it"))`."""
         path = f"/incidents/{_part(incident)}/{command.api_path}"
         return _record(IncidentRecord, self.send(command.api_method, path, command.api_body, key=key))

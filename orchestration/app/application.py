@@ -42,6 +42,7 @@ class Application(Project):
         from orchestration.runs.placement import RunPlacement
         from orchestration.runs.recovery import RunRecovery
         from orchestration.runs.rehearsal import EmbeddedRehearsal
+        from orchestration.runs.service import RunService
         from orchestration.security.redaction_events import ReportingRedactor
         from orchestration.workflows.attempts import Attempts
         from orchestration.workflows.engine import Engine
@@ -57,6 +58,7 @@ class Application(Project):
         self.control = self._build_control(workspace)
         self.placement = RunPlacement(self.engine, self.leases)
         self.launcher = self._build_launcher()
+        self.run_service = RunService(self.launcher, self.control, self.runs, self.redactor)
         self.recovery = RunRecovery(self.engine, self.control, self.bus, self.clock)
         self.calendar = self._build_calendar()
         attempts = Attempts(self.runs, self.effective, self.store.refresh_in_thread)

@@ -10,18 +10,19 @@ from datetime import datetime
 import click
 
 from orchestration.cli import common
+from orchestration.cli.command_parameters import add_commands
 from orchestration.cli.isolate import echo_isolation_record, incident_option, print_isolation, reason_option
 from orchestration.cli.questions import AskingSubject, add_answer_commands, asking_there, question_lines, question_of
 from orchestration.cli.remote_incidents import incidents
 from orchestration.cli.render import age, alarm_line, first_line
-from orchestration.cli.run import rounds_option
 from orchestration.cli.server import client_of, limit_option, print_record, print_records, program_of
 from orchestration.clock import SystemClock
+from orchestration.runs.commands.base import RunCommand
+from orchestration.runs.commands.table import RUN_COMMANDS
 
 __all__ = ["incidents", "isolate", "runs", "status"]
 
 _run = click.argument("run", metavar="RUN")
-_reason = click.option("--reason", default="", help="Why.")
 
 
 @click.command()
@@ -132,27 +133,9 @@ def start_run(
     print_record(found, as_json, f"{found.id}: {found.status}")
 
 
-@runs.command("resume")
-@_run
-@rounds_option
-@common.json_option
-@click.pass_context
-def resume_run(context: click.Context, run: str, rounds: int | None, as_json: bool) -> None:
-    """Go on with a run."""
+def _give(context: click.Context, run: str, command: RunCommand, as_json: bool) -> None:
     with client_of(context) as client:
-        found = client.resume_run(run, rounds=rounds)
-    print_record(found, as_json, f"{found.id}: {found.status}")
-
-
-@runs.command("cancel")
-@_run
-@_reason
-@common.json_option
-@click.pass_context
-def cancel_run(context: click.Context, run: str, reason: str, as_json: bool) -> None:
-    """Stop a run. It can be resumed."""
-    with client_of(context) as client:
-        found = client.cancel_run(run, reason)
+        found = client.execute_on_run(run, command)
     print_record(found, as_json, f"{found.id}: {found.status}")
 
 
@@ -171,3 +154,4 @@ add_answer_commands(
     approve="Approve the open question of a run.",
     deny="Deny the open question of a run.",
 )
+add_commands(runs, RUN_COMMANDS, "RUN", _give, remote=True)

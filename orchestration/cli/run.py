@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,18 @@ from orchestration.storage.runs import Run
 
 _PATIENCE = 10.0
 
-patience_option = click.option(
-    "--patience",
-    type=common.SecondsParam(min=0),
-    default=_PATIENCE,
-    show_default=True,
-    help="Seconds to wait for a provider before stopping; the run can then be resumed.",
-)
-rounds_option = click.option(
-    "--rounds",
-    type=click.IntRange(1, 20),
-    help="Rounds of corrections to add, if the reviewer still asks for changes.  [default: 1]",
-)
+_PATIENCE_OPTION: Mapping[str, Any] = {
+    "type": common.SecondsParam(min=0),
+    "default": _PATIENCE,
+    "show_default": True,
+    "help": "Seconds to wait for a provider before stopping; the run can then be resumed.",
+}
+patience_option = click.option("--patience", **_PATIENCE_OPTION)
+
+
+def patience_parameter() -> click.Option:
+    """The same option for commands that are built from a table."""
+    return click.Option(["--patience"], **_PATIENCE_OPTION)
 
 
 @click.command()

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
 
 import click
 
-from orchestration.app import application, project
+from orchestration.app import Application, application, project
 from orchestration.cli import common
+from orchestration.cli.command_parameters import add_commands
 from orchestration.cli.follow import conclude, follow
 from orchestration.cli.questions import AskingSubject, OpenQuestion, add_answer_commands, asking_here, question_lines
 from orchestration.cli.render import age, console, outcome_text, runs_table, table
-from orchestration.cli.run import patience_option, rounds_option
+from orchestration.cli.run import patience_parameter
 from orchestration.domain.run_status import RunStatus
 from orchestration.events import Event
 from orchestration.events.render import followed_line
+from orchestration.runs.commands.base import RunCommand
+from orchestration.runs.commands.table import RUN_COMMANDS
 from orchestration.storage.runs import Run
 from orchestration.storage.timeline import HeartbeatRow
 from orchestration.workflows.step_count import count_steps
@@ -118,57 +121,27 @@ def steps(config: str, run: str, as_json: bool) -> None:
     common.run_async(work)
 
 
-@runs.command()
-@_run_argument
-@rounds_option
-@patience_option
-@common.json_option
-@click.pass_obj
-def resume(config: str, run: str, rounds: int | None, patience: float, as_json: bool) -> int:
-    """Continue a run from its last committed steps, and follow it."""
-    return _steer(config, run, patience, as_json, lambda app, found: app.launcher.resume(found.id, rounds=rounds))
-
-
-@runs.command()
-@_run_argument
-@click.option("--from", "number", type=int, help="The part to start from.  [default: the last]")
-@patience_option
-@common.json_option
-@click.pass_obj
-def fork(config: str, run: str, number: int | None, patience: float, as_json: bool) -> int:
-    """Start a new run that shares everything before a part of RUN, in a copy of its workspace as it was then."""
-    return _steer(config, run, patience, as_json, lambda app, found: app.launcher.fork(found.id, number))
-
-
-@runs.command()
-@_run_argument
-@click.option("--reason", default="", help="The reason; stored with the run.")
-@common.json_option
-@click.pass_obj
-def cancel(config: str, run: str, reason: str, as_json: bool) -> None:
-    """Stop a run and its running tools. It can be resumed."""
-
-    async def work() -> None:
-        async with application(config) as app:
-            found = await app.control.cancel(app.find_run(run).id, reason)
-            if as_json:
-                common.print_json(app.find_run(found.id))
-            else:
-                click.echo(f"{found.id}: cancelled; go on with: orchestrator runs resume {found.id}")
-
-    common.run_async(work)
-
-
-def _steer(config: str, run: str, patience: float, as_json: bool, action: Any) -> int:
+def _give(context: click.Context, run: str, command: RunCommand, as_json: bool) -> int:
     async def work() -> int:
-        async with application(config) as app:
-            going = await action(app, app.find_run(run))
-            ended = await follow(app, [going], patience=patience, quiet=as_json)
+        async with application(context.obj) as app:
+            # In this process, whatever workers there are: what is followed here can be interrupted here.
+            changed = await app.run_service.execute(run, command, by=getpass.getuser(), queue=False)
+            if command.followed:
+                return await _follow(app, changed, context.params["patience"], as_json)
             if as_json:
-                common.print_json({**common.plain(ended[0]), "artifacts": app.artifacts_of(ended[0])})
-            return conclude(app, ended, quiet=as_json)
+                common.print_json(changed)
+            else:
+                click.echo(f"{changed.id}: {changed.status}; go on with: orchestrator runs resume {changed.id}")
+            return 0
 
     return common.run_async(work)
+
+
+async def _follow(app: Application, run: Run, patience: float, as_json: bool) -> int:
+    ended = await follow(app, [run], patience=patience, quiet=as_json)
+    if as_json:
+        common.print_json({**common.plain(ended[0]), "artifacts": app.artifacts_of(ended[0])})
+    return conclude(app, ended, quiet=as_json)
 
 
 @contextmanager
@@ -186,3 +159,4 @@ add_answer_commands(
     approve="Approve the open question of a run.",
     deny="Deny the open question of a run.",
 )
+add_commands(runs, RUN_COMMANDS, "RUN", _give, more=lambda command: [patience_parameter()] if command.followed else [])

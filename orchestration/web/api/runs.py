@@ -16,12 +16,15 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, NotFoundError
 from orchestration.events import Event
 from orchestration.events.runs import ArtifactRead
+from orchestration.runs.commands.base import RunCommand
+from orchestration.runs.commands.table import RUN_COMMANDS
 from orchestration.runs.next_steps import NextStep, next_steps
-from orchestration.security.principal import Role
+from orchestration.security.principal import Principal, Role
 from orchestration.storage.approvals import Approval
 from orchestration.storage.artifacts import ArtifactRecord
 from orchestration.storage.runs import Run
 from orchestration.storage.timeline import HeartbeatRow
+from orchestration.web.api.command_routes import add_command
 from orchestration.web.api.services import (
     ApiServices,
     Caller,
@@ -59,24 +62,6 @@ class NewRun(BaseModel):
     checks: list[list[Text]] = Field(default_factory=list, max_length=20)
     approve: list[Text] = Field(default_factory=list, max_length=50)
     seconds: Seconds | None = None
-
-
-class ReasonBody(BaseModel):
-    """The reason, for the timeline."""
-
-    reason: OptionalText = ""
-
-
-class ResumeRequest(BaseModel):
-    """How many more rounds of corrections a run gets whose reviewer still asks for changes; one without a number."""
-
-    rounds: Annotated[int, Field(ge=1, le=20)] | None = None
-
-
-class ForkRequest(BaseModel):
-    """The number of the part to fork from, from `GET /runs/{run}/parts`; without one, the last part."""
-
-    number: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
 
 
 class ApprovalAnswer(BaseModel):
@@ -192,35 +177,6 @@ async def list_parts(services: Services, run: Name) -> list[RunPart]:
     return [RunPart(number=part.number, part=part.child_id) for part in await services.app.control.parts(found.id)]
 
 
-@router.post("/runs/{run}/resume", dependencies=_OPERATE)
-async def resume_run(services: Services, run: Name, body: ResumeRequest | None = None) -> Run:
-    """Resume a run from its last committed step."""
-    rounds = body.rounds if body else None
-    return await services.app.launcher.resume((await _find(services, run)).id, queue=None, rounds=rounds)
-
-
-@router.post("/runs/{run}/cancel", dependencies=_OPERATE)
-async def cancel_run(services: Services, run: Name, body: ReasonBody) -> Run:
-    """Cancel a run, including its running tools. It can be resumed."""
-    found = await _find(services, run)
-    await services.app.control.cancel(found.id, services.app.redactor.text(body.reason))
-    return await services.app.get_run(found.id)
-
-
-@router.post("/runs/{run}/pause", dependencies=_OPERATE)
-async def pause_run(services: Services, run: Name, body: ReasonBody) -> Run:
-    """Pause a run: stop it, but leave it unfinished."""
-    found = await _find(services, run)
-    await services.app.control.pause(found.id, services.app.redactor.text(body.reason))
-    return await services.app.get_run(found.id)
-
-
-@router.post("/runs/{run}/fork", status_code=201, dependencies=_OPERATE)
-async def fork_run(services: Services, run: Name, body: ForkRequest) -> Run:
-    """Start a new run that shares everything before a part of this one."""
-    return await services.app.launcher.fork((await _find(services, run)).id, body.number, queue=None)
-
-
 @router.get("/approvals", dependencies=requires(Role.VIEWER, None))
 def list_approvals(
     services: Services, principal: Caller, subject: Annotated[str | None, Query(max_length=64)] = None
@@ -243,3 +199,11 @@ def decide(services: Services, principal: Caller, answer: ApprovalAnswer) -> App
 
 async def _find(services: ApiServices, run: str) -> Run:
     return await anyio.to_thread.run_sync(partial(services.app.find_run, run))
+
+
+async def _give(services: ApiServices, caller: Principal, run: str, command: RunCommand) -> Run:
+    return await services.app.run_service.execute(run, command, by=caller.name)
+
+
+for each in RUN_COMMANDS.values():
+    add_command(router, "run", each, _give, Run)

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from orchestration.commands.command import Command
 from orchestration.domain.console_command import answer_command
 from orchestration.domain.run_status import RunStatus
 from orchestration.domain.severity import Severity
 from orchestration.incidents.commands.table import COMMANDS
 from orchestration.incidents.model import describe_actor
 from orchestration.incidents.review import span
+from orchestration.runs.commands.table import RUN_COMMANDS
 
+_COMMANDS: Sequence[type[Command]] = (*COMMANDS.values(), *RUN_COMMANDS.values())
 # The confirmation that a page shows after a form has worked. The URL carries only a key of this table and never a text:
 # otherwise anybody could make the dashboard show a message of theirs through a link.
 CONFIRMATIONS: Mapping[str, str] = {
-    **{each.spec.page.done: each.spec.page.confirmation for each in COMMANDS.values() if each.spec.page},
+    **{each.spec.page.done: each.spec.page.confirmation for each in _COMMANDS if each.spec.page},
     "approved": "Approved. Work continues.",
     "denied": "Denied.",
-    "run-cancelled": "Run cancelled. It can be resumed.",
-    "run-resumed": "Run resumed from its last committed step.",
-    "run-forked": "Run forked. This is the new run; it shares everything up to the chosen step.",
     "limit": "Limit set. The workers apply it within a second.",
     "switched-off": "Provider disabled until the override ends.",
     "override-removed": "Override ended.",

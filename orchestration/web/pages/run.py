@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from functools import partial
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -10,32 +12,36 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from orchestration.app.application import Application
-from orchestration.domain.run_status import RunEnding
+from orchestration.commands.inputs import Choices
+from orchestration.domain.run_status import RunStatus
 from orchestration.errors import NotFoundError
 from orchestration.events.render import followed_line
 from orchestration.events.runs import ArtifactRead
+from orchestration.runs.commands.base import RunCommand, ShownFor
+from orchestration.runs.commands.table import RUN_COMMANDS
 from orchestration.runs.next_steps import next_steps
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.artifacts import ArtifactRecord
-from orchestration.storage.runs import Run, ending_of
+from orchestration.storage.runs import Run
 from orchestration.web.approval_rights import check_may_answer
+from orchestration.web.pages.command_forms import command_from, forms_by_name, forms_for
 from orchestration.web.pages.forms import Form, whole_number
 from orchestration.web.pages.runs import is_rehearsed
-from orchestration.web.pages.site import DashboardSite, SitePage, Values, principal_of
+from orchestration.web.pages.site import DashboardSite, PageAction, SitePage, Values, principal_of
 from orchestration.web.pages.waterfall import AGENT_KINDS, waterfall
 
 _EVENTS_SHOWN = 300
 # Hashing this much takes well under a tenth of a second. More would delay every refresh of the page.
 _MAX_VERIFIED_BYTES = 20_000_000
 
+_FORMS = forms_by_name(RUN_COMMANDS)
+
 
 def routes(site: DashboardSite) -> Sequence[Route]:
     """The page with its forms, and the artifacts of the run."""
     view = _Run(site)
-    actions = {
-        "cancel": (view.cancel, Role.OPERATOR),
-        "resume": (view.resume, Role.OPERATOR),
-        "fork": (view.fork, Role.OPERATOR),
+    actions: dict[str, tuple[PageAction, Role]] = {
+        **{name: (partial(view.give, command), command.spec.role) for name, command in _FORMS.items()},
         "approve": (view.approve, Role.OPERATOR),
         "deny": (view.deny, Role.OPERATOR),
     }
@@ -57,7 +63,14 @@ class _Run:
         attended = run.status.ended or await self._app.placement.is_attended(run.id)
         parts = await self._app.control.parts(run.id)
         resumable = run.status.resumable or not attended
-        return {**values, "attended": attended, "parts": parts, "resumable": resumable}
+        shown: Mapping[Enum, bool] = {
+            ShownFor.UNFINISHED: not run.status.ended,
+            ShownFor.RESUMABLE: resumable and run.status is not RunStatus.SUCCEEDED,
+            ShownFor.FORKABLE: bool(parts),
+        }
+        choices = {Choices.PARTS: [(str(part.number), f"{part.number}: {part.child_id}") for part in reversed(parts)]}
+        forms = forms_for(run, _FORMS.values(), lambda state: shown.get(state, False), choices)
+        return {**values, "attended": attended, "parts": parts, "resumable": resumable, "forms": forms}
 
     def _read(self, run: Run, before: int | None) -> Values:
         app = self._app
@@ -75,7 +88,6 @@ class _Run:
             "altered": self._altered(run, artifacts),
             "questions": app.approvals.list_open(run.id),
             "next_steps": next_steps(run, app.artifacts_of(run)),
-            "correctable": ending_of(run) is RunEnding.CHANGES_REQUESTED,
             "lines": [(event, line) for _, event in reversed(events) if (line := followed_line(event))],
             "earlier": events[0][0] if len(events) == _EVENTS_SHOWN else None,
             "paged": before is not None,
@@ -115,19 +127,12 @@ class _Run:
             raise NotFoundError(f"Run {run_id} has no artifact '{name}'.")
         return self._app.artifacts.path(run_id, name).read_bytes()
 
-    async def cancel(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:
-        reason = form.text("reason", required=False) or f"cancelled by {principal.name}"
-        run = await self._app.control.cancel(request.path_params["run"], reason)
-        return f"/runs/{run.id}", "run-cancelled"
-
-    async def resume(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        rounds = form.whole("rounds", 1, 20) if form.text("rounds", required=False) else None
-        run = await self._app.launcher.resume(request.path_params["run"], queue=None, rounds=rounds)
-        return f"/runs/{run.id}", "run-resumed"
-
-    async def fork(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        run = await self._app.launcher.fork(request.path_params["run"], form.whole("part", 0, 1_000_000), queue=None)
-        return f"/runs/{run.id}", "run-forked"
+    async def give(
+        self, command: type[RunCommand], request: Request, form: Form, principal: Principal
+    ) -> tuple[str, str]:
+        wanted = command_from(command, form)
+        changed = await self._app.run_service.execute(request.path_params["run"], wanted, by=principal.name)
+        return f"/runs/{changed.id}", command.spec.page.done if command.spec.page else ""
 
     async def approve(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:
         return await self._decide(request, form, principal, approved=True)

@@ -7,7 +7,8 @@ randomness, no reading of anything that changes.
 
 from orchestration.workflows.engine.flow import ChildFlow, Flow, FlowBody, NamedStep, StepError
 from orchestration.workflows.engine.kinds import FlowKind, untyped
-from orchestration.workflows.engine.service import Engine, FlowSchedule, FlowState, FlowStatus, StepRecord
+from orchestration.workflows.engine.records import FlowSchedule, FlowState, FlowStatus, StepRecord
+from orchestration.workflows.engine.service import Engine
 from orchestration.workflows.engine.values import JSON, StoredType, StoredValueError
 
 __all__ = [

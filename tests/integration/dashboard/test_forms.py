@@ -210,7 +210,7 @@ def test_a_run_is_cancelled_resumed_and_forked(dashboard: Dashboard) -> None:
     leads_to(dashboard, f"{page}/approve", approval=dashboard.app.approvals.list_open(run.id)[0].id)
     dashboard.wait_for(run, "succeeded")
     parts = dashboard.call(lambda: dashboard.app.control.parts(run.id))
-    fork = leads_to(dashboard, f"{page}/fork", part=str(parts[-1].number)).partition("?")[0]
+    fork = leads_to(dashboard, f"{page}/fork", number=str(parts[-1].number)).partition("?")[0]
     assert fork != page
     dashboard.wait_for(dashboard.app.runs.get(fork.removeprefix("/runs/")), "succeeded")
 

@@ -129,7 +129,7 @@ def test_the_list_of_runs_is_filtered_and_turned_over(dashboard: Dashboard) -> N
 def test_a_number_in_an_address_that_means_nothing_is_passed_over(dashboard: Dashboard, run: Run, number: str) -> None:
     assert dashboard.get(f"/runs/{run.id}", params={"before": number}).status_code == 200
     assert dashboard.get("/configuration", params={"from": number}).status_code == 200
-    assert dashboard.post("/runs/any/fork", part=number).status_code in (404, 422)
+    assert dashboard.post("/runs/any/fork", number=number).status_code in (404, 422)
 
 
 def test_a_word_of_what_was_done_cannot_be_put_into_our_mouth(dashboard: Dashboard) -> None:

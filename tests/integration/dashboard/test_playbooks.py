@@ -8,7 +8,7 @@ from orchestration.incidents.model import Incident
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.playbooks import PlaybookRecords
 from orchestration.web.pages.markdown import html
-from orchestration.workflows.engine import service
+from orchestration.workflows.engine import registry
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_records import respond
 
@@ -52,13 +52,13 @@ def test_an_incident_shows_the_causes_and_every_action_with_its_undo(
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(
     dashboard: Dashboard, incidents: dict[str, Incident]
 ) -> None:
-    before = dict(service._registered)
+    before = dict(registry.registered)
     answer = dashboard.post(f"{_BOOK}/dry-run", incident=incidents["taken"].id)
     assert answer.status_code == 200, answer.text
     assert "in this order until one helps" in answer.text
     assert 'hx-get="/playbooks' not in answer.text, "a refresh would replace the plan"
     assert len(PlaybookRecords(dashboard.app.database).list_runs(incident_id=incidents["taken"].id)) == 1
-    assert service._registered == before, "the response of the process that serves stays in its place"
+    assert registry.registered == before, "the response of the process that serves stays in its place"
 
 
 def test_a_dry_run_takes_a_responder_and_an_incident_that_is_there(dashboard: Dashboard) -> None:

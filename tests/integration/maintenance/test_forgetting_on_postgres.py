@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from orchestration.clock import SystemClock
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
-from orchestration.workflows.engine import JSON, Engine, Flow, service, untyped
+from orchestration.workflows.engine import JSON, Engine, Flow, retention, untyped
 from tests.support.database import migrated
 
 FORGOTTEN = untyped("forgotten")
@@ -28,7 +28,7 @@ async def body(flow: Flow, _: Any) -> Any:
 async def test_whole_trees_go_in_small_batches_and_what_is_to_be_kept_stays(
     postgres_url: str, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(service, "_FORGOTTEN_AT_ONCE", 3)
+    monkeypatch.setattr(retention, "_FORGOTTEN_AT_ONCE", 3)
     database = migrated(postgres_url)
     engine = Engine(postgres_url, Leases(database))
     engine.register(FORGOTTEN, body)

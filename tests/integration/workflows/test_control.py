@@ -13,7 +13,7 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError
 from orchestration.storage.runs import Run
 from orchestration.workflows.coordinator import RUN
-from orchestration.workflows.engine import Flow, FlowState, service
+from orchestration.workflows.engine import Flow, FlowState, registry
 from orchestration.workflows.execution import AGENT
 from orchestration.workflows.model import AgentResult, AgentTask, CommandRecord, FailingCheck, RunOutcome
 from tests.integration.workflows.test_coordinator import APPROVED, CHANGES, House, house, usual
@@ -249,7 +249,7 @@ async def test_a_run_whose_flow_ended_without_a_word_is_settled_and_can_be_resum
         async def silent(flow: Flow, _: None) -> RunOutcome:
             raise RuntimeError("a fault")
 
-        body = service._registered[RUN.name].body
+        body = registry.registered[RUN.name].body
         one.engine.register(RUN, silent)
         run = a_run()
         await one.control.start(run)
@@ -283,7 +283,7 @@ async def test_a_run_that_goes_on_is_never_settled(tmp_path: Path) -> None:
 
 async def test_a_failed_agent_is_done_again_from_its_beginning_and_the_others_are_not(tmp_path: Path) -> None:
     async with house(tmp_path) as one:
-        work = service._registered[AGENT.name].body
+        work = registry.registered[AGENT.name].body
         tries: Counter[str] = Counter()
 
         async def flaky(flow: Flow, task: AgentTask) -> AgentResult:

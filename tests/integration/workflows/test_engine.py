@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from orchestration.storage.leases import Leases
-from orchestration.workflows.engine import JSON, Engine, Flow, FlowState, NamedStep, StepError, service, untyped
+from orchestration.workflows.engine import JSON, Engine, Flow, FlowState, NamedStep, StepError, executor, untyped
 from tests.support import prefork
 from tests.support.database import migrated
 from tests.support.patience import fail_after, patient
@@ -320,7 +320,7 @@ async def test_a_flow_left_on_the_queue_of_a_process_that_died_is_taken_up(tmp_p
 async def test_a_process_outlives_an_outage_of_the_database_that_holds_its_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "_LEASE_RENEWAL_SECONDS", 0.01)
+    monkeypatch.setattr(executor, "_LEASE_RENEWAL_SECONDS", 0.01)
     asked: list[str] = []
 
     async def body(flow: Flow, _: Any) -> Any:

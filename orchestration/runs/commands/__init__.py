@@ -1,0 +1,1 @@
+"""What people do to runs, one module for each command."""

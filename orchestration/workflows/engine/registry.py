@@ -1,0 +1,56 @@
+"""The kinds of flows of this process, and the functions by which the durable engine calls their bodies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from dbos import DBOS
+
+from orchestration.errors import OrchestratorError
+from orchestration.workflows.engine.flow import Flow, FlowBody, as_portable
+from orchestration.workflows.engine.kinds import FlowKind
+from orchestration.workflows.engine.values import from_json, to_json
+
+P = TypeVar("P")
+
+# DBOS would try a hundred times by default. A run that has crashed five processes will crash the sixth.
+_CRASHES_BEFORE_GIVING_UP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredFlow:
+    """A kind of flow and the body that this process runs for it."""
+
+    kind: FlowKind[Any, Any]
+    body: FlowBody[Any, Any]
+
+
+registered: dict[str, RegisteredFlow] = {}
+
+
+@DBOS.workflow(name="flow", max_recovery_attempts=_CRASHES_BEFORE_GIVING_UP)
+async def durable_flow(kind: str, payload: Any) -> Any:
+    """The one function that the engine knows; it looks up the body by its kind.
+
+    DBOS stores the name of the function with each workflow. With one function for all kinds, moving or renaming a body
+    in our code cannot strand stored flows.
+    """
+    flow = Flow(str(DBOS.workflow_id), start_flow)
+    flow_type, body = registered[kind].kind, registered[kind].body
+    try:
+        given = from_json(flow_type.payload, payload, f"the payload of {flow.id}")
+        return to_json(flow_type.result, await body(flow, given))
+    except OrchestratorError as error:
+        raise as_portable(error) from error
+
+
+@DBOS.workflow(name="scheduled")
+async def scheduled_flow(at: Any, context: Any) -> Any:
+    """The function that the engine's scheduler calls."""
+    return await durable_flow(context["kind"], {**context["payload"], "at": str(at)})
+
+
+async def start_flow(kind: FlowKind[P, Any], payload: P) -> Any:
+    """Start a flow in this process, under the identifier that is set for it."""
+    return await DBOS.start_workflow_async(durable_flow, kind.name, to_json(kind.payload, payload))
