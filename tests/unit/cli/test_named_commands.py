@@ -10,7 +10,7 @@ from tests.support.named_commands import NamedCommand, commands_in, named_comman
 def test_every_command_that_a_text_names_can_be_typed() -> None:
     found = list(named_commands())
     places = {command.place.partition(":")[0] for command in found}
-    assert {"README.md", "orchestration/cli/render.py", "orchestration/web/templates/runs.html"} <= places
+    assert {"README.md", "orchestration/runs/needs.py", "orchestration/web/templates/runs.html"} <= places
     assert [problem for command in found if (problem := problem_of(command))] == []
 
 
