@@ -89,7 +89,7 @@ class RunFollower:
                 # attempt ends it.
                 if event.kind in _LAST_EVENTS and event.at >= self._since:
                     self._ended.add(run_id)
-                line = self.board.take(event)
+                line = self.board.update(event)
                 if line and not self._quiet and event.at >= self._since:
                     self._print(f"{event.at:%H:%M:%S} {line}")
             for heartbeat in self._timeline.list_heartbeats(run_id):
@@ -154,7 +154,7 @@ async def follow(
 async def _until_no_further(
     application: Application, run_ids: Sequence[str], follower: RunFollower, patience: FollowLimit
 ) -> None:
-    looked, unattended = float("-inf"), False
+    checked_at, unattended = float("-inf"), False
     while True:
         open_ = [run for run in [await application.get_run(run_id) for run_id in run_ids] if not run.status.ended]
         # In a thread: a slow read must not hold up the run itself, which works on this event loop.
@@ -162,8 +162,8 @@ async def _until_no_further(
         if not open_:
             await _read_last_events(application, follower)
             return
-        if (now := application.clock.monotonic()) - looked > _WORKERS_CHECK_SECONDS:
-            looked, unattended = now, await _unattended(application, open_)
+        if (now := application.clock.monotonic()) - checked_at > _WORKERS_CHECK_SECONDS:
+            checked_at, unattended = now, await _unattended(application, open_)
         if patience.used_up(open_, unattended=unattended):
             await _stop_own(application, run_ids, patience.why)
             return

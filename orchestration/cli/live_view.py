@@ -36,7 +36,7 @@ class LiveView:
     # The sentence about the isolation, if the system is isolated: the first line of the view.
     isolation: str = ""
 
-    def take(self, event: Event) -> str | None:
+    def update(self, event: Event) -> str | None:
         """Note an event; returns the line to print for it, if it is worth one."""
         match event.payload:
             case AgentStarted(agent_run_id=agent_run, title=title):

@@ -53,7 +53,7 @@ class FolderScan:
         self.complete = True
         """Whether the last look has read all there was to read."""
 
-    def look(self, below: str = "") -> tuple[SecretFinding, ...]:
+    def find_new(self, below: str = "") -> tuple[SecretFinding, ...]:
         """The findings in what is new, in all of it or below one folder. Reads a bounded amount; what is left over
         comes next time. Blocks."""
         findings: list[SecretFinding] = []

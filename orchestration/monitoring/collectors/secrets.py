@@ -163,7 +163,7 @@ class SecretWatch:
                 del self._standing[path]
 
     def _in_artifacts(self, below: str) -> Iterator[Signal]:
-        for finding in self._artifact_scan.look(below):
+        for finding in self._artifact_scan.find_new(below):
             path = Path(finding.place).relative_to(self._artifacts)
             run = path.parts[0] if len(path.parts) > 1 else ""
             yield from self._report(finding, f"artifacts/{path}", run, self._agent(run, path.name) if run else "")
@@ -175,7 +175,7 @@ class SecretWatch:
         return ""
 
     def _in_workspace(self, name: str, workspace: _Workspace) -> Iterator[Signal]:
-        for finding in workspace.scan.look():
+        for finding in workspace.scan.find_new():
             yield from self._report(finding, finding.place, name, "")
 
     def _workspace(self, run: Run) -> _Workspace:

@@ -97,7 +97,7 @@ def _runs(services: ActionServices, run_ids: Sequence[str]) -> Iterator[Run]:
 
 def _holding(services: ActionServices, root: Path, since: float) -> Iterator[tuple[str, tuple[str, ...], int]]:
     by_file: dict[str, tuple[list[str], int]] = {}
-    for finding in FolderScan(root, services.redactor.find, since=since).look():
+    for finding in FolderScan(root, services.redactor.find, since=since).find_new():
         kinds, count = by_file.get(finding.place, ([], 0))
         by_file[finding.place] = ([*kinds, finding.kind], count + len(finding.lines))
     for path, (kinds, count) in by_file.items():

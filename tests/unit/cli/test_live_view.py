@@ -12,7 +12,7 @@ PLANNER = {"agent_run_id": "r.planner", "title": "plan"}
 
 
 def taken(board: LiveView, kind: str, agent: str | None = "planner", **data: Any) -> str | None:
-    return board.take(Event(kind, NOW, "r", agent, data=data))
+    return board.update(Event(kind, NOW, "r", agent, data=data))
 
 
 def beat(activity: str, tokens: int) -> HeartbeatRow:

@@ -35,10 +35,10 @@ def test_a_file_is_read_once_for_each_state_it_is_in(tmp_path: Path, redactor: R
     path.parent.mkdir()
     path.write_text(f"key: {KEY}\n")
     scan = FolderScan(tmp_path, redactor.find)
-    assert [(one.kind, one.place) for one in scan.look()] == [("openai-key", str(path))]
-    assert scan.look() == ()
+    assert [(one.kind, one.place) for one in scan.find_new()] == [("openai-key", str(path))]
+    assert scan.find_new() == ()
     path.write_text(f"clean\n{TOKEN}\n")
-    assert [(one.kind, one.lines) for one in scan.look()] == [("github-token", (2,))]
+    assert [(one.kind, one.lines) for one in scan.find_new()] == [("github-token", (2,))]
 
 
 def test_places_where_secrets_belong_and_what_is_no_text_are_left_out(tmp_path: Path, redactor: Redactor) -> None:
@@ -52,31 +52,31 @@ def test_places_where_secrets_belong_and_what_is_no_text_are_left_out(tmp_path: 
     outside.write_text(KEY)
     (tmp_path / "link.txt").symlink_to(outside)
     os.mkfifo(tmp_path / "pipe")
-    assert FolderScan(tmp_path, redactor.find).look() == ()
+    assert FolderScan(tmp_path, redactor.find).find_new() == ()
     (tmp_path / "plain.txt").write_text(KEY)
-    assert len(FolderScan(tmp_path, redactor.find).look()) == 1
+    assert len(FolderScan(tmp_path, redactor.find).find_new()) == 1
 
 
 def test_what_was_there_before_is_not_the_agents_doing(tmp_path: Path, redactor: Redactor) -> None:
     (tmp_path / "mine.txt").write_text(KEY)
     after = (tmp_path / "mine.txt").stat().st_ctime + 100
     scan = FolderScan(tmp_path, redactor.find, since=after)
-    assert scan.look() == ()
+    assert scan.find_new() == ()
     (tmp_path / "theirs.txt").write_text(KEY)
     os.utime(tmp_path / "theirs.txt", (after + 1, after + 1))
-    assert [Path(one.place).name for one in scan.look()] == ["theirs.txt"]
+    assert [Path(one.place).name for one in scan.find_new()] == ["theirs.txt"]
 
 
 def test_one_look_reads_a_bounded_amount_and_the_next_goes_on(tmp_path: Path, redactor: Redactor) -> None:
     for number in range(15):
         (tmp_path / f"{number:02}.txt").write_text(f"{KEY}\n" + "x" * 1_900_000)
     scan = FolderScan(tmp_path, redactor.find)
-    looks = [(len(scan.look()), scan.complete) for _ in range(3)]
+    looks = [(len(scan.find_new()), scan.complete) for _ in range(3)]
     assert looks == [(10, False), (5, True), (0, True)]
 
 
 def test_a_folder_that_is_not_there_has_no_secrets(tmp_path: Path, redactor: Redactor) -> None:
-    assert FolderScan(tmp_path / "none", redactor.find).look() == ()
+    assert FolderScan(tmp_path / "none", redactor.find).find_new() == ()
 
 
 def test_one_folder_below_can_be_looked_at_alone_and_the_newest_come_first(tmp_path: Path, redactor: Redactor) -> None:
@@ -84,7 +84,7 @@ def test_one_folder_below_can_be_looked_at_alone_and_the_newest_come_first(tmp_p
         (tmp_path / name).mkdir()
         (tmp_path / name / "notes.md").write_text(KEY)
     scan = FolderScan(tmp_path, redactor.find, newest_first=True)
-    assert [Path(one.place).parent.name for one in scan.look("run-1")] == ["run-1"]
-    assert [Path(one.place).parent.name for one in scan.look()] == ["run-2"]
+    assert [Path(one.place).parent.name for one in scan.find_new("run-1")] == ["run-1"]
+    assert [Path(one.place).parent.name for one in scan.find_new()] == ["run-2"]
     anew = FolderScan(tmp_path, redactor.find, newest_first=True)
-    assert [Path(one.place).parent.name for one in anew.look()] == ["run-2", "run-1"]
+    assert [Path(one.place).parent.name for one in anew.find_new()] == ["run-2", "run-1"]
