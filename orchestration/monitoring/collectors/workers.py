@@ -10,6 +10,7 @@ from orchestration.clock import Clock
 from orchestration.events import Event
 from orchestration.events.workers import WorkerStarted
 from orchestration.storage.leases import Lease, Leases
+from orchestration.workflows.processes import control_processes
 
 PREFIXES = ("worker/", "executor/")
 # A lost worker is reported for this long: after ten minutes an incident has been opened, and repeating it adds nothing.
@@ -50,6 +51,7 @@ class WorkerWatch:
     def collect(self) -> tuple[Signal, ...]:
         """One round of signals. Blocks."""
         now = self._clock.now()
+        self._learn()
         leases = {lease.name: lease for prefix in PREFIXES for lease in self._leases.list(prefix)}
         self._update(leases)
         found = [
@@ -65,6 +67,16 @@ class WorkerWatch:
     def alive(self) -> frozenset[str]:
         """The workers whose leases were valid in the last round."""
         return frozenset(process.worker for process in self._alive.values())
+
+    def _learn(self) -> None:
+        """Which process is which worker, of those that had started before anybody listened to events: without it, one
+        that was replaced would be reported lost under the name of its lease."""
+        here = [one for one in control_processes(self._leases) if one["host"] == socket.gethostname()]
+        for worker in (worker for control in here for worker in control["workers"]):
+            pid, number = worker["pid"], str(worker["number"])
+            # Once for each process: a lease is older than the event of a start.
+            if pid is not None and pid not in self._supervised:
+                self._supervised[pid], self._newest[number] = number, pid
 
     def _update(self, leases: dict[str, Lease]) -> None:
         now = self._clock.monotonic()

@@ -22,6 +22,7 @@ from orchestration.storage.route_states import RouteStates
 from orchestration.storage.runs import Run, Runs
 from orchestration.storage.tables import events
 from orchestration.storage.timeline import Timeline
+from orchestration.workflows.processes import this_process
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 USUAL = Configuration.model_validate({"runtime": {"ollama": {"defaultModel": "m"}, "rehearsal": {"defaultModel": "r"}}})
@@ -171,6 +172,24 @@ def test_a_worker_goes_by_its_supervisors_name_and_is_forgotten_when_another_has
     assert collect() == {("elsewhere-100", 1.0)}
     leases.acquire("executor/host-101", "z", 60, {"pid": 101})
     assert collect() == {("1", 1.0), ("elsewhere-100", 1.0)}
+
+
+def test_a_worker_that_started_before_anybody_listened_is_known_from_the_lease_of_its_control_process(
+    database: Database,
+) -> None:
+    leases = Leases(database)
+    watch = WorkerWatch(leases, FakeClock())
+
+    def supervise(pid: int) -> None:
+        data = this_process(workers=[{"number": 1, "pid": pid, "state": "works"}])
+        leases.acquire("control/c", "c", 60, data)
+
+    supervise(100)
+    leases.acquire("executor/host-100", "x", 60, {"pid": 100})
+    assert [(one.labels["worker"], one.value) for one in watch.collect()] == [("1", 1.0)]
+    supervise(101)
+    leases.acquire("executor/host-100", "x", -1, {"pid": 100})
+    assert watch.collect() == (), "it was replaced, so it is not lost"
 
 
 async def test_a_lost_worker_is_not_spoken_of_for_ever(database: Database) -> None:
