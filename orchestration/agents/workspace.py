@@ -6,6 +6,7 @@ The user's own repository, its index and its configuration are never touched, an
 from __future__ import annotations
 
 import asyncio
+import glob
 import hashlib
 import os
 import shutil
@@ -101,6 +102,11 @@ class Workspace:
             await self._prepare()
             return await self._record("", await asyncio.to_thread(_repositories_in, self.root))
 
+    def _histories(self) -> tuple[str, ...]:
+        """The folder of all histories, if the workspace holds it: those of other runs change while git reads them."""
+        folder, root = self._shadow.parent.resolve(), self.root.resolve()
+        return (f"/{glob.escape(folder.relative_to(root).as_posix())}/",) if root in folder.parents else ()
+
     async def diff(self, before: str, after: str) -> str:
         """The changes between two snapshots, as a unified patch."""
         return (await self._git("diff-tree", "-p", "--no-color", "--find-renames", before, after)).output
@@ -171,7 +177,7 @@ class Workspace:
         await self._run(("init", "--quiet", "--bare", str(new)), new)
         info = new / "info"
         info.mkdir(exist_ok=True)
-        (info / "exclude").write_text("\n".join(_EXCLUDED) + "\n")
+        (info / "exclude").write_text("\n".join((*_EXCLUDED, *self._histories())) + "\n")
         (info / "attributes").write_text(PLAIN_ATTRIBUTES)
         new.rename(self._shadow)
 

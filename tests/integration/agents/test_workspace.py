@@ -280,3 +280,12 @@ async def test_patches_checks_and_artifacts_are_redacted(bench: RunWorkspace, ro
 def test_a_path_that_cannot_be_one_here_is_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="File name too long"):
         checked_root(tmp_path / ("x" * 300), tmp_path / "state")
+
+
+async def test_the_histories_of_runs_are_no_part_of_a_workspace_that_holds_them(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    histories = tmp_path / "state [1]" / "shadow"
+    first, second = (Workspace(tmp_path, histories / f"{name}.git") for name in ("one", "two"))
+    before = await first.snapshot()
+    await second.snapshot()
+    assert await first.snapshot() == before
