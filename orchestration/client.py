@@ -92,6 +92,10 @@ class CommandRequest(Protocol):
         """The body as JSON values."""
 
 
+# The name that this had while only incidents had commands.
+IncidentRequest = CommandRequest
+
+
 @dataclass(frozen=True, slots=True)
 class DrillSessionRecord:
     """Drills that are under way; `current` is held now, `results` are those of the others that were."""
