@@ -15,7 +15,6 @@ from orchestration.domain.severity import Severity
 from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.cancellation import CancelIncident
 from orchestration.incidents.commands.merge import Merge
-from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.statistics import IncidentGroup, Measure, Statistics
 from orchestration.storage.incidents.aggregates import IncidentSelection
 from orchestration.storage.incidents.figures import IncidentFigures
@@ -126,7 +125,7 @@ def test_what_was_reopened_is_one_resolution_from_its_first_start_and_no_recurre
     room.go_to(after(minutes=20))
     room.service.open_or_join(a_report(key="key-1", at=after(minutes=20)))
     room.go_to(after(hours=9))
-    room.service.execute(incident, ADA, Resolve("really mended", anyway=True))
+    room.resolve(incident, "really mended")
     total = statistics.report(ALL, "severity", after(days=1)).total
     assert [(row.met, row.breached) for row in total.compliance] == [(1, 1), (1, 0)]
     assert (total.recurrence.recurred, total.recurrence.resolved) == (0, 1)
