@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from orchestration.domain.duty import DutyKind
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.playbook_state import ActionState
 from orchestration.domain.scenario import Scenario
@@ -31,8 +32,8 @@ mitigate:
       - { step: less, do: limit.lower, with: { providers: ["*"] } }
       - { step: backup, do: database.backup, optional: true }
 verify:
-  steps: [{ step: now, do: database.check }]
-  holds: { now.reachable: true }
+  steps: [{ step: now, do: evidence.runs, with: { runs: $incident.runs } }]
+  holds: { now.failed: 0 }
   stable: 0
   every: 0.1
 """
@@ -80,7 +81,9 @@ async def test_a_leaked_secret_is_quarantined_and_its_rotation_waits_for_a_perso
         ward.app.approvals.decide(question.id, "approved", by="ada", reason="go on", at=ward.app.clock.now())
         ended = await ward.app.engine.result(name)
         assert ended["state"] == "helped"
-        assert (status(ward), ward.app.store.credentials.get("PAID_KEY")) == (IncidentStatus.RESOLVED, NEW)
+        assert (status(ward), ward.app.store.credentials.get("PAID_KEY")) == (IncidentStatus.MITIGATED, NEW)
+        left = {duty.kind for duty in ward.services.incidents.get(ward.incident.id).open_duties}
+        assert left == {DutyKind.CHECK_QUARANTINED_FILE}, "a person decides what becomes of the file"
         took = done(ward)
         assert {took[step].state for step in ("quarantine", "rotate", "integrity", "draft")} == {ActionState.DONE}
         assert took["restore"].summary.startswith("this process does not manage backups")
@@ -94,7 +97,11 @@ async def test_a_breach_isolates_the_system_before_anything_else(tmp_path: Path)
         a_run(ward)
         path = leak(ward)
         ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"], facts=Facts(breach=True, secret_exposed=True))
-        ended = await ward.app.engine.result(await respond(ward))
+        name = await respond(ward)
+        question = (await ward.until(lambda: ward.app.approvals.list_open(ward.incident.id)))[0]
+        assert ward.app.effective().runtime.isolated, "what closes the system off waits for nobody"
+        ward.app.approvals.decide(question.id, "denied", by="ada", reason="done by hand", at=ward.app.clock.now())
+        ended = await ward.app.engine.result(name)
         assert (ended["state"], ward.app.effective().runtime.isolated) == ("helped", True)
         acted = [one.step for one in ward.records.list_actions(incident_id=ward.incident.id) if one.phase == "mitigate"]
         assert acted == ["isolate", "debug", "quarantine-at-once", "rotate-at-once"]
