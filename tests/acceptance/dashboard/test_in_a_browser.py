@@ -108,6 +108,7 @@ def test_an_incident_is_seen_coming_acknowledged_and_resolved(
     assert dashboard.app.incident_service.records.get(found.id).acknowledged_by == "ada"
     page.get_by_text("Resolve…").click()
     page.get_by_label("Resolution", exact=True).fill("it was a test")
+    page.get_by_label("Resolve although an alert still fires or a duty is open").check()
     page.get_by_role("button", name="Resolve", exact=True).click()
     expect(page.locator("h1 .badge").last).to_have_text("resolved")
 

@@ -84,6 +84,6 @@ def test_nobody_opens_a_database_that_is_being_restored(provider: RehearsalProce
         project.call("runs", "list")
         project.call("backups", "make")
         (project.root / "var" / "restore-unfinished").touch()
-        assert "run `orchestrator backups restore` again" in project.call("runs", "list", code=2)
+        assert "run `orchestrator backups restore BACKUP` again" in project.call("runs", "list", code=2)
         project.call("backups", "restore", "latest", "--yes")
         project.call("runs", "list")

@@ -89,7 +89,8 @@ async def test_what_happens_here_and_elsewhere_and_what_is_seen_all_arrives(tmp_
         assert house.clock.monotonic() - told < 2  # a tenth of a second on a machine with nothing else to do
         elsewhere = Event("run.finished", house.clock.now(), "r-2", data={"status": "failed"})
         Timeline(database).append([elsewhere])
-        assert (await house.wait_for("run_finished")).labels == {"run": "r-2", "outcome": "failed"}
+        finished = (await house.wait_for("run_finished")).labels
+        assert (finished["run"], finished["outcome"]) == ("r-2", "failed")
         Leases(database).acquire("worker/w1", "w1", -1)
         await house.wait_for("worker_up", lambda one: one.value == 0)
         await house.wait_for("provider_up", lambda one: one.evidence["reason"] == "unreachable")
@@ -99,7 +100,7 @@ async def test_what_happens_here_and_elsewhere_and_what_is_seen_all_arrives(tmp_
     labels = {kind.name: set(kind.labels) for kind in SIGNALS}
     assert all(set(signal.labels) == labels[signal.name] for signal in house.signals)
     rendered = house.monitoring.metrics.render().decode()
-    assert 'orchestration_tool_calls_refused_total{about="path"} 1.0' in rendered
+    assert 'orchestration_tool_calls_refused_total{about="path",assessment="slip"} 1.0' in rendered
     assert 'orchestration_runs_finished_total{outcome="failed"} 1.0' in rendered
     assert "orchestration_providers_usable 0.0" in rendered
 
@@ -193,7 +194,7 @@ async def test_no_secret_reaches_the_sink_in_evidence(tmp_path: Path, database: 
     async with monitored(tmp_path, database) as house:
         house.bus.emit("tool_call.refused", run_id="r", agent="executor", about="command", what=f"curl -H {KEY}")
         signal = await house.wait_for("tool_refused")
-    assert signal.evidence == {"what": "curl -H [redacted:openai-key]", "reason": ""}
+    assert signal.evidence == {"what": "curl -H [redacted:openai-key]", "reason": "", "because": ""}
 
 
 async def test_what_redaction_catches_in_an_agents_text_is_a_signal(tmp_path: Path, database: Database) -> None:
