@@ -63,7 +63,11 @@ def test_an_incident_is_acknowledged_and_an_approval_given_while_a_drill_runs(
         page.get_by_role("button", name="Acknowledge").click()
         expect(page.locator("p[role=status]")).to_contain_text("Incident acknowledged")
         mark(page)
-        expect(page.get_by_role("heading", name=re.compile("Put the last version with which these agents succeeded in force"))).to_be_visible()
+        expect(
+            page.get_by_role(
+                "heading", name=re.compile("Put the last version with which these agents succeeded in force")
+            )
+        ).to_be_visible()
         assert has_not_moved(page), "the question came to the page, not the page to the question"
         page.get_by_label("Reason").first.fill("the edit was mine")
         page.get_by_role("button", name="Approve").click()

@@ -83,7 +83,9 @@ async def test_what_happens_here_and_elsewhere_and_what_is_seen_all_arrives(tmp_
     Leases(database).acquire("worker/w1", "w1", 60)
     async with monitored(tmp_path, database) as house:
         await house.wait_for("worker_up")
-        house.bus.emit("tool_call.refused", run_id="r", agent="executor", about="path", what="/etc", reason="no")
+        house.bus.emit(
+            "tool_call.refused", run_id="r", agent="executor", about="path", what="/etc", reason="no", assessment="slip"
+        )
         told = house.clock.monotonic()
         await house.wait_for("tool_refused")
         assert house.clock.monotonic() - told < 2  # a tenth of a second on a machine with nothing else to do
