@@ -51,7 +51,8 @@ def a_token(**limits: float) -> TokenRow:
 async def an_endpoint(
     desk: Desk, principal: Principal = OPERATOR, token: TokenRow | None = None
 ) -> AsyncIterator[Endpoint]:
-    app = SimpleNamespace(gateway=desk.gateway, effective=lambda: desk.configuration, clock=desk.clock)
+    store = SimpleNamespace(current=desk.configuration, overrides=())
+    app = SimpleNamespace(gateway=desk.gateway, effective=lambda: desk.configuration, clock=desk.clock, store=store)
     served = Starlette(routes=GatewayEndpoint(cast("Application", app)).routes())
 
     async def let_in(scope: Scope, receive: Receive, send: Send) -> None:

@@ -63,10 +63,12 @@ def test_who_answered_what_and_why_stands_on_the_timeline(asked: Asked) -> None:
 
 
 def test_with_several_questions_one_has_to_be_chosen(asked: Asked) -> None:
-    with pytest.raises(UsageError, match=r"May I rotate the key\?; May I restore a backup\?; choose with --question"):
+    with pytest.raises(
+        UsageError, match=r"May I rotate the key\?; May I restore a backup\?\. Choose one with --question"
+    ):
         asked.do("approve", "latest")
 
 
 def test_where_nothing_is_asked_there_is_nothing_to_answer(asked: Asked) -> None:
-    with pytest.raises(UsageError, match="got none"):
+    with pytest.raises(UsageError, match="has no open question with 'something else'"):
         asked.do("deny", "latest", "--question", "something else")

@@ -32,6 +32,7 @@ NAMES = {
 # Fields that later versions have added; the ones before ignore them.
 ADDED = {
     "links",
+    "causes",
     "conditions",
     "duties",
     "acted_at",
