@@ -94,7 +94,8 @@ class SignalWindow:
 def _agree(key: SeriesKey, signal: Signal) -> bool:
     """Whether a series and a signal agree on every label that both have, and have at least one in common, unless the
     rule has a single series without labels."""
-    shared = [(name, value) for name, value in key[0] if value and name in signal.labels]
+    # An empty label is one that the signal does not have: the end of a run is that of every agent of it.
+    shared = [(name, value) for name, value in key[0] if value and signal.labels.get(name)]
     same = all(storable_text(signal.labels[name]) == value for name, value in shared)
     return (bool(shared) or not key[0]) and same and key[1] == signal.drill
 

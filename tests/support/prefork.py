@@ -84,6 +84,9 @@ _PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 def _is_possible(args: Sequence[str], options: Mapping[str, Any]) -> bool:
     if sys.platform != "linux" or not set(options) <= _SUPPORTED:
         return False
+    # A test that has moved into a control group wants its programs there, and not where the template lives.
+    if _control_groups() != _HOME:
+        return False
     program, what, *_ = map(os.fsdecode, args)
     if program != sys.executable or not (what == "-m" or what.endswith(".py")):
         return False
@@ -92,6 +95,14 @@ def _is_possible(args: Sequence[str], options: Mapping[str, Any]) -> bool:
         return False
     wanted = os.environ if options.get("env") is None else options["env"]
     return _of_the_interpreter(wanted) == _of_the_interpreter(_template_environment())
+
+
+def _control_groups() -> str:
+    path = Path("/proc/self/cgroup")
+    return path.read_text(encoding="ascii", errors="replace") if path.exists() else ""
+
+
+_HOME = _control_groups()
 
 
 def _of_the_interpreter(environment: Mapping[str, str]) -> dict[str, str]:
