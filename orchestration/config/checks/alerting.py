@@ -70,6 +70,7 @@ KNOWN_ACTIONS = frozenset(
         "limit.lower",
         "limit.restore",
         "log.debug",
+        "people.do-by-hand",
         "people.redirect",
         "people.remind",
         "process.kill",

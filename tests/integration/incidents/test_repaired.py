@@ -58,13 +58,13 @@ class SeveralProblems(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS), duties=st.sampled_from([(), (RECOVER,), (ROTATE,)]))
     def fire(self, key: str, duties: tuple[DutyRequest, ...]) -> None:
-        self.wait(1)
+        self.let_pass(1)
         self.room.service.open_or_join(a_report(at=self.now, key=key, duties=duties))
         self.firing.add(key)
 
     @rule(key=st.sampled_from(KEYS), observed=st.booleans())
     def end(self, key: str, observed: bool) -> None:
-        self.wait(1)
+        self.let_pass(1)
         self.room.service.mark_cleared(key, self.now, observed=observed)
         if observed:
             self.firing.discard(key)
@@ -88,7 +88,7 @@ class SeveralProblems(RuleBasedStateMachine):
         self._execute(number, ADA, Reopen("it is still broken"))
 
     @rule(seconds=st.sampled_from([1, 30, 3600, 90_000]))
-    def wait(self, seconds: int) -> None:
+    def let_pass(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
         self.room.go_to(self.now)
 

@@ -10,6 +10,8 @@ from orchestration.drills.observer import shipped_playbooks
 UNREACHED = {
     # Not rehearsed yet: it needs a history with a culprit, and a person who merges the branch.
     "agent-failure/revert-change",
+    # Not rehearsed yet: it needs a model whose answers cannot be used beside one whose can.
+    "agent-failure/other-model",
     # A leak is known after ten minutes of growth, which is no drill any more.
     "high-resource-usage/replace-worker",
     # No wait of one run for another is recorded, so no circle of them can be found.
