@@ -156,6 +156,7 @@ def reopen(change: IncidentChange, reason: str, seen_at: datetime | None = None)
         conditions={},
         asserted_by=change.actor.name if change.actor.human else "",
         proof="",
+        active_response="",
         responses=0,
         **dict.fromkeys(_ENDS),
     )
@@ -221,6 +222,8 @@ _ENDS = (
     "resolved_at",
     "cleared_at",
     "proven_at",
+    "acted_at",
+    "responding_since",
     "ended_by",
     "record_due",
     "review_due",

@@ -120,6 +120,7 @@ class Incident:
     what a playbook has verified, and `proven_at` when; an action or a return of the problem after that makes it void.
     `acted_at` is when automation last changed anything for it. `asserted_by` is the person who has reopened it: no
     alert can then speak for its end. `responses` counts the further responses since its detection or reopening.
+    `active_response` is the playbook run that is at work, since `responding_since`.
     `causes` are what was found broken in it so far; each is answered by itself.
     """
 
@@ -208,6 +209,8 @@ class Incident:
     asserted_by: str = ""
     ended_by: IncidentEnd | None = None
     responses: int = 0
+    active_response: str = ""
+    responding_since: datetime | None = None
     causes: tuple[str, ...] = ()
     version: int = 0
 

@@ -19,6 +19,9 @@ from orchestration.domain.incident_status import IncidentStatus
 from orchestration.incidents.condition import ConditionStatus
 from orchestration.incidents.model import Incident
 
+# One whose flow has failed for good never reports its end.
+_LONGEST_RESPONSE = timedelta(hours=2)
+
 
 class BlockerKind(StrEnum):
     """Why an incident may not be resolved yet."""
@@ -54,12 +57,15 @@ def due_at(incident: Incident, settings: ResponseSettings) -> datetime | None:
     """When automation may resolve the incident; None while anything is in the way.
 
     A proof by the playbook ends it at once, since it has watched already whether the effect lasts. Without one the
-    alerts must have stayed clear for a while, counted from the last action.
+    alerts must have stayed clear for a while, counted from the last action. A response that has changed something is
+    waited for: what follows its actions, such as the check of the data after an intrusion, would otherwise be left out.
     """
     if blockers(incident):
         return None
     moments = (*(each.since for each in incident.known_conditions.values()), *(_ended(incident.duties)))
     since = max((*moments, incident.acted_at or incident.detected_at))
+    if incident.responding_since is not None and incident.acted_at is not None:
+        since = max(since, incident.responding_since + _LONGEST_RESPONSE)
     return since if incident.proven else since + timedelta(seconds=settings.stability_seconds)
 
 

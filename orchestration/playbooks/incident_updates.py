@@ -24,6 +24,7 @@ from orchestration.incidents.commands.mitigation import (
     RecordProof,
 )
 from orchestration.incidents.commands.note import AddNote, RecordLikelyCauses
+from orchestration.incidents.commands.response import BeginResponse, EndResponse
 from orchestration.incidents.model import Actor, Incident, IncidentRefusedError
 from orchestration.incidents.records import IncidentRecords
 from orchestration.incidents.service import IncidentService
@@ -149,13 +150,11 @@ class IncidentUpdates:
         await self._execute(execution, Escalate(_NEXT_LEVEL, reason))
 
     async def close(
-        self, run_id: str, state: PlaybookRunState, summary: str, helped: str | None = None
+        self, execution: PlaybookExecution, state: PlaybookRunState, summary: str, helped: str | None = None
     ) -> ClosedResponse:
         """Record how the run ended."""
-        now = self._clock.now()
-        await anyio.to_thread.run_sync(
-            lambda: self._records.update_run(run_id, state=state, summary=summary, helped=helped, finished_at=now)
-        )
+        await self._update(execution, state=state, summary=summary, helped=helped, finished_at=self._clock.now())
+        await self._execute(execution, EndResponse(execution.run_id))
         return ClosedResponse(state, summary, helped)
 
     def _open(self, run_id: str, incident_id: str) -> OpenedResponse | None:
@@ -171,6 +170,7 @@ class IncidentUpdates:
             PlaybookRun(run_id, incident_id, playbook.name, playbook.version, now, drill=incident.drill)
         )
         self._execute_once(incident_id, Actor(f"playbook:{playbook.name}"), Acknowledge())
+        self._execute_once(incident_id, Actor(f"playbook:{playbook.name}"), BeginResponse(run_id))
         facts[PROVES_SUBJECT] = proof.proves_subject(playbook, facts, find_action_or_none)
         return OpenedResponse(playbook, facts, incident.failed_attempts if earlier else 0)
 

@@ -61,7 +61,8 @@ class PlaybookRunner:
         except SupersededError as error:
             state, summary, helped = PlaybookRunState.SUPERSEDED, str(error), None
         # Before the follow-ups, which may wait for an hour: the run is over as far as the incident is concerned.
-        closed = await flow.step("close", ClosedResponse, partial(self._updates.close, flow.id, state, summary, helped))
+        close = partial(self._updates.close, response.execution, state, summary, helped)
+        closed = await flow.step("close", ClosedResponse, close)
         await response.follow_up()
         return closed
 
@@ -95,7 +96,7 @@ class _Response:
     ) -> None:
         self._flow = flow
         self._playbook = opened.playbook
-        self._execution = execution
+        self.execution = execution
         self._steps = steps
         self._updates = updates
         self.helped: str | None = None
@@ -121,14 +122,14 @@ class _Response:
         if not self._proves_subject:
             return await self._hand_over(causes, helped)
         complete = await self._is_proven()
-        resolve = partial(self._updates.resolve, self._execution, causes, helped, complete=complete)
+        resolve = partial(self._updates.resolve, self.execution, causes, helped, complete=complete)
         await self._report("resolve", resolve)
         await self._steps.observe(Phase.DOCUMENT, self._playbook.document, settled=True)
         return PlaybookRunState.HELPED, helped
 
     async def _hand_over(self, causes: Sequence[RankedHypothesis], helped: str | None) -> tuple[PlaybookRunState, str]:
         rule = self._playbook.hand_over
-        hand_over = partial(self._updates.hand_over, self._execution, causes, rule, helped, tried=self._tried)
+        hand_over = partial(self._updates.hand_over, self.execution, causes, rule, helped, tried=self._tried)
         await self._report("hand-over", hand_over)
         await self._steps.observe(Phase.DOCUMENT, self._playbook.document)
         return PlaybookRunState.HANDED_OVER, rule.reason or (_HANDED_OVER if helped is None else _UNPROVEN)
@@ -163,13 +164,13 @@ class _Response:
         # A playbook that considers no causes leaves the question open, rather than say that none of them fits.
         considered = self._playbook.hypotheses
         causes = hypotheses.rank(considered, self._steps.facts) if considered else ()
-        await self._report("hypotheses", partial(self._updates.record_hypotheses, self._execution, causes))
+        await self._report("hypotheses", partial(self._updates.record_hypotheses, self.execution, causes))
         return causes
 
     async def _escalate_early(self) -> None:
         for rule in self._playbook.escalate:
             if conditions.holds(rule.when, self._steps.facts):
-                await self._report("escalate", partial(self._updates.escalate, self._execution, rule))
+                await self._report("escalate", partial(self._updates.escalate, self.execution, rule))
 
     async def _mitigate(self, causes: Sequence[RankedHypothesis]) -> str | None:
         """Try the options that apply; returns what helped, None when nothing did. Without any, time may help."""
@@ -205,13 +206,13 @@ class _Response:
         if not option.keep:
             for action in reversed(done):
                 await self._steps.undo(action)
-        await self._report("did-not-help", partial(self._updates.did_not_help, self._execution, option))
+        await self._report("did-not-help", partial(self._updates.did_not_help, self.execution, option))
         return False
 
     async def _announce(self, option: Option) -> None:
         """Report an option as tried once it really acts: one that only waits for an approval has not been tried."""
         self._steps.before_acting = None
-        await self._report("mitigate", partial(self._updates.mitigating, self._execution, option))
+        await self._report("mitigate", partial(self._updates.mitigating, self.execution, option))
 
     async def _verified(self, scope: str) -> bool:
         """Check repeatedly until what should hold has held for long enough. False when the time is up, or as soon as
@@ -219,7 +220,7 @@ class _Response:
         verify = self._playbook.verify
         if verify is None:
             return False
-        await self._report("verify", partial(self._updates.verifying, self._execution))
+        await self._report("verify", partial(self._updates.verifying, self.execution))
         # Counted, not read from a clock: a replay has to take the same path as the first execution.
         elapsed = held = 0.0
         number = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.acceptance.incidents.conftest import Watch
 from tests.acceptance.incidents.pressure import MEGABYTE, a_memory_group, a_small_disk
-from tests.support.project import Command
+from tests.support.project import Command, wait_until
 from tests.support.rehearsal import RehearsalProcess
 from tests.support.watched import Watched
 
@@ -168,6 +168,10 @@ def test_a_secret_that_an_agent_writes(watch: Watch) -> None:
         assert written
         for file in written:
             file.unlink()
+        cleared = "SELECT 1 FROM incident_entries WHERE kind = 'cleared'"
+        wait_until(lambda: project.rows(cleared), "for the scan to find nothing more")
+        assert "duty 1 is open: rotate or revoke the credential" in project.call("incidents", "show", "latest")
+        project.call("incidents", "duty-done", "latest", "1", "--evidence", "it was revoked at the vendor")
         project.wait_for_incident("resolved")
         project.check_over()
         said = "".join(mail.as_string() for mail in project.mailbox.mails)

@@ -42,6 +42,8 @@ ADDED = {
     "ended_by",
     "expected",
     "responses",
+    "active_response",
+    "responding_since",
     "review_authors",
 }
 

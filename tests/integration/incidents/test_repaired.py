@@ -21,6 +21,7 @@ from orchestration.incidents.commands.merge import Merge
 from orchestration.incidents.commands.mitigation import BeginMitigation, MarkMitigated, RecordAction, RecordProof
 from orchestration.incidents.commands.reopen import Reopen
 from orchestration.incidents.commands.resolution import Resolve
+from orchestration.incidents.commands.response import BeginResponse, EndResponse
 from orchestration.incidents.condition import ConditionStatus
 from orchestration.incidents.model import Incident, IncidentRefusedError, Refusal
 from orchestration.notifications.notice import NoticeKind
@@ -247,3 +248,18 @@ def test_a_workaround_that_a_person_has_put_in_place_keeps_it_open(room: Room) -
     assert (marked.status, marked.proof) == (IncidentStatus.MITIGATED, "by hand from the other site")
     room.tick(after(days=1))
     assert room.service.records.get(incident.id).status is IncidentStatus.MITIGATED
+
+
+def test_a_response_that_has_changed_something_is_waited_for(room: Room) -> None:
+    incident = room.service.open_or_join(a_report())
+    room.service.execute(incident.id, MACHINE, BeginResponse("response-1"))
+    room.service.execute(incident.id, MACHINE, RecordAction())
+    room.service.mark_cleared("agent:executor", after(seconds=1))
+    room.tick(after(minutes=30))
+    assert room.service.records.get(incident.id).status.is_open
+    room.service.execute(incident.id, MACHINE, EndResponse("an earlier one"))
+    room.tick(after(minutes=31))
+    assert room.service.records.get(incident.id).status.is_open
+    room.service.execute(incident.id, MACHINE, EndResponse("response-1"))
+    room.tick(after(minutes=32))
+    assert room.service.records.get(incident.id).ended_by is IncidentEnd.PROOF

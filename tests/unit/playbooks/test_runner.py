@@ -58,7 +58,7 @@ class RecordedUpdates:
         return "the incident is resolved already" if "resolve" in self.received else ""
 
     async def close(
-        self, run_id: str, state: PlaybookRunState, summary: str, helped: str | None = None
+        self, execution: PlaybookExecution, state: PlaybookRunState, summary: str, helped: str | None = None
     ) -> ClosedResponse:
         self.closed = (state.value, summary, helped)
         return ClosedResponse(state, summary)
