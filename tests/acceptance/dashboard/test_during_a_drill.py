@@ -76,9 +76,10 @@ def test_an_incident_is_acknowledged_and_an_approval_given_while_a_drill_runs(
         expect(page.locator("h1 .badge").nth(1)).to_have_text("mitigated", timeout=patient(30) * 1000)
         assert has_not_moved(page)
         # The pinned version is a workaround: the person who has mended the file says so.
-        page.get_by_text("Done…").first.click()
-        page.get_by_label("What shows that it is done").first.fill("the edit is taken back")
-        page.get_by_role("button", name="Mark as done").first.click()
+        duty = page.locator("section[aria-labelledby=open] li", has_text="mend the configuration file")
+        duty.get_by_text("Done…").click()
+        duty.get_by_label("What shows that it is done").fill("the edit is taken back")
+        duty.get_by_role("button", name="Mark as done").click()
         expect(page.locator("p[role=status]")).to_contain_text("Duty marked as done")
         expect(page.locator("h1 .badge").nth(1)).to_have_text("resolved", timeout=patient(30) * 1000)
         expect(page.locator("ol.timeline")).to_contain_text("acknowledged by user ada")
