@@ -111,7 +111,7 @@ def test_an_alert_that_its_sender_no_longer_repeats_ends_after_a_day(bench: Benc
     assert list(bench.reported()) == [("report", KEY), ("report", KEY)]  # the second is the repetition
     bench.now += timedelta(hours=2)
     bench.evaluate()
-    assert list(bench.reported()) == [("clear", KEY)]
+    assert list(bench.reported()) == [("silent", KEY)]
 
 
 def test_an_unreadable_alert_is_left_out_and_the_others_are_not(bench: Bench, sender: InboundSender) -> None:
