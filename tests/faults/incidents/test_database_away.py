@@ -90,7 +90,7 @@ def test_a_file_that_another_program_keeps_locked(watch: Watch) -> None:
         with closing(sqlite3.connect(project.root / "var" / "orchestrator.db", isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             # It is looked at every 2 s, and the lock is given 4 s; nobody may wait for it longer than that.
-            wait_until(lambda: len(project.pages()) == len(EVERYBODY), "for everybody to be told", 15)
+            wait_until(lambda: len(project.pages()) == len(EVERYBODY), "for everybody to be told", 25)
             check_told_without_the_database(project, serve, "orchestrator.db cannot be written for 4 s")
             other.execute("ROLLBACK")
         check_handed_over(project)
