@@ -161,8 +161,8 @@ _SHIPPED = (
             "https://docs.npmjs.com/revoking-access-tokens",
         ),
         ("npm-token",),
-        "https://registry.npmjs.org",
-        f"{_MODULES}.bearer:NpmTokens",
+        # A token belongs to one registry, of which there are many: `baseUrl` names it.
+        factory=f"{_MODULES}.bearer:NpmTokens",
     ),
     VendorDescriptor(
         "openai",

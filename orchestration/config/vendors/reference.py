@@ -21,4 +21,6 @@ def vendors_table(vendors: Iterable[VendorDescriptor]) -> str:
 def _calls(vendor: VendorDescriptor) -> str:
     if vendor.revokes:
         return "revoked and probed"
-    return "probed" if vendor.factory is not None else "nothing"
+    if vendor.factory is None:
+        return "nothing"
+    return "probed" if vendor.address is not None else "probed, with `baseUrl`"

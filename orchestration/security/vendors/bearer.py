@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
+from orchestration.security.vendors.http import VendorError
 from orchestration.security.vendors.vendor import CredentialProbe, CredentialStatus, CredentialVendor
 
 _ACCEPTED, _REFUSED = CredentialStatus.ACCEPTED, CredentialStatus.REFUSED
@@ -18,6 +19,8 @@ class BearerProbe(CredentialVendor):
     meanings: ClassVar[Mapping[int, CredentialStatus]] = MappingProxyType({200: _ACCEPTED, 401: _REFUSED})
 
     async def examine(self, value: str) -> CredentialProbe:
+        if not self.address:
+            raise VendorError(f"no address is known for {self.title}; set `baseUrl` of its revoker", permanent=True)
         url = f"{self.address}{self.path}"
         answer = await self._http.send("GET", url, headers={"authorization": f"Bearer {value}"})
         status = self.meanings.get(answer.status, CredentialStatus.UNKNOWN)
