@@ -11,10 +11,10 @@ from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.workspace import Workspace
 from orchestration.clock import Clock
 from orchestration.events import EventBus
-from orchestration.events.runs import ArtifactWritten
+from orchestration.events.runs import ArtifactRestored, ArtifactWritten
 from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.storage.runs import Run
-from orchestration.workflows.artifacts import ArtifactStore
+from orchestration.workflows.artifacts import QUARANTINE, ArtifactStore
 from orchestration.workflows.heartbeat import HeartbeatEmitter
 from orchestration.workflows.model import CommandRecord
 
@@ -80,6 +80,17 @@ class RunWorkspace:
         clean = self._redactor.text(text, "an artifact", run_id=run.id, agent=agent)
         artifact = self._artifacts.write(run.id, name, clean, agent)
         self._bus.publish(ArtifactWritten(name=name, sha256=artifact.sha256), run_id=run.id, agent=agent)
+
+    async def keep(self, run: Run, name: str, text: str, agent: str) -> None:
+        """Write an artifact again if its file is not as it was written. One in quarantine stays there."""
+        written = next((one for one in self._artifacts.list(run.id) if one.name == name), None)
+        problem = "missing" if written is None else self._artifacts.problem(written)
+        if problem is None or any((self._state_folder / QUARANTINE).glob(f"*/{run.id}/{name}")):
+            return
+        if problem == "changed":
+            self._artifacts.set_aside(run.id, name)
+        await self.write(run, name, text, agent)
+        self._bus.publish(ArtifactRestored(name=name, problem=problem), run_id=run.id, agent=agent)
 
     async def export(self, run: Run, tree: str, target: Path) -> None:
         """Put a snapshot's files into a new folder, named like the run that will work there, with the history."""

@@ -230,6 +230,19 @@ class ArtifactWritten(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
+class ArtifactRestored(EventPayload):
+    """An artifact was lost or altered while its run went on, and was written again at the end."""
+
+    kind: ClassVar[str] = "artifact.restored"
+    template: ClassVar[str] = "{name} was {problem}; wrote it again"
+    followed: ClassVar[bool] = True
+
+    name: str
+    # `missing` or `changed`
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class ArtifactRead(EventPayload):
     """A person or a program read an artifact."""
 

@@ -12,6 +12,8 @@ from orchestration.clock import Clock
 from orchestration.errors import UsageError
 from orchestration.storage.artifacts import ArtifactRecord, ArtifactTable
 
+# The folder, below that of the state, into which the response to an exposed secret moves files: incident/run/name.
+QUARANTINE = "quarantine"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 
 
@@ -46,14 +48,20 @@ class ArtifactStore:
 
     def verify(self, run_id: str) -> tuple[tuple[str, str], ...]:
         """The artifacts that are not as they were written: their names, with `missing` or `changed`."""
-        wrong = []
-        for record in self.list(run_id):
-            path = self.path(run_id, record.name)
-            if not path.exists():
-                wrong.append((record.name, "missing"))
-            elif hashlib.sha256(path.read_bytes()).hexdigest() != record.sha256:
-                wrong.append((record.name, "changed"))
-        return tuple(wrong)
+        found = ((record.name, self.problem(record)) for record in self.list(run_id))
+        return tuple((name, problem) for name, problem in found if problem)
+
+    def problem(self, record: ArtifactRecord) -> str | None:
+        """`missing` or `changed`; None if the file is as it was written."""
+        path = self.path(record.run_id, record.name)
+        if not path.exists():
+            return "missing"
+        return None if hashlib.sha256(path.read_bytes()).hexdigest() == record.sha256 else "changed"
+
+    def set_aside(self, run_id: str, name: str) -> None:
+        """Keep what somebody has put in the place of an artifact beside it: it may have been meant."""
+        path = self.path(run_id, name)
+        path.replace(path.with_name(f"changed-{name}"))
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -123,6 +123,8 @@ class RunProgress:
         self.context: dict[str, str] = {}
         self.use = AgentUsage()
         self.plan: RunPlan | None = None
+        # The text and the author of each artifact, as it was last written.
+        self.delivered: dict[str, tuple[str, str]] = {}
         # The last review of each reviewer, the steps that the last execution did not finish, and the checks that
         # failed.
         self.reviews: dict[str, ReviewReport] = {}
@@ -355,9 +357,9 @@ class Coordinator:
         )
         progress.context[member.output] = patch
         progress.context[documents.TESTS] = report
-        await self._write(flow, run, member.output, patch, member.id)
+        await self._write(flow, run, progress, member.output, patch, member.id)
         await self._write(
-            flow, run, documents.TESTS, documents.labelled(report, rehearsal=result.use.rehearsal), member.id
+            flow, run, progress, documents.TESTS, documents.labelled(report, rehearsal=result.use.rehearsal), member.id
         )
 
     async def _run_checks(self, flow: Flow, run: Run, progress: RunProgress) -> list[CommandRecord]:
@@ -409,13 +411,17 @@ class Coordinator:
     ) -> None:
         progress.context[member.output] = text
         labelled = documents.labelled(text, rehearsal=result.use.rehearsal)
-        await self._write(flow, run, member.output, labelled, member.id)
+        await self._write(flow, run, progress, member.output, labelled, member.id)
 
-    async def _write(self, flow: Flow, run: Run, name: str, text: str, agent: str) -> None:
+    async def _write(self, flow: Flow, run: Run, progress: RunProgress, name: str, text: str, agent: str) -> None:
+        progress.delivered[name] = (text, agent)
         await flow.step("artifact", NoneType, lambda: self._workspace.write(run, name, text, agent))
 
     async def _end(self, run: Run, progress: RunProgress) -> RunOutcome:
         """Record the outcome. A run that was cancelled in the meantime stays cancelled."""
+        # What was lost or altered while the run went on is written again: its result is what its agents delivered.
+        for name, (text, agent) in progress.delivered.items():
+            await self._workspace.keep(run, name, text, agent)
         result = _outcome(run, progress)
         outcome = result.record()
         await anyio.to_thread.run_sync(

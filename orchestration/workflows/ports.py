@@ -26,3 +26,7 @@ class RunWorkspacePort(Protocol):
     async def write(self, run: Run, name: str, text: str, agent: str) -> None:
         """Write an artifact; writing the same text again changes nothing."""
         ...
+
+    async def keep(self, run: Run, name: str, text: str, agent: str) -> None:
+        """Write an artifact again if its file is not as it was written."""
+        ...

@@ -28,9 +28,9 @@ from orchestration.playbooks.actions import (
     UndoState,
     action,
 )
-from orchestration.playbooks.actions.exposure import QUARANTINE
 from orchestration.playbooks.actions.override_effects import add_override, made_by
 from orchestration.playbooks.model import Risk
+from orchestration.workflows.artifacts import QUARANTINE
 
 _MANIFEST = "manifest.json"
 

@@ -14,8 +14,8 @@ from orchestration.security.redaction import MINIMUM_LENGTH
 from orchestration.security.scan import FolderScan
 from orchestration.security.vendors.registry import secret_kind
 from orchestration.storage.runs import Run
+from orchestration.workflows.artifacts import QUARANTINE
 
-QUARANTINE = "quarantine"
 # Of each file: a secret in a larger one is still found by the scan, only not matched with a variable.
 _MOST_BYTES = 2_000_000
 

@@ -277,6 +277,33 @@ async def test_patches_checks_and_artifacts_are_redacted(bench: RunWorkspace, ro
     ]
 
 
+async def test_an_artifact_that_was_lost_or_altered_is_written_again(bench: RunWorkspace) -> None:
+    run = Run("run-1", "goal", "", SystemClock().now())
+    folder = bench._artifacts.folder / "run-1"
+    for name in ("plan.md", "review.md", "notes.md"):
+        await bench.write(run, name, name, "planner")
+    told: list[Event] = []
+    bench._bus.subscribe(told.append)
+    (folder / "plan.md").unlink()
+    (folder / "review.md").write_text("cut")
+    for name in ("plan.md", "review.md", "notes.md"):
+        await bench.keep(run, name, name, "planner")
+    assert not bench._artifacts.verify("run-1")
+    assert (folder / "changed-review.md").read_text() == "cut"
+    restored = [(one.data["name"], one.data["problem"]) for one in told if one.kind == "artifact.restored"]
+    assert restored == [("plan.md", "missing"), ("review.md", "changed")]
+
+
+async def test_an_artifact_in_quarantine_stays_there(bench: RunWorkspace, tmp_path: Path) -> None:
+    run = Run("run-1", "goal", "", SystemClock().now())
+    await bench.write(run, "plan.md", "plan", "planner")
+    place = tmp_path / "state" / "quarantine" / "incident-1" / "run-1"
+    place.mkdir(parents=True)
+    bench._artifacts.path("run-1", "plan.md").rename(place / "plan.md")
+    await bench.keep(run, "plan.md", "plan", "planner")
+    assert not bench._artifacts.path("run-1", "plan.md").exists()
+
+
 def test_a_path_that_cannot_be_one_here_is_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="File name too long"):
         checked_root(tmp_path / ("x" * 300), tmp_path / "state")

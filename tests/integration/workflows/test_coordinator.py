@@ -65,6 +65,10 @@ class PaperWorkbench:
     async def write(self, run: Run, name: str, text: str, agent: str) -> None:
         self.artifacts[name] = text
 
+    async def keep(self, run: Run, name: str, text: str, agent: str) -> None:
+        if self.artifacts.get(name) != text:
+            await self.write(run, name, text, agent)
+
     async def export(self, run: Run, tree: str, target: Path) -> None:
         self.exported[target] = tree
 
@@ -147,6 +151,20 @@ async def test_a_goal_is_planned_carried_out_and_reviewed(tmp_path: Path) -> Non
             "ending": "done",
             "agent": "executor",
         }
+
+
+async def test_a_result_is_what_the_agents_delivered_whatever_became_of_it_meanwhile(tmp_path: Path) -> None:
+    def lose(task: AgentTask) -> Any:
+        if task.role is AgentRole.REVIEWER:
+            delivered.update(one.bench.artifacts)
+            del one.bench.artifacts["plan.md"]
+            one.bench.artifacts["changes.patch"] = "cut"
+        return usual(task)
+
+    delivered: dict[str, str] = {}
+    async with house(tmp_path, lose) as one:
+        assert (await one.work()).status is RunStatus.SUCCEEDED
+        assert one.bench.artifacts.items() >= delivered.items()
 
 
 async def test_work_goes_back_to_the_executor_until_the_reviewer_approves(tmp_path: Path) -> None:
