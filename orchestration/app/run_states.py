@@ -1,4 +1,5 @@
-"""Every run that needs something: it is unfinished, has failed, or is held by an incident's response."""
+"""Every run that needs something: it is unfinished, has failed, was not approved, or is held by an incident's
+response."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from orchestration.storage.runs import Run
 
 # Enough for any morning; the oldest failures of a long life are better looked up by `runs list`.
 MAX_FAILED = 20
+_FAILED = [RunStatus.FAILED, RunStatus.NOT_APPROVED, RunStatus.INCOMPLETE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ async def run_states(app: Application) -> list[RunState]:
 
 
 def _runs(app: Application) -> list[Run]:
-    failed = app.runs.list([RunStatus.FAILED], MAX_FAILED)
+    failed = app.runs.list(_FAILED, MAX_FAILED)
     unfinished = app.runs.list([status for status in RunStatus if not status.ended], limit=1000)
     found = (*unfinished, *(run for run in failed if not _is_replaced(app, run)))
     return sorted(found, key=lambda run: (run.created_at, run.id))
@@ -44,7 +46,7 @@ def _runs(app: Application) -> list[Run]:
 
 def _is_replaced(app: Application, run: Run) -> bool:
     """Whether a fork of a failed run repeats what failed, and has not failed itself."""
-    return any(fork.status is not RunStatus.FAILED for fork in app.runs.list_forks(run))
+    return any(fork.status not in _FAILED for fork in app.runs.list_forks(run))
 
 
 def _states(app: Application, runs: Sequence[Run], attended: dict[str, bool]) -> Iterator[RunState]:

@@ -41,8 +41,8 @@ def coordinate(
     patience: float,
     as_json: bool,
 ) -> int:
-    """Show every unfinished, failed and held run with the command to type next, and continue those that can continue
-    by themselves. With a GOAL, also start a run on it; without one, nothing new is started."""
+    """Show every unfinished, failed, refused and held run with the command to type next, and continue those that can
+    continue by themselves. With a GOAL, also start a run on it; without one, nothing new is started."""
     text = common.read_goal(goal, goal_file)
     if text is None and (workspace or provider):
         raise UsageError("--workspace and --provider are for a new run. Say what it should do: add a goal.")

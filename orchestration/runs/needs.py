@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from orchestration.config.isolation import LIFT
 from orchestration.domain.console_command import answer_command, show_command
 from orchestration.domain.run_hold import RunHold
-from orchestration.domain.run_status import RunStatus
+from orchestration.domain.run_status import RunEnding, RunStatus
+from orchestration.runs.next_steps import next_steps
 from orchestration.storage.approvals import Approval
-from orchestration.storage.runs import Run
+from orchestration.storage.runs import Run, ending_of
 
+# Outcomes that somebody may want to improve. What a person has refused needs nothing more.
+_JUDGED = (RunStatus.NOT_APPROVED, RunStatus.INCOMPLETE)
 _HELD_BY_RESPONSE = (RunHold.PAUSED_BY_RESPONSE, RunHold.STOPPED_BY_RESPONSE)
 
 
@@ -31,13 +34,16 @@ def need_of(
     incident_open: bool = False,
     isolated: bool = False,
 ) -> RunNeed | None:
-    """What a run needs; None for one that has succeeded or that a person has cancelled.
+    """What a run needs; None for one that has succeeded, or that a person has cancelled or
+    refused.
 
     `questions` are its open ones; `attended` says that a live process works on it, `incident_open` that the incident
     whose response holds it is not over, and `isolated` that the system is, so that no run is continued.
     """
     if run.status is RunStatus.FAILED:
         return RunNeed(_resume(run))
+    if run.status in _JUDGED and ending_of(run) is not RunEnding.APPROVAL_DENIED:
+        return RunNeed(next_steps(run)[0].command)
     if run.status.ended:
         return None
     if run.hold in _HELD_BY_RESPONSE:

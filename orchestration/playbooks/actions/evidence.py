@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio.to_thread
 
+from orchestration.domain.failure_class import failure_class
 from orchestration.domain.run_status import RunStatus
 from orchestration.domain.subject_kind import SubjectKind
 from orchestration.errors import NotFoundError, OrchestratorError
@@ -120,6 +121,7 @@ class RunEvidence(EvidenceAction[RunSelection]):
     summary = "see the state of these runs, their last activity, and why they failed"
     proves = frozenset({SubjectKind.RUNS})
     finds = (
+        "count",
         "failed",
         "failed_runs",
         "unfinished",
@@ -127,6 +129,7 @@ class RunEvidence(EvidenceAction[RunSelection]):
         "stalled",
         "stalled_runs",
         "kinds",
+        "classes",
         "failing_agents",
         "slow_agents",
         "interrupted",
@@ -158,6 +161,7 @@ class RunEvidence(EvidenceAction[RunSelection]):
         return ActionOutcome(
             summary,
             {
+                "count": len(runs),
                 "failed": len(failed),
                 "failed_runs": failed,
                 "unfinished": len(unfinished),
@@ -165,6 +169,7 @@ class RunEvidence(EvidenceAction[RunSelection]):
                 "stalled": len(old),
                 "stalled_runs": old,
                 "kinds": sorted(kinds),
+                "classes": sorted({failure_class(kind).value for kind in kinds}),
                 "failing_agents": sorted({agent for agent, _ in failing}),
                 "slow_agents": sorted({agent for agent, kind in failing if kind == "time_limit"}),
                 "interrupted": len(interrupted),

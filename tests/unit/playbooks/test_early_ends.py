@@ -16,11 +16,17 @@ WELL_OR_BROKEN: list[tuple[str, str, dict[str, Any], dict[str, Any], dict[str, A
     (
         "agent-failure",
         "after",
-        {"failed": 0, "unfinished": 0},
-        {"failed": 0, "unfinished": 1},
-        {"failed": 1, "unfinished": 0},
+        {"count": 1, "failed": 0, "unfinished": 0},
+        {"count": 1, "failed": 0, "unfinished": 1},
+        {"count": 1, "failed": 1, "unfinished": 0},
     ),
-    ("workflow-stuck", "after", {"stalled": 0, "failed": 0}, {"stalled": 1, "failed": 0}, {"stalled": 0, "failed": 1}),
+    (
+        "workflow-stuck",
+        "after",
+        {"count": 1, "stalled": 0, "failed": 0},
+        {"count": 1, "stalled": 1, "failed": 0},
+        {"count": 1, "stalled": 0, "failed": 1},
+    ),
     (
         "high-resource-usage",
         "now",

@@ -1,0 +1,32 @@
+"""What the shipped playbooks conclude from what was found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.playbooks import conditions, hypotheses
+from orchestration.playbooks.catalogue import PlaybookCatalogue
+
+PLAYBOOKS = {one.playbook.name: one.playbook for one in PlaybookCatalogue(Path("none")).all()}
+
+
+@pytest.mark.parametrize(
+    ("classes", "blamed"),
+    [(["provider"], True), (["time-limit"], True), ([], True), (["unusable-answer"], False), (["own-code"], False)],
+)
+def test_a_provider_that_is_down_is_blamed_only_for_what_it_explains(classes: list[str], blamed: bool) -> None:
+    facts = {"probe.down": ["second"], "runs.classes": classes, "runs.failed": 1}
+    causes = [one.id for one in hypotheses.rank(PLAYBOOKS["agent-failure"].hypotheses, facts)]
+    assert ("provider-down" in causes) is blamed
+
+
+@pytest.mark.parametrize("name", ["agent-failure", "workflow-stuck"])
+def test_no_run_at_all_proves_nothing(name: str) -> None:
+    verify = PLAYBOOKS[name].verify
+    assert verify is not None
+    good: dict[str, Any] = {"after.failed": 0, "after.unfinished": 0, "after.stalled": 0}
+    assert conditions.holds(verify.holds, {**good, "after.count": 1})
+    assert not conditions.holds(verify.holds, {**good, "after.count": 0})
