@@ -96,6 +96,19 @@ class TokenRevoked(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
+class RevokedTokenUsed(EventPayload):
+    """A request came with an API token that is revoked."""
+
+    kind: ClassVar[str] = "token.used_after_revocation"
+    template: ClassVar[str] = "{source} used the revoked token {name}"
+    level: ClassVar[int] = logging.WARNING
+
+    source: str
+    token: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditWritten(EventPayload):
     """A line was added to the audit trail, sealed by `digest`."""
 

@@ -17,6 +17,7 @@ from orchestration.clock import Clock
 from orchestration.errors import ConflictError, OrchestratorError, UsageError
 from orchestration.events import EventBus
 from orchestration.events.security import (
+    RevokedTokenUsed,
     SignInFailed,
     SignInLocked,
     SignInSucceeded,
@@ -191,8 +192,14 @@ class AccessControl:
         if entered is None:
             self._check_lock("", source, self._clock.now())
             self.note_failure("", source, "no token that is in force")
+            self._report_revoked(secret, source)
             raise SignInError("The token is unknown, expired or revoked. Create a new one.")
         return entered
+
+    def _report_revoked(self, secret: str, source: str) -> None:
+        token = self.table.find_token_by_digest(digest(secret))
+        if token is not None and token.revoked_at is not None:
+            self._bus.publish(RevokedTokenUsed(source=source, token=token.id, name=token.name))
 
     def known_token(self, secret: str) -> SignedIn | None:
         """The caller with a token; None for an invalid one."""

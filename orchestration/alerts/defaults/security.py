@@ -92,7 +92,7 @@ def _access() -> Iterator[AlertRule]:
         absence_proves=False,
         duties=(_confirm("{source}", "find out who at {source} has the revoked token"),),
         title="A revoked token was used",
-        summary="Somebody at {source} used a token that is revoked",
+        summary="Somebody at {source} used the token {token}, which is revoked",
     )
 
 

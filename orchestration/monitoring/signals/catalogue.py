@@ -18,7 +18,7 @@ from orchestration.events.runs import (
     RunFinished,
     RunWaiting,
 )
-from orchestration.events.security import SecretRedacted, SignInFailed
+from orchestration.events.security import RevokedTokenUsed, SecretRedacted, SignInFailed
 from orchestration.events.workers import WorkerKilled, WorkerLost, WorkerReplaced, WorkerStarted
 from orchestration.monitoring.signals.descriptor import SignalDescriptor
 
@@ -215,6 +215,12 @@ SIGNALS: tuple[SignalDescriptor, ...] = (
         unit="occurrence",
     ),
     SignalDescriptor(
+        "token_revoked",
+        ("source",),
+        "1: a request came with a token that is revoked; evidence: token",
+        unit="occurrence",
+    ),
+    SignalDescriptor(
         "tool_refused",
         ("agent", "run", "about", "assessment"),
         "1; assessment slip, suspicious or attack; evidence: what, reason, because",
@@ -253,6 +259,7 @@ EVENTS: tuple[EventSignal, ...] = (
     EventSignal(ToolCallRefused, ("about", "what", "reason", "assessment", "because"), ("tool_refused",)),
     EventSignal(SecretRedacted, ("found", "place", "count"), ("secret_found",)),
     EventSignal(SignInFailed, ("source", "user", "reason"), ("sign_in_failed",)),
+    EventSignal(RevokedTokenUsed, ("source", "name"), ("token_revoked",)),
     EventSignal(BackupCreated, (), ("backup_age_seconds", "backup_made")),
     EventSignal(BackupFailed, ("message",), ("backup_failed",)),
     EventSignal(RunCreated, ("schedule", "due_at"), ("schedule_late_seconds",)),

@@ -27,7 +27,7 @@ from orchestration.events.runs import (
     RunFinished,
     RunWaiting,
 )
-from orchestration.events.security import SecretRedacted, SignInFailed
+from orchestration.events.security import RevokedTokenUsed, SecretRedacted, SignInFailed
 from orchestration.events.workers import WorkerKilled, WorkerLost, WorkerReplaced, WorkerStarted
 
 
@@ -128,6 +128,11 @@ def _(payload: SecretRedacted, event: Event) -> Iterator[Signal]:
 def _(payload: SignInFailed, event: Event) -> Iterator[Signal]:
     evidence = {"user": payload.user, "reason": payload.reason}
     yield _signal(event, "sign_in_failed", {"source": payload.source}, evidence)
+
+
+@_signals.register
+def _(payload: RevokedTokenUsed, event: Event) -> Iterator[Signal]:
+    yield _signal(event, "token_revoked", {"source": payload.source}, {"token": payload.name})
 
 
 @_signals.register

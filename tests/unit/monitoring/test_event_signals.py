@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestration.alerts.defaults import default_rules
 from orchestration.clock import FakeClock
+from orchestration.config.schema import Thresholds
 from orchestration.events import Event, EventBus
 from orchestration.monitoring.signals.catalogue import EVENTS, SIGNALS, signals_page
 from orchestration.monitoring.signals.event_signals import signals_of
@@ -22,6 +24,11 @@ def event(kind: str, **data: Any) -> Event:
 def test_the_page_of_signals_is_current() -> None:
     page = Path(__file__).parents[3] / "docs" / "reference" / "signals.md"
     assert page.read_text(encoding="utf-8") == signals_page()
+
+
+def test_every_signal_that_a_built_in_rule_waits_for_exists() -> None:
+    waited_for = {name for rule in default_rules(Thresholds()) for name in (rule.signal, *rule.cleared_by)}
+    assert waited_for <= LABELS.keys()
 
 
 # Whether a provider is up is told by the providers' watch, which knows all of its routes.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestration.clock import FakeClock
 from orchestration.errors import ConflictError, UsageError
-from orchestration.events import EventBus
+from orchestration.events import Event, EventBus
 from orchestration.security import passwords
 from orchestration.security.access import _NAME, AccessControl, LockedError, SignInError, locked_for
 from orchestration.security.principal import Role
@@ -110,6 +110,18 @@ async def test_a_token_ends_at_its_time(access: AccessControl, clock: FakeClock)
     await clock.advance(3600)
     with pytest.raises(SignInError):
         access.of_token(secret, "10.0.0.1")
+
+
+def test_who_uses_a_revoked_token_is_reported(access: AccessControl) -> None:
+    told: list[Event] = []
+    access._bus.subscribe(told.append)
+    secret, token = access.add_token("ci", Role.VIEWER, actor="t")
+    access.revoke_token(token.id, actor="t")
+    for guess in (secret, "orc_guess"):
+        with pytest.raises(SignInError):
+            access.of_token(guess, "10.0.0.1")
+    [used] = [one for one in told if one.kind == "token.used_after_revocation"]
+    assert used.payload.sentence() == "10.0.0.1 used the revoked token ci"
 
 
 def test_a_good_token_is_let_in_however_many_bad_ones_came_from_there(access: AccessControl) -> None:
