@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from orchestration.agents.tools import AgentTool, BadArgumentsError, ToolContext
 from orchestration.agents.tools.registry import ALL
 from orchestration.clock import Clock
 from orchestration.config.schema import AgentSettings, Configuration
+from orchestration.errors import OrchestratorError
 from orchestration.events import EventBus
 from orchestration.events.agents import ToolCallFinished, ToolCallRefused
 from orchestration.security.permissions import PermissionRefusedError
@@ -33,7 +35,15 @@ from orchestration.workflows.model import AgentTask, CommandRecord, StoredRecord
 ISOLATED = "the system is isolated: no tool may be used until a person lifts that; say what is still to be done"
 _SHOWN_CHARACTERS = 120
 _LEAST_SECONDS = 0.1
-
+# What the machine cannot do just now, whoever asks (errno(3)). A model could only give up or work around it.
+_MACHINE_FAULTS = frozenset(
+    {
+        *(errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE),
+        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
+    }
+)
+# Seconds before each further try: long enough for a file system that is mounted again, or a clean-up.
+_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 # What models reach for out of habit, and the tool that does it here.
 _TOOL_FOR = {
@@ -43,6 +53,10 @@ _TOOL_FOR = {
     **dict.fromkeys(("sed", "perl", "patch"), "replace_in_file"),
     "tee": "write_file",
 }
+
+
+class MachineFaultError(OrchestratorError):
+    """The machine could not do what a tool asked of it, again and again."""
 
 
 def _no_history(_run_id: str) -> Sequence[PastRefusal]:
@@ -123,7 +137,7 @@ class ToolCalls:
         heartbeat = self._heartbeat(run, task, agent_run_id)
         heartbeat.beat(f"uses {name}")
         text = str(call["function"]["arguments"])
-        result = await self._result(run, task, name, text, seconds, heartbeat)
+        result = await self._result_in_the_end(run, task, name, text, seconds, heartbeat)
         took = self._clock.monotonic() - started
         self._bus.publish(
             ToolCallFinished(
@@ -169,6 +183,22 @@ class ToolCalls:
         clean = self._redactor.data(sound(output), "the output of own code", run_id=run.id, agent=task.agent)
         return OwnCodeAnswer(output=clean, seconds=self._clock.monotonic() - started)
 
+    async def _result_in_the_end(
+        self, run: Run, task: AgentTask, name: str, text: str, seconds: float | None, heartbeat: HeartbeatEmitter
+    ) -> ToolResult:
+        """The result of a call, tried again while the machine is at fault. Raises MachineFaultError."""
+        for wait in (*_WAITS, None):
+            try:
+                return await self._result(run, task, name, text, seconds, heartbeat)
+            except OSError as error:
+                if wait is None:
+                    raise MachineFaultError(
+                        f"{name} could not be done: {error.strerror or error}; mend that, and resume the run"
+                    ) from error
+                heartbeat.beat(f"waits to use {name} again: {error.strerror or error}")
+                await self._clock.sleep(wait)
+        raise AssertionError
+
     async def _result(
         self, run: Run, task: AgentTask, name: str, text: str, seconds: float | None, heartbeat: HeartbeatEmitter
     ) -> ToolResult:
@@ -204,6 +234,8 @@ class ToolCalls:
             attempt = RefusedAttempt(error.kind, error.what, writes=not tool.reads_only, leads_out=error.leads_out)
             return await self._refused(run, task, attempt, f"{error}{self._instead(task, attempt)}")
         except OSError as error:
+            if error.errno in _MACHINE_FAULTS:
+                raise
             return ToolResult(f"{tool.name} could not be done: {error.strerror or error}", ok=False)
         return result
 

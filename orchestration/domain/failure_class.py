@@ -17,6 +17,7 @@ class FailureClass(StrEnum):
     REQUEST_REFUSED = "request-refused"
     PROVIDER = "provider"
     OWN_CODE = "own-code"
+    MACHINE = "machine"
     CRASHED = "crashed"
     INTERNAL_ERROR = "internal-error"
     LIMIT_REACHED = "limit-reached"
@@ -36,6 +37,7 @@ _CLASS_OF_KIND: Mapping[str, FailureClass] = MappingProxyType(
         "malformed_answer": FailureClass.UNUSABLE_ANSWER,
         "request_refused": FailureClass.REQUEST_REFUSED,
         "own_code_failed": FailureClass.OWN_CODE,
+        "machine_fault": FailureClass.MACHINE,
         "crashed": FailureClass.CRASHED,
         "budget_exceeded": FailureClass.LIMIT_REACHED,
         "run_limit": FailureClass.LIMIT_REACHED,
@@ -49,7 +51,7 @@ _CLASS_OF_KIND: Mapping[str, FailureClass] = MappingProxyType(
 
 
 UNEXPECTED = "internal_error"
-# The kinds of failures by the type of a step's error. Everything else is a bug of ours or a fault of the machine.
+# The kinds of failures by the type of a step's error. Everything else is a bug of ours.
 _KIND_OF_ERROR: Mapping[str, str] = MappingProxyType(
     {
         "BudgetExceededError": "budget_exceeded",
@@ -58,6 +60,7 @@ _KIND_OF_ERROR: Mapping[str, str] = MappingProxyType(
         "RequestRefusedError": "request_refused",
         "TimeLimitError": "time_limit",
         "OwnCodeError": "own_code_failed",
+        "MachineFaultError": "machine_fault",
         "OwnCodeTimeError": "time_limit",
         "RunTimeLimitError": "time_limit",
         "LimitReachedError": "run_limit",

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import itertools
 import json
+import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from orchestration.agents import tool_calls
+from orchestration.agents.tools import ToolContext, ToolResult
+from orchestration.agents.tools.registry import ALL
 from orchestration.app import project
 from orchestration.config.overrides import PinConfiguration
 from orchestration.domain.run_status import RunStatus
@@ -361,6 +368,28 @@ async def test_cancelling_stops_a_blocking_tool_at_once_and_the_run_resumes(tmp_
 
 def _text(path: Path) -> str:
     return path.read_text().strip()
+
+
+@pytest.mark.parametrize(("times", "status"), [(2, RunStatus.SUCCEEDED), (9, RunStatus.FAILED)])
+async def test_what_the_machine_cannot_do_just_now_is_tried_again_and_is_no_slip_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, status: RunStatus
+) -> None:
+    tool, failures = ALL["write_file"], itertools.repeat(OSError(errno.EROFS, os.strerror(errno.EROFS)), times)
+
+    async def write(context: ToolContext, arguments: Any) -> ToolResult:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        return await tool.run(context, arguments)
+
+    monkeypatch.setattr(tool_calls, "_WAITS", (0.01, 0.01, 0.01))
+    monkeypatch.setitem(ALL, "write_file", replace(tool, run=write))
+    script = in_order(calls(("write_file", {"path": "a.txt", "content": "hello\n"})), DONE)
+    async with rooms(tmp_path, script) as (house, _):
+        run = await house.run()
+        assert run.status is status
+        if run.status is RunStatus.FAILED:
+            assert house.failing()["kind"] == "machine_fault"
+            assert "Read-only file system; mend that" in house.failing()["message"]
 
 
 async def test_an_unexpected_error_is_told_with_its_class(tmp_path: Path) -> None:
