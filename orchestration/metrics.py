@@ -35,7 +35,8 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "direction": ("prompt", "completion", OTHER),
         "tool": (
-            *("read_file", "list_files", "search_files", "write_file", "replace_in_file", "run_command"),
+            *("read_file", "list_files", "search_files", "repository_map", "write_file", "replace_in_file"),
+            *("apply_patch", "delete_file", "move_file", "undo_edit", "run_command", "read_output"),
             OTHER,
         ),
         "about": ("path", "command", "tool", "host", OTHER),

@@ -65,8 +65,8 @@ class IsolationRules:
 
 @dataclass(frozen=True, slots=True)
 class SandboxLimits:
-    """What a command may use, together with all that it starts. Output beyond `output_bytes` is discarded. Without
-    isolation it reaches whatever we reach."""
+    """What a command may use, together with all that it starts. Of output beyond `output_bytes`, the middle is
+    discarded. Without isolation it reaches whatever we reach."""
 
     seconds: float = 300.0
     memory_mb: int = 2048
@@ -100,6 +100,43 @@ class CommandResult:
     @property
     def ok(self) -> bool:
         return self.exit_code == 0
+
+
+class HeadAndEnd:
+    """Bytes of which at most so many are kept: the first half and the last, where a test run has its verdict."""
+
+    def __init__(self, at_most: int) -> None:
+        self.seen = 0
+        self._half = at_most // 2
+        self._whole = at_most
+        self._head = bytearray()
+        self._end = bytearray()
+
+    @property
+    def cut(self) -> int:
+        """How many bytes were discarded."""
+        return max(0, self.seen - self._whole)
+
+    def add(self, data: bytes) -> None:
+        """Take more bytes."""
+        self.seen += len(data)
+        room = self._half - len(self._head)
+        if room > 0:
+            self._head += data[:room]
+            data = data[room:]
+        self._end += data
+        kept = self._whole - self._half
+        # Trimmed only now and then, since each time moves all of it.
+        if len(self._end) > 2 * kept + 65_536:
+            del self._end[: len(self._end) - kept]
+
+    def text(self) -> str:
+        """What is kept; where something was discarded it says so."""
+        end = bytes(self._end[-(self._whole - self._half) :])
+        if not self.cut:
+            return bytes(self._head + end).decode("utf-8", "replace")
+        head = self._head.decode("utf-8", "replace")
+        return f"{head}\n[… {self.cut:,} bytes in the middle were cut]\n{end.decode('utf-8', 'replace')}"
 
 
 class OwnCodeError(OrchestratorError):
@@ -150,8 +187,7 @@ class _Command:
         self._limits = limits
         self._on_output = on_output
         self._clock = clock
-        self._output = bytearray()
-        self._seen = 0
+        self._output = HeadAndEnd(limits.output_bytes)
 
     async def run(self, command: Sequence[str], cwd: Path, variables: dict[str, str]) -> CommandResult:
         started = self._clock.monotonic()
@@ -169,7 +205,8 @@ class _Command:
         else:
             reason = None if stopped is None else self._limits.describe(stopped)
         code = said.get("code") if reason is None else None
-        return CommandResult(code, self._text(), self._cut > 0, self._clock.monotonic() - started, reason)
+        output = self._output
+        return CommandResult(code, output.text(), output.cut > 0, self._clock.monotonic() - started, reason)
 
     async def _start(
         self, command: Sequence[str], cwd: Path, variables: dict[str, str], told: int
@@ -227,27 +264,17 @@ class _Command:
         found: dict[str, Any] = json.loads(verdict.read() or "{}")
         return found
 
-    @property
-    def _cut(self) -> int:
-        return max(0, self._seen - self._limits.output_bytes)
-
-    def _text(self) -> str:
-        text = self._output.decode("utf-8", "replace")
-        return f"{text}\n[… {self._cut:,} more bytes were cut]" if self._cut else text
-
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         """Read the output until the command and everything it started have closed their end of the pipe."""
         if process.stdout is None:
             return
         said = float("-inf")
         while data := await process.stdout.read(65_536):
-            self._seen += len(data)
-            if len(self._output) < self._limits.output_bytes:
-                self._output += data[: self._limits.output_bytes - len(self._output)]
+            self._output.add(data)
             now = self._clock.monotonic()
             if self._on_output is not None and now - said >= 0.25:
                 said = now
-                self._on_output(self._seen)
+                self._on_output(self._output.seen)
 
 
 async def _readable(stream: BinaryIO, seconds: float) -> bool:

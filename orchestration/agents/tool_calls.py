@@ -18,7 +18,8 @@ from orchestration.agents.run_workspace import command_record
 from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.text import sound
 from orchestration.agents.tools import AgentTool, BadArgumentsError, ToolContext, ToolResult, parse_arguments
-from orchestration.agents.tools.registry import ALL
+from orchestration.agents.tools.notes import FolderNotes
+from orchestration.agents.tools.registry import ALL, granted
 from orchestration.clock import Clock
 from orchestration.config.schema import AgentSettings, Configuration
 from orchestration.errors import OrchestratorError
@@ -50,7 +51,10 @@ _TOOL_FOR = {
     **dict.fromkeys(("ls", "find", "tree", "fd", "pwd"), "list_files"),
     **dict.fromkeys(("cat", "head", "tail", "less", "more", "nl"), "read_file"),
     **dict.fromkeys(("grep", "rg", "ag", "ack"), "search_files"),
-    **dict.fromkeys(("sed", "perl", "patch"), "replace_in_file"),
+    **dict.fromkeys(("sed", "perl"), "replace_in_file"),
+    "patch": "apply_patch",
+    **dict.fromkeys(("rm", "unlink"), "delete_file"),
+    "mv": "move_file",
     "tee": "write_file",
 }
 
@@ -94,11 +98,11 @@ class ToolCalls:
         clock: Clock,
         redactor: ReportingRedactor,
         project_root: Path,
-        state_folders: Sequence[Path] = (),
+        state_folders: Sequence[Path],
         history: RefusalHistory = _no_history,
     ) -> None:
-        """`state_folders` are where this system keeps what agents must never see; `history` returns the earlier
-        refusals of a run."""
+        """`state_folders` are where this system keeps what agents must never see, the first its own state; `history`
+        returns the earlier refusals of a run."""
         self._configuration = configuration
         self._bus = bus
         self._clock = clock
@@ -109,7 +113,7 @@ class ToolCalls:
 
     def schemas(self, agent: AgentSettings) -> list[dict[str, Any]]:
         """The tools of an agent, for the model."""
-        return [ALL[name].schema() for name in agent.tools if name in ALL]
+        return [ALL[name].schema() for name in granted(agent.tools) if name in ALL]
 
     def only_reads(self, name: str) -> bool:
         """Whether a tool only reads, so that it may run concurrently with others."""
@@ -210,8 +214,8 @@ class ToolCalls:
         tool = ALL.get(name)
         # By the configuration in force, not by the tools that the agent started with: one that was taken away since is
         # refused.
-        if agent is None or tool is None or name not in agent.tools:
-            known = ", ".join(agent.tools) if agent and agent.tools else "none"
+        if agent is None or tool is None or name not in granted(agent.tools):
+            known = ", ".join(granted(agent.tools)) if agent and agent.tools else "none"
             attempt = RefusedAttempt("tool", name)
             return await self._refused(run, task, attempt, f"there is no tool '{name}' for you; there is: {known}")
         folder = SafeFolder(Path(run.workspace))
@@ -222,6 +226,7 @@ class ToolCalls:
                 self._limits(task, seconds), isolation=isolation_for(configuration, self._project_root, folder.root)
             ),
             lambda count: heartbeat.beat(f"{name} printed {count:,} bytes"),
+            FolderNotes(Path(self._state[0]) / "notes" / run.id, self._redactor.quiet),
         )
         return await self._invoke(run, task, tool, context, text)
 

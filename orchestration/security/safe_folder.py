@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from orchestration.security.permissions import PermissionRefusedError, checked_path
+from orchestration.security.permissions import PermissionRefusedError, checked_path, holds_secrets
 
 # Folders that hold nothing an agent should read or change.
 SKIPPED = frozenset(
@@ -67,6 +67,43 @@ class SafeFolder:
                 raise
             return True
 
+    def remove(self, path: str) -> None:
+        """Delete a file or a link."""
+        with self._parent(path, writing=False, following=False) as (folder, name):
+            os.unlink(name, dir_fd=folder)
+
+    def move(self, path: str, target: str) -> None:
+        """Rename a file or a folder; folders on the way to the target are made. Raises FileExistsError if the target
+        is there."""
+        with (
+            self._parent(path, writing=False, following=False) as (folder, name),
+            self._parent(target, writing=True) as (other, new),
+        ):
+            # Between this check and the rename the target could appear; only the agents of this run could do that.
+            if _is_there(new, other):
+                raise FileExistsError(errno.EEXIST, f"'{target}' is there already")
+            os.rename(name, new, src_dir_fd=folder, dst_dir_fd=other)
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or folder is there."""
+        try:
+            with self._parent(path, writing=False) as (folder, name):
+                return _is_there(name, folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def beginnings(self, path: str, at_most: int) -> Iterator[tuple[str, bytes]]:
+        """The path of every file below a folder, in order, with the first `at_most` bytes of it. Links are left out,
+        and so is what may not be read."""
+        with self._opened() as root:
+            for here, folders, files, descriptor in os.fwalk(self.resolved(path), dir_fd=root, follow_symlinks=False):
+                folders[:] = sorted(name for name in folders if name not in SKIPPED and not holds_secrets(name))
+                prefix = "" if here == "." else f"{here.removeprefix('./')}/"
+                for name in sorted(files):
+                    data = None if holds_secrets(name) else _beginning(name, descriptor, at_most)
+                    if data is not None:
+                        yield prefix + name, data
+
     def resolved(self, path: str) -> str:
         """Where a path leads inside the folder, relative to its root, without links in it."""
         return str(self._resolved(path, writing=False))
@@ -98,9 +135,10 @@ class SafeFolder:
             os.close(root)
 
     @contextlib.contextmanager
-    def _parent(self, path: str, *, writing: bool) -> Iterator[tuple[int, str]]:
-        """The open folder that holds a path, and the last part of the path."""
-        *folders, name = self._resolved(path, writing=writing).parts or (".",)
+    def _parent(self, path: str, *, writing: bool, following: bool = True) -> Iterator[tuple[int, str]]:
+        """The open folder that holds a path, and the last part of the path, which is a link only if links are not
+        followed there."""
+        *folders, name = self._resolved(path, writing=writing, following=following).parts or (".",)
         if name == ".":
             raise PermissionRefusedError("path", path, "expected a file, got the workspace itself")
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -114,9 +152,12 @@ class SafeFolder:
                 stack.callback(os.close, current)
             yield current, name
 
-    def _resolved(self, path: str, *, writing: bool) -> PurePosixPath:
+    def _resolved(self, path: str, *, writing: bool, following: bool = True) -> PurePosixPath:
         asked = checked_path(path, writing=writing)
-        real = Path(os.path.realpath(self.root.joinpath(asked)))
+        whole = self.root.joinpath(asked)
+        real = Path(os.path.realpath(whole if following else whole.parent))
+        if not following and asked.parts:
+            real /= asked.name
         if not real.is_relative_to(self.root):
             reason = f"'{path}' leads out of the workspace; that is not allowed"
             raise PermissionRefusedError("path", path, reason, leads_out=True)
@@ -138,6 +179,24 @@ class SafeFolder:
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
         with os.fdopen(file, "rb") as stream:
             return stream.read(len(data) + 1) == data
+
+
+def _is_there(name: str, folder: int) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _beginning(name: str, folder: int, at_most: int) -> bytes | None:
+    """The first bytes of a regular file; None for anything else."""
+    try:
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
+        return None
+    with os.fdopen(file, "rb", buffering=0) as stream:
+        return stream.read(at_most) if stat.S_ISREG(os.fstat(file).st_mode) else None
 
 
 def _is_link(name: str, folder: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,6 +20,18 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class RunNotes(Protocol):
+    """What the tools of one run remember outside its workspace."""
+
+    def save(self, name: str, text: str) -> None:
+        """Keep a text under a name, in the place of an earlier one."""
+        ...
+
+    def load(self, name: str) -> str | None:
+        """The text of that name; None if there is none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """What a tool works with. `on_output` receives the number of bytes that a command has printed: a sign of
@@ -29,6 +41,7 @@ class ToolContext:
     commands: Sequence[str]
     limits: SandboxLimits
     on_output: Callable[[int], None]
+    notes: RunNotes
 
 
 @dataclass(frozen=True, slots=True)

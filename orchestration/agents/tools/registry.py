@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
-from orchestration.agents.tools import AgentTool, command, files, search
+from collections.abc import Iterable
 
-ALL: dict[str, AgentTool] = {tool.name: tool for tool in (*files.TOOLS, *search.TOOLS, *command.TOOLS)}
+from orchestration.agents.tools import AgentTool, command, edits, files, repository_map, search
+
+ALL: dict[str, AgentTool] = {
+    tool.name: tool for tool in (*files.TOOLS, *search.TOOLS, *repository_map.TOOLS, *edits.TOOLS, *command.TOOLS)
+}
+# Tools that reach nothing which the tool they belong to does not reach already.
+_BROUGHT = {
+    "run_command": ("read_output",),
+    "write_file": ("undo_edit",),
+    "replace_in_file": ("undo_edit",),
+    "apply_patch": ("undo_edit",),
+    "delete_file": ("undo_edit",),
+}
+
+
+def granted(names: Iterable[str]) -> tuple[str, ...]:
+    """The tools of an agent that lists these: some bring another one with them."""
+    listed = tuple(names)
+    return tuple(dict.fromkeys((*listed, *(more for name in listed for more in _BROUGHT.get(name, ())))))

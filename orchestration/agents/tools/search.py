@@ -15,15 +15,23 @@ from orchestration.security.safe_folder import SKIPPED
 
 # A regular expression can take exponential time and cannot be interrupted, so the search is a process that can be
 # killed. It imports nothing of ours.
-_SCRIPT = """
-import json, os, re, stat, sys
+_SCRIPT = r"""
+import fnmatch, json, os, re, stat, sys
 given = json.loads(sys.argv[1])
 sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+flags = re.MULTILINE | (re.IGNORECASE if given["ignore_case"] else 0)
+pattern, note = given["pattern"], ""
 try:
-    expression = re.compile(given["pattern"])
+    expression = re.compile(pattern, flags)
 except (re.error, OverflowError, RecursionError) as error:
-    sys.exit(f"expected a regular expression, got '{given['pattern']}': {error}".encode("utf-8", "replace").decode())
+    note = f"[no regular expression ({error}); searched for the text as it is]"
+    note = note.encode("utf-8", "replace").decode()
+    pattern = re.escape(pattern)
+    expression = re.compile(pattern, flags)
+# Most files have no match: one search over a whole text says so, unless the expression could see the line ends.
+whole = not re.search(r"\(\?|\\[AZSWD]|\[\^|[*+?}]\+|^\\s", pattern)
 secret = re.compile(given["secret"])
+wanted = re.compile(fnmatch.translate(given["files"])) if given["files"] else None
 found, large = 0, 0
 
 def walk(top):
@@ -37,33 +45,52 @@ def walk(top):
             yield here, name, descriptor
 
 for here, name, descriptor in walk(given["top"]):
-    path = os.path.normpath(os.path.join(here, name))
     if secret.match(name.lower()):
         continue
+    if wanted and not (wanted.match(name) or wanted.match(os.path.normpath(os.path.join(here, name)))):
+        continue
+    path = name if descriptor is not None else os.path.join(here, name)
     try:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-        file = open(os.open(path if descriptor is None else name, flags, dir_fd=descriptor), "rb")
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
     except OSError:
         continue
-    with file:
-        about = os.fstat(file.fileno())
+    try:
+        about = os.fstat(file)
         if not stat.S_ISREG(about.st_mode):
             continue
         if about.st_size > given["largest"]:
             large += 1
             continue
-        data = file.read()
-    if b"\\0" in data[:8192]:
+        data = os.read(file, about.st_size + 1)
+    finally:
+        os.close(file)
+    if b"\0" in data[:8192]:
         continue
-    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
-        if expression.search(line):
-            if found == given["most"]:
-                print(f"[… more; stopped after {found} lines]")
-                sys.exit()
-            found += 1
-            print(f"{path}:{number}:{line[:300]}", flush=True)
+    text = data.decode("utf-8", "replace").replace("\r\n", "\n")
+    if whole and not expression.search(text):
+        continue
+    lines = text.removesuffix("\n").split("\n")
+    hits = [number for number, line in enumerate(lines) if expression.search(line)]
+    shown = -1
+    for number in hits:
+        if found == given["most"]:
+            print(f"[… more; stopped after {found} lines; narrow it with `path` or `files`]")
+            if note:
+                print(note)
+            sys.exit()
+        found += 1
+        path = os.path.normpath(os.path.join(here, name))
+        first, last = max(shown + 1, number - given["around"]), min(len(lines) - 1, number + given["around"])
+        if given["around"] and shown >= 0 and first > shown + 1:
+            print("--")
+        for at in range(first, last + 1):
+            mark = ":" if expression.search(lines[at]) else "-"
+            print(f"{path}{mark}{at + 1}{mark}{lines[at][:300]}", flush=True)
+        shown = max(shown, last)
 if not found:
     print("(nothing found)")
+if note:
+    print(note)
 if large:
     print(f"[{large} files of more than {given['largest']:,} bytes were not searched]")
 """
@@ -74,14 +101,16 @@ _LARGEST_BYTES = 2_000_000
 class SearchArguments(Arguments):
     pattern: str = Field(min_length=1, max_length=1000, description="A regular expression, as in Python.")
     path: str = Field(default=".", description="The folder or file to search, relative to the workspace.")
+    files: str = Field(default="", max_length=200, description='Which files to search, such as "*.py"; all if empty.')
+    ignore_case: bool = Field(default=False, description="Whether upper and lower case are the same.")
+    around: int = Field(default=0, ge=0, le=20, description="How many lines to show before and after each match.")
     most: int = Field(default=100, ge=1, le=1000, description="The most lines to return.")
 
 
 async def _search(context: ToolContext, arguments: SearchArguments) -> ToolResult:
     given = {
-        "pattern": arguments.pattern,
+        **arguments.model_dump(),
         "top": context.folder.resolved(arguments.path),
-        "most": arguments.most,
         "skipped": sorted(SKIPPED),
         "secret": SECRET_NAMES,
         "largest": _LARGEST_BYTES,

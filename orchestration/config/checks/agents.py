@@ -10,7 +10,13 @@ from orchestration.config.problems import Problem, suggest
 from orchestration.config.schema import Configuration
 
 # Repeated here, because the tools are in a layer above this one.
-KNOWN_TOOLS = frozenset({"read_file", "write_file", "replace_in_file", "list_files", "search_files", "run_command"})
+KNOWN_TOOLS = frozenset(
+    {
+        *("read_file", "list_files", "search_files", "repository_map"),
+        *("write_file", "replace_in_file", "apply_patch", "delete_file", "move_file", "undo_edit"),
+        *("run_command", "read_output"),
+    }
+)
 
 
 def check(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:

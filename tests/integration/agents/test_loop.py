@@ -57,7 +57,7 @@ async def test_tools_are_used_until_the_model_answers(tmp_path: Path) -> None:
     async with rooms(tmp_path, script) as (house, model):
         run = await house.run()
         assert run.status is RunStatus.SUCCEEDED
-        assert told(model.asked[-1]) == ["wrote a.txt (1 lines)", "hello\n", "a.txt"]
+        assert told(model.asked[-1]) == ["wrote a.txt (1 lines)", "     1\thello", "a.txt"]
         assert (tmp_path / "artifacts" / run.id / "changes.patch").read_text().count("+hello") == 1
         assert run.outcome is not None
         assert (run.outcome["use"]["model_calls"], run.outcome["use"]["tokens"]) == (3, 45)
@@ -219,7 +219,7 @@ async def test_reading_tools_run_side_by_side_and_writing_ones_in_order(tmp_path
     async with rooms(tmp_path, in_order(reading, writing, DONE)) as (house, model):
         run = await house.run()
         assert run.status is RunStatus.SUCCEEDED
-        assert told(model.asked[-1])[-1] == "2"
+        assert told(model.asked[-1])[-1] == "     1\t2"
         finished = house.of("tool_call.finished")
         assert {event.data["after"] for event in finished[:4]} == {1}
         assert [event.data["after"] for event in finished[4:]] == [6, 7, 8]
