@@ -57,9 +57,11 @@ class ObservedResponse:
 @dataclass(frozen=True, slots=True)
 class ObservedWork:
     """What became of the work. `lost` counts the committed steps of runs that cannot continue; `repeated` the committed
-    steps that were executed again; `calls_repeated` the model calls that had been answered and were made again."""
+    steps that were executed again; `calls_repeated` the model calls that had been answered and were made again.
+    `judged` is whether every run came to a judgement of its work, which tells the one who asked for it."""
 
     succeeded: bool | None = None
+    judged: bool = False
     status: str = ""
     steps: int = 0
     redone: int = 0

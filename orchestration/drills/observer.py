@@ -30,6 +30,7 @@ from orchestration.workflows.step_count import count_steps
 BY_ITSELF = "by-itself"
 # More than any drill creates; without a limit the tables give 50 rows.
 _MOST = 1000
+_JUDGED = (RunStatus.SUCCEEDED, RunStatus.NOT_APPROVED, RunStatus.INCOMPLETE)
 
 
 class DrillObserver:
@@ -124,7 +125,8 @@ class DrillObserver:
         if not runs:
             return total
         succeeded = all(run.status is RunStatus.SUCCEEDED for run in runs)
-        return replace(total, succeeded=succeeded, status=", ".join(_status(run) for run in runs))
+        judged = all(run.status in _JUDGED for run in runs)
+        return replace(total, succeeded=succeeded, judged=judged, status=", ".join(_status(run) for run in runs))
 
     def paged(self, harmless: Collection[str] = ()) -> int:
         """The number of channels that reach people and were used: a drill must not wake anybody."""

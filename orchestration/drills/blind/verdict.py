@@ -98,7 +98,8 @@ def _unended(plan: BlindPlan, seen: BlindObservation) -> Iterator[str]:
     for one in seen.incidents:
         if one.is_open and not one.called:
             yield f"{one.title}: neither resolved nor handed over"
-    if not seen.work.succeeded and not any(one.called for one in seen.incidents):
+    # What was judged and refused is an outcome: the run says so, and how to go on with it.
+    if not seen.work.judged and not any(one.called for one in seen.incidents):
         yield f"the work ended as {seen.work.status or 'nothing'}, and nobody was called"
     if not seen.work.succeeded and not any(fault.truth.fails_work for fault in plan.faults):
         yield f"the work ended as {seen.work.status or 'nothing'}, although it could have been done"

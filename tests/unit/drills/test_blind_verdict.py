@@ -22,7 +22,7 @@ from orchestration.drills.observation import ObservedWork
 from orchestration.errors import UsageError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-DONE = ObservedWork(succeeded=True, status="succeeded", steps=20)
+DONE = ObservedWork(succeeded=True, judged=True, status="succeeded", steps=20)
 FAILED = ObservedWork(succeeded=False, status="failed", steps=20)
 OUTAGE = SeenIncident(
     Scenario.PROVIDER_UNAVAILABLE, Severity.P2, "Provider primary is unavailable", False, 1.0, 5.0, ("unreachable",)
@@ -113,6 +113,8 @@ def test_work_may_fail_only_where_it_could_not_be_done_and_somebody_hears_of_it(
     told = SeenIncident(Scenario.AGENT_FAILURE, Severity.P2, "Agent fails", True, 2.0, levels=(2,))
     assert judged(broken, work=FAILED).ended is False
     assert judged(broken, work=FAILED, incidents=(told,)).ended is True
+    refused = replace(FAILED, judged=True, status="not-approved")
+    assert judged(broken, work=refused).ended is True
     assert judged(KILLED, work=FAILED, incidents=(replace(OUTAGE, levels=(2,)),)).ended is False
 
 
