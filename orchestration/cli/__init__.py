@@ -68,7 +68,7 @@ def _remote_command(name: str) -> str:
     lazy={
         "init": ("init:init", "Create a project: write its configuration."),
         "run": ("run:run", "Run the agents on a goal, and follow the run."),
-        "demo": ("run:demo", "Run the agents on the sample repository."),
+        "demo": ("run:demo", "Work on a sample, kill the provider in the middle, and show the repair."),
         "coordinate": ("coordinate:coordinate", "Show every unfinished or failed run, and continue what can continue."),
         "runs": ("runs:runs", "List, show, resume, cancel, fork and approve runs."),
         "agents": ("agents:agents", "List agents; run or restart one, or all of them in parallel."),

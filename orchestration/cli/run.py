@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from orchestration.app import Application, application
+from orchestration.app import Application, application, project
 from orchestration.cli import common
+from orchestration.cli.demonstration import show_demonstration
 from orchestration.cli.follow import conclude, follow
 from orchestration.errors import UsageError
 from orchestration.rehearsal import samples
@@ -90,26 +91,22 @@ def run(
 
 
 @click.command()
-@common.provider_option
+@click.option("--provider", help="Let this provider work on the sample, and kill nothing.")
 @common.json_option
 @click.pass_obj
 def demo(config: str, provider: str | None, as_json: bool) -> int:
-    """Run the agents on a copy of the sample repository: a bug with a failing test."""
+    """Work on the sample repository, kill the provider in the middle, and show how the system repairs that.
+
+    It takes about half a minute and needs neither a key nor a network. With --provider, the agents work on a copy of
+    the sample, a bug with a failing test, in this project.
+    """
+    if provider is None:
+        with project(config) as here:
+            return show_demonstration(here, as_json=as_json)
 
     async def work() -> int:
         async with application(config) as app:
-            # A first try must work without a key and without a network, but must not pretend: the label says that it
-            # is a script.
-            chosen = provider or await app.launcher.providers.first_answering()
-            if chosen is None:
-                chosen = "rehearsal"
-                if not as_json:
-                    click.echo(
-                        "No real provider answers, so this demo uses the rehearsal provider: a script, not a model.\n"
-                        "Everything it writes is labelled [rehearsal]. For a real one: orchestrator providers list\n"
-                    )
-            new = await _start_sample(app, provider=chosen)
-            return await follow_to_end(app, [new], _PATIENCE, as_json)
+            return await follow_to_end(app, [await _start_sample(app, provider=provider)], _PATIENCE, as_json)
 
     return common.run_async(work)
 

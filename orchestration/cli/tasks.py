@@ -58,7 +58,7 @@ def validate_config(_: Context) -> None:
 
 @task
 def demo(_: Context) -> None:
-    """Work a real goal on the sample repository."""
+    """Work on the sample repository, kill the provider in the middle, and show the repair."""
     _orchestrator("demo")
 
 

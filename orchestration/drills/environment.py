@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -177,6 +177,7 @@ class DrillEnvironment:
         priority: str = "normal",
         workspace: Path | None = None,
         approve: str | None = None,
+        checks: Sequence[str] = (),
     ) -> str:
         """Leave a goal to the workers; returns the run's identifier. Raises DrillError."""
         printed = self.folder / f"run.{len(self.runs)}.json"
@@ -191,6 +192,7 @@ class DrillEnvironment:
             priority,
             *alone,
             *asked,
+            *(part for check in checks for part in ("--check", check)),
         )
         child = self._command(printed, "run", *options, goal)
         if await child.wait(_COMMAND_SECONDS):

@@ -60,7 +60,7 @@ class StepExecutor:
     async def decide(self, execution: PlaybookExecution, step: Step, facts: KnownFacts, attempts: int) -> StepDecision:
         """Whether a step applies, with which parameters, and how far the machine may go with it."""
         if not conditions.holds(step.when, facts):
-            return StepDecision(Mode.OFF, {}, f"does not apply: {conditions.in_words(step.when)} is not so")
+            return StepDecision(Mode.OFF, {}, f"does not apply; it is for when {conditions.in_words(step.when)}")
         try:
             action = self._action(step.action)
             values = facts.resolve(dict(step.parameters))

@@ -91,13 +91,6 @@ def test_the_log_tells_the_story_in_lines_for_people_and_in_json(demo: Finished)
     assert demo.run["steps"]["committed_repeated"] == 0
 
 
-def test_without_a_provider_that_answers_the_demo_rehearses_and_says_so_first(tmp_path: Path) -> None:
-    nobody = {"type": "ollama", "host": "http://127.0.0.1:9", "defaultModel": "any"}
-    with a_project(tmp_path / "project", {"ollama": nobody}) as project:
-        output = project.call("demo")
-    assert output.startswith("No real provider answers, so this demo uses the rehearsal provider: a script")
-
-
 def test_the_demo_as_json_is_one_document(tmp_path: Path) -> None:
     with a_project(tmp_path / "project", {}) as project:
         (run,) = project.call_json("demo", "--provider", "rehearsal")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -75,8 +76,22 @@ def test_the_demo_and_the_configuration_check_work_as_typed(tmp_path: Path) -> N
     assert (checked.returncode, "can be used: 0 errors" in checked.stdout) == (0, True)
     demo = invoke(folder, "demo")
     assert demo.returncode == 0, demo
-    assert "No real provider answers, so this demo uses the rehearsal provider" in demo.stdout
-    assert ": succeeded" in demo.stdout
+    told = iter(demo.stdout.splitlines())
+    for expected in (
+        ">> the goal: Work off docs/backlog.md",
+        ">> kill -9: the provider 'primary' dies",
+        "INCIDENT P2: Provider primary is unavailable",
+        "action provider.route: calls go to second first",
+        "RESOLVED",
+        "what happened",
+        ", 0 lost, 0 repeated",
+        "look around",
+    ):
+        assert any(expected in line for line in told), (expected, demo.stdout)
+    shown = next(line for line in told if "incidents show latest" in line)
+    command = [sys.executable, "-m", "orchestration", *shlex.split(shown)[1:], "--json"]
+    incident = json.loads(subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout)
+    assert (incident["status"], incident["drill"]) == ("resolved", True)
 
 
 def test_the_tests_can_be_run_in_part(tmp_path: Path) -> None:
