@@ -48,6 +48,15 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(f"orchestration.cli.{module}"), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            # click suggests what it has loaded, which is nothing here.
+            raise click.NoSuchCommand(error.command_name, possibilities=self._lazy, ctx=ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         # click's own version calls `get_command` for each line of the help, which would import every command.
         with formatter.section("Commands"):

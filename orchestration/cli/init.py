@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from orchestration.app.found_providers import FoundProvider, find_providers, ollama_models
 from orchestration.app.starter import PROVIDERS, begin, credential
 from orchestration.cli import common
+
+_USUAL = "ollama"
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
 @click.option(
-    "--provider", type=click.Choice(PROVIDERS), default="ollama", show_default=True, help="The provider to use first."
+    "--provider",
+    type=click.Choice(PROVIDERS),
+    help=f"The provider to use first.  [default: the first that is found here, else {_USUAL}]",
 )
 @common.json_option
-def init(folder: Path, provider: str, as_json: bool) -> None:
+def init(folder: Path, provider: str | None, as_json: bool) -> None:
     """Write the configuration of a new project, and the tasks of the playbook for `invoke`, into FOLDER, by default the
-    current one. Existing files are kept."""
-    written = [str(path) for path in begin(folder, provider)]
+    current one. Existing files are kept; `.gitignore` gets what must not be committed.
+
+    What this machine offers is found: keys in the environment (OPENAI_API_KEY, AZURE_OPENAI_API_KEY with
+    AZURE_OPENAI_ENDPOINT, GITHUB_TOKEN), and an Ollama that runs.
+    """
+    found = find_providers(os.environ, ollama_models(os.environ))
+    chosen = next((one for one in found if provider in (None, one.name)), FoundProvider(provider or _USUAL, ""))
+    written = [str(path) for path in begin(folder, chosen.name, chosen.settings)]
     # The name of the variable and never its value: the key belongs in .env, and the user puts it there.
-    key = credential(provider)
+    key = credential(chosen.name)
     if as_json:
-        common.print_json({"written": written, "provider": provider, "credential": key or None})
+        listed = [{"provider": one.name, "reason": one.reason} for one in found]
+        common.print_json({"written": written, "provider": chosen.name, "credential": key or None, "found": listed})
         return
     for path in written:
         click.echo(f"wrote {path}")
+    _say_found(chosen, found)
     click.echo("\nnext:")
     if folder != Path():
         click.echo(f"  cd {folder}")
-    if key:
+    if key and not os.environ.get(key):
         click.echo(f"  put {key}=… into .env, and set its endpoint in the configuration")
     click.echo("  orchestrator doctor            says what is missing")
     click.echo('  orchestrator run "GOAL"        works a goal in the current folder')
     click.echo("  orchestrator serve             keeps agents, response and dashboard running")
+
+
+def _say_found(chosen: FoundProvider, found: Sequence[FoundProvider]) -> None:
+    if not found:
+        return
+    click.echo("\nfound here:")
+    for one in found:
+        used = "used first" if one is chosen else f"for it: set runtime.{one.name}.enabled, or --provider {one.name}"
+        click.echo(f"  {one.name:10} {one.reason}; {used}")

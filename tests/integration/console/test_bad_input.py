@@ -121,7 +121,7 @@ CASES = {
     "unknown run": Case(("runs", "show", "run-zzz"), "There is no run 'run-zzz'"),
     "unknown run to resume": Case(("runs", "resume", "run-zzz"), "There is no run 'run-zzz'"),
     "no run yet": Case(("runs", "show", "latest"), "There are no runs yet"),
-    "unknown command": Case(("dance",), "No such command 'dance'"),
+    "unknown command": Case(("incidnts",), "Did you mean one of: 'incidents', 'init'?"),
     "unknown version": Case(("config", "rollback", "99"), "no configuration version 99"),
     "unknown override": Case(("config", "overrides", "remove", "o-1"), "No override o-1"),
     "too many workers": Case(("serve", "--workers", "1000"), "0<=x<=64"),
