@@ -8,6 +8,7 @@ the one thing that is ever written there is a new branch.
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -201,6 +202,19 @@ async def code_history(folder: Path, below: Path) -> AsyncIterator[CodeHistory]:
         history = CodeHistory(Path(common), Path(own), "".join(prefix), _checked(head).decode().strip(), scratch)
         await history.prepare(object_format)
         yield history
+
+
+def is_checked_out(folder: Path, commit: str) -> bool:
+    """Whether what is checked out in the repository of a folder has a commit in its history. Blocks."""
+    with tempfile.TemporaryDirectory(prefix="git-") as home:
+        words = ("git", *GIT_OPTIONS, "-C", str(folder), "merge-base", "--is-ancestor", commit, "HEAD")
+        try:
+            ended = subprocess.run(  # noqa: S603 (a list of words; the commit is one that we have made)
+                words, env=environment(Path(home), GIT_ENVIRONMENT), capture_output=True, timeout=_SECONDS, check=False
+            )
+        except (OSError, subprocess.SubprocessError):
+            return False
+    return ended.returncode == 0
 
 
 async def first_failing(commits: Sequence[str], passes: Callable[[str], Awaitable[bool]]) -> str:

@@ -46,7 +46,8 @@ class PlaybookResponse:
         self._app = app
         self._leads = leads
         self.records = PlaybookRecords(app.database)
-        self.services = action_services(app, incidents, SupervisedFleet(supervisor), upkeep)
+        fleet = SupervisedFleet(supervisor, incidents.monitoring.workers.silent)
+        self.services = action_services(app, incidents, fleet, upkeep)
         self.executor = StepExecutor(self.services, self.records)
         updates = IncidentUpdates(
             app.incident_service, app.incident_service.records, self.records, self.catalogue, app.effective, app.clock

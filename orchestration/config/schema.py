@@ -270,6 +270,8 @@ class Thresholds(Section):
     agent_failure_percent: Annotated[float, Field(gt=0, le=100)] = 50
     # Longer than the longest silence of a sound agent: the wait for a first token.
     stalled_seconds: PositiveSeconds = 120
+    # A warm-up is over by then.
+    leak_seconds: PositiveSeconds = 600
 
 
 class CollectorSettings(Section):

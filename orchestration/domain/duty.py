@@ -17,6 +17,8 @@ class DutyKind(StrEnum):
     REMOVE_WORKAROUND = "remove-workaround"
     CHECK_DATA = "check-data"
     CONFIRM_AT_SOURCE = "confirm-at-source"
+    MERGE_BRANCH = "merge-branch"
+    RESTART_SYSTEM = "restart-system"
 
 
 class DutyOwner(StrEnum):

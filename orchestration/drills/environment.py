@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +17,8 @@ import psutil
 from orchestration.clock import Clock
 from orchestration.drills import control_group
 from orchestration.drills.postgres_server import PostgresServer
-from orchestration.drills.processes import PROGRAMS, DrillError, DrillProcess, kill_all_of
-from orchestration.drills.project import DATABASE_VARIABLE, configuration
+from orchestration.drills.processes import PROGRAMS, DrillError, DrillProcess, kill_all_of, process_environment
+from orchestration.drills.project import DATABASE_VARIABLE, configuration, laid_over
 from orchestration.drills.rehearsal_process import RehearsalProcess
 from orchestration.drills.setup import DrillSetting
 from orchestration.rehearsal import samples
@@ -93,9 +94,9 @@ class DrillEnvironment:
         """Mark that the cause is gone now, by the hand of whoever can mend it: before, nothing may be resolved."""
         self.repaired_at = self.clock.now()
 
-    async def inject_by_run(self, goal: str, *, agent: str | None = None) -> None:
+    async def inject_by_run(self, goal: str, *, agent: str | None = None, checks: Sequence[str] = ()) -> None:
         """Start a run which is itself the fault; it counts as injected when the run is created."""
-        run = await self.run(goal, agent=agent)
+        run = await self.run(goal, agent=agent, checks=checks)
         made = await self.database.call(lambda: Runs(self.database).get(run))
         self.mark_injected(made.created_at)
 
@@ -136,6 +137,12 @@ class DrillEnvironment:
         new = self.configuration_file.with_suffix(".new")
         new.write_text(json.dumps(document, indent=2), encoding="utf-8")
         new.replace(self.configuration_file)
+
+    def edit_agent(self, name: str, **settings: Any) -> None:
+        """Edit an agent in the file, as a person does."""
+        document = self.read_configuration()
+        edited = [laid_over(one, settings) if one["id"] == name else one for one in document["agents"]]
+        self.write_configuration({**document, "agents": edited})
 
     def read_configuration(self) -> dict[str, Any]:
         """The file as it is."""
@@ -210,6 +217,15 @@ class DrillEnvironment:
             raise DrillError(f"expected `{' '.join(arguments)}` to end with {code}, got {ended}: {child.output[-500:]}")
         return child.output
 
+    async def git(self, *arguments: str) -> None:
+        """Give a command of git in the workspace, as a person does. Raises DrillError."""
+        identity = ("-c", "user.name=Drill", "-c", "user.email=drill@localhost", "-c", "commit.gpgSign=false")
+        # The reflog is what tells when a commit was checked out, and a user may have switched it off.
+        words = ("git", *identity, "-c", "core.logAllRefUpdates=true", *arguments)
+        ended = await anyio.run_process(words, cwd=self.workspace, env=process_environment(self.folder), check=False)
+        if ended.returncode:
+            raise DrillError(f"expected `git {arguments[0]}` to end with 0, got: {ended.stderr.decode()[-500:]}")
+
     def close_database(self) -> None:
         """Close the database; it is opened again when it is needed. A fault that replaces the file needs that."""
         if self._database is not None:
@@ -280,7 +296,9 @@ class DrillEnvironment:
 
     def _command(self, printed: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> DrillProcess:
         words = ("orchestration", "--config", str(self.configuration_file), *arguments)
-        return DrillProcess(words, self.folder, printed, self.clock, variables)
+        # Relative to the project's folder, in which its processes run.
+        path = os.pathsep.join((process_environment()["PYTHONPATH"], *self.setting.sites))
+        return DrillProcess(words, self.folder, printed, self.clock, {"PYTHONPATH": path, **(variables or {})})
 
 
 @contextlib.asynccontextmanager

@@ -75,6 +75,11 @@ class DrillExpectation:
     calls_repeated: int = 0
 
     @property
+    def needs_person(self) -> bool:
+        """Whether the drill's person has to do anything before the incident may end."""
+        return bool(self.mended or self.duties or self.answers or self.closed_by_person)
+
+    @property
     def detected_within(self) -> float:
         """Two seconds, plus how long the condition has to last and the interval of checking it."""
         return DETECTED_SECONDS + self.holds + self.every

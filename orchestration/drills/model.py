@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestration.domain.scenario import Scenario
@@ -15,6 +15,10 @@ Inject = Callable[[DrillEnvironment], Coroutine[Any, Any, None]]
 Possible = Callable[[], str]
 
 _USUAL = DrillSetting()
+
+
+async def _mend_provider(environment: DrillEnvironment) -> None:
+    await environment.primary.mend()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +39,14 @@ class DrillWork:
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """A rehearsed failure. `prepare` runs before the work starts, `inject` is the fault itself; `attend` is what the
-    person on call does beside answering questions, from the moment of the fault on. `impossible` returns
-    why the drill cannot be run on this machine, or nothing. `quick` drills take a few seconds; `sqlite_only` ones
-    manipulate the file of the database."""
+    """A rehearsed failure. `prepare` runs before the work starts, `inject` is the fault itself.
+
+    The person on call does three things beside saying yes: `before_answering` is what a question asks them to do first,
+    by its action; `mend` removes the cause, where `expects.mended` says so, once a workaround carries the work; `attend`
+    is everything else, from the moment of the fault on.
+
+    `impossible` returns why the drill cannot be run on this machine, or nothing. `quick` drills take a few seconds;
+    `sqlite_only` ones manipulate the file of the database."""
 
     name: str
     fault: str
@@ -49,6 +57,8 @@ class Drill:
     setting: DrillSetting = _USUAL
     prepare: Inject | None = None
     attend: Inject | None = None
+    before_answering: Mapping[str, Inject] = field(default_factory=dict)
+    mend: Inject = _mend_provider
     impossible: Possible = lambda: ""
     quick: bool = False
     sqlite_only: bool = False

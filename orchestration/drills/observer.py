@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-from orchestration.domain.duty import DutyOwner
 from orchestration.domain.playbook_state import PlaybookRunState
 from orchestration.domain.run_status import RunStatus
 from orchestration.drills.environment import DrillEnvironment
@@ -204,20 +203,15 @@ def _playbook(name: str) -> Playbook:
 
 
 def _helped(played: Sequence[PlaybookRun]) -> str | None:
-    """The option that helped, by its name."""
-    if not played or played[0].state is not PlaybookRunState.HELPED:
+    """The option that helped, by its name; also where nothing here can show that it repaired what was reported, and a
+    person decides that."""
+    if not played or played[0].state not in (PlaybookRunState.HELPED, PlaybookRunState.HANDED_OVER):
         return None
-    return played[0].helped or BY_ITSELF
+    return played[0].helped or (BY_ITSELF if played[0].state is PlaybookRunState.HELPED else None)
 
 
 def _levels(entries: Iterable[TimelineEntry]) -> list[int]:
     return [int(entry.data["level"]) for entry in entries if entry.kind == "escalated" and entry.data.get("level")]
-
-
-def _last_ended(incident: Incident) -> datetime | None:
-    """When the last of its duties that are a person's ended."""
-    people = [one for one in incident.duties if one.owner is not DutyOwner.AUTOMATION]
-    return max((one.ended_at for one in people if one.ended_at is not None), default=None)
 
 
 def _action_of(playbook: Playbook | None, key: str) -> str:

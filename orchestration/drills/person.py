@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import TypeVar
 
+import anyio
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.domain.duty import DutyKind, DutyOwner
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.playbook_state import ActionState
 from orchestration.drills.environment import DrillEnvironment
+from orchestration.drills.model import Drill, Inject
 from orchestration.drills.observer import DrillObserver
 from orchestration.incidents.model import Incident
 from orchestration.incidents.resolution import BlockerKind, blockers
@@ -26,19 +28,40 @@ _WORKED_AROUND = (IncidentStatus.MITIGATED, IncidentStatus.RESOLVED)
 _REASON = "a drill: as the playbook proposes"
 
 
-async def answer_questions(environment: DrillEnvironment, actions: Collection[str]) -> None:
-    """Say yes to every question about one of these actions, each once. Ends by being cancelled. Raises DrillError."""
+async def be_on_call(drill: Drill, environment: DrillEnvironment) -> None:
+    """Do everything that the drill expects of a person. Ends by being cancelled. Raises DrillError."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(_answer_questions, drill, environment)
+        group.start_soon(_mend_and_end_duties, drill, environment)
+        if drill.expects.closed_by_person:
+            group.start_soon(_close_incidents, environment)
+        if drill.attend is not None:
+            group.start_soon(drill.attend, environment)
+
+
+async def _answer_questions(drill: Drill, environment: DrillEnvironment) -> None:
+    """Say yes to every question that the drill names, each once, after doing what it asks for. Ends by being cancelled.
+    Raises DrillError."""
     answered: set[str] = set()
-    while actions:
-        for incident, key, question in await _open(environment, actions):
+    while drill.expects.answers:
+        for incident, key, action, question in await _open(environment, drill.expects.answers):
             if key not in answered:
                 answered.add(key)
+                if first := drill.before_answering.get(action):
+                    await first(environment)
                 words = ("incidents", "approve", incident, "--question", question, "--reason", _REASON)
                 await environment.command(*words)
         await environment.clock.sleep(_POLL_SECONDS)
 
 
-async def end_duties(environment: DrillEnvironment, kinds: Collection[DutyKind]) -> None:
+async def _mend_and_end_duties(drill: Drill, environment: DrillEnvironment) -> None:
+    """Nobody says that a duty is done before its cause is gone."""
+    if drill.expects.mended:
+        await _mend(environment, drill.mend)
+    await _end_duties(environment, drill.expects.duties)
+
+
+async def _end_duties(environment: DrillEnvironment, kinds: Collection[DutyKind]) -> None:
     """Say of each duty of these kinds that it is done, each once. Ends by being cancelled. Raises DrillError."""
     ended: set[tuple[str, int]] = set()
     while kinds:
@@ -50,7 +73,7 @@ async def end_duties(environment: DrillEnvironment, kinds: Collection[DutyKind])
         await environment.clock.sleep(_POLL_SECONDS)
 
 
-async def close_incidents(environment: DrillEnvironment) -> None:
+async def _close_incidents(environment: DrillEnvironment) -> None:
     """Resolve each incident that is mitigated, whose alerts are over and whose duties are done, as a person who has
     looked. Ends by being cancelled. Raises DrillError."""
     closed: set[str] = set()
@@ -80,9 +103,9 @@ async def _read(environment: DrillEnvironment, function: Callable[[], T]) -> T |
         return None
 
 
-async def mend(environment: DrillEnvironment) -> None:
-    """Wait until an incident is mitigated by a workaround, then remove the cause, as the operator of the provider does,
-    whom nobody of us calls. Raises DrillError."""
+async def _mend(environment: DrillEnvironment, mend: Inject) -> None:
+    """Wait until an incident is mitigated by a workaround, then remove the cause: as the operator of a provider does, or
+    the author of a configuration. Raises DrillError."""
 
     def mitigated() -> bool:
         incidents = DrillObserver(environment).incidents()
@@ -93,7 +116,7 @@ async def mend(environment: DrillEnvironment) -> None:
 
     await environment.until(is_mitigated, "a workaround", _MEND_SECONDS)
     environment.mark_repaired()
-    await environment.primary.mend()
+    await mend(environment)
 
 
 async def _duties(environment: DrillEnvironment, kinds: Collection[DutyKind]) -> list[tuple[str, int]]:
@@ -126,14 +149,14 @@ async def wait_for_action(
     return act
 
 
-async def _open(environment: DrillEnvironment, actions: Collection[str]) -> list[tuple[str, str, str]]:
-    """The open questions about these actions: the incident, the key, the text."""
+async def _open(environment: DrillEnvironment, actions: Collection[str]) -> list[tuple[str, str, str, str]]:
+    """The open questions about these actions: the incident, the key, the action, the text."""
 
-    def questions() -> Iterator[tuple[str, str, str]]:
+    def questions() -> Iterator[tuple[str, str, str, str]]:
         observer = DrillObserver(environment)
         for incident in observer.incidents():
             for action, one in observer.questions(incident):
                 if action in actions:
-                    yield incident.id, one.id, one.question
+                    yield incident.id, one.id, action, one.question
 
     return await _read(environment, lambda: list(questions())) or []

@@ -116,24 +116,19 @@ async def _begin(drill: Drill, environment: DrillEnvironment) -> None:
 
 async def _attended(drill: Drill, environment: DrillEnvironment, since: datetime) -> DrillObservation:
     """Watch, while the person on call does what a person has to do."""
-    failed: Exception | None = None
-    async with anyio.create_task_group() as group:
-        group.start_soon(person.answer_questions, environment, drill.expects.answers)
-        group.start_soon(person.end_duties, environment, drill.expects.duties)
-        if drill.expects.closed_by_person:
-            group.start_soon(person.close_incidents, environment)
-        if drill.expects.mended:
-            group.start_soon(person.mend, environment)
-        if drill.attend is not None:
-            group.start_soon(drill.attend, environment)
-        try:
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(person.be_on_call, drill, environment)
             seen = await _watched(drill, environment, since)
-        except (DrillError, SQLAlchemyError, StorageError) as error:
-            failed = error  # raised again below, where no group wraps it
-        group.cancel_scope.cancel()
-    if failed is not None:
-        raise failed
+            group.cancel_scope.cancel()
+    except ExceptionGroup as failed:
+        raise _first_of(failed) from failed
     return seen
+
+
+def _first_of(failed: Exception) -> Exception:
+    """What went wrong, out of the group that a task group makes of it."""
+    return _first_of(failed.exceptions[0]) if isinstance(failed, ExceptionGroup) else failed
 
 
 async def _watched(drill: Drill, environment: DrillEnvironment, since: datetime) -> DrillObservation:
@@ -168,7 +163,9 @@ def _is_over(drill: Drill, watcher: DrillObserver, since: datetime, now: datetim
 def _has_ended(drill: Drill, watcher: DrillObserver, incident: Incident) -> bool:
     played = observer.is_played(watcher.responses(incident))
     if drill.expects.ending is DrillOutcome.REPAIRED:
-        # One that is only mitigated stays open until its cause is gone; one that was handed over waits for a person.
-        return played and (not incident.status.is_open or observer.is_handed_over(watcher.responses(incident)))
+        # One that is only mitigated stays open until its cause is gone. One that was handed over waits for a person: the
+        # drill's, if there is anything left for them to do.
+        given_up = observer.is_handed_over(watcher.responses(incident)) and not drill.expects.needs_person
+        return played and (not incident.status.is_open or given_up)
     # A response that waits for approval will wait for as long as the drill lets it.
     return played or bool(watcher.asked(incident))

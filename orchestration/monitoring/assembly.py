@@ -80,7 +80,12 @@ class Monitoring:
         self.metrics = metrics or Metrics()
         self.samples = Samples(database)
         self.providers = ProviderWatch(configuration, context.credentials, clock, RouteStates(database))
-        self.resources = ResourceCollector(clock, folders, context.redactor.text)
+        self.resources = ResourceCollector(
+            clock,
+            folders,
+            context.redactor.text,
+            leak_seconds=lambda: configuration().monitoring.thresholds.leak_seconds,
+        )
         self.workers = WorkerWatch(Leases(database), clock)
         self.vulnerabilities = VulnerabilityWatch(self._advisories, clock)
         self._counting = EventCounters(self.metrics, self._channel_type)

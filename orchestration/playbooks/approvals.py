@@ -2,8 +2,8 @@
 
 An unanswered question does not vanish: when it expires, the incident is escalated, and the response goes on with the
 next option that needs no approval. A follow-up question, which holds nothing up, outlives its incident and wakes nobody
-when it expires. A lasting question, about something that does not pass by itself, is escalated too, and stays open for
-as long as its incident is.
+when it expires. A lasting question, about something that does not pass by itself, is escalated too, follow-up or not,
+and stays open for as long as its incident is.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class ApprovalRequests:
             await self._updates.approval_requested(execution, approval.question)
 
     async def wait_for_follow_up(self, execution: PlaybookExecution, key: str) -> ApprovalReply:
-        """Wait for the answer to a posted question, whatever has become of the incident."""
+        """Wait for the answer to a posted question: a lasting one as long as the incident is open, another one whatever
+        has become of it."""
         return await self._wait(execution, key, follow_up=True)
 
     async def _wait(self, execution: PlaybookExecution, key: str, *, follow_up: bool = False) -> ApprovalReply:
@@ -71,13 +72,14 @@ class ApprovalRequests:
                 return _answer(approval)
             # The answer comes first: one that was given in the last moment counts, although the incident is settled
             # now.
-            if not follow_up and (settled := await self._updates.settled(execution)):
+            lasting = approval.expires_at is None
+            if (lasting or not follow_up) and (settled := await self._updates.settled(execution)):
                 return await self._withdraw(key, ApprovalOutcome.SUPERSEDED, settled)
             overdue = self._clock.now() >= approval.created_at + _EXPIRES_AFTER
-            if overdue and approval.expires_at is None and not reminded:
+            if overdue and lasting and not reminded:
                 reminded = True
                 await self._updates.approval_expired(execution, approval.question)
-            if overdue and approval.expires_at is not None:
+            if overdue and not lasting:
                 if not follow_up:
                     # Before it is withdrawn: after a crash in between, a withdrawn question would look answered and
                     # never escalate.

@@ -123,5 +123,6 @@ def _is_over(action: ActionRun, answering: set[str], firing: set[str]) -> bool:
     if action.state is not ActionState.DONE or not action.undo:
         return False
     if "avoids" in action.undo:
-        return set(RerouteUndo.model_validate(action.undo).avoids) <= answering
+        reroute = RerouteUndo.model_validate(action.undo)
+        return not reroute.person and set(reroute.avoids) <= answering
     return action.incident_id not in firing

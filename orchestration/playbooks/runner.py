@@ -4,8 +4,9 @@ The first two phases only read. Then the options are tried, beginning with the o
 each is verified, and undone in reverse order when it did not help. When none is left, a person is called. As soon as
 somebody else settles the incident, the response stops.
 
-An optional recovery step that needs approval does not keep the incident open: the question is posted at once, the
-incident is resolved, and the step is done as a follow-up if it is approved.
+An optional recovery step that needs approval holds nothing up: the question is posted at once, the rest goes on, and
+the step is done as a follow-up if it is approved. It keeps no incident open; a duty may. A lasting question is also
+posted when the response hands over: what it is about does not pass by itself.
 """
 
 from __future__ import annotations
@@ -117,6 +118,7 @@ class _Response:
         # would contradict them.
         await self._steps.check_open()
         if helped is None:
+            await self._ask_what_lasts()
             return await self._hand_over(causes, None)
         await self._recover()
         if not self._proves_subject:
@@ -143,8 +145,8 @@ class _Response:
         return conditions.holds(proof.holds, self._steps.facts)
 
     async def follow_up(self) -> None:
-        """Do the posted follow-ups that are approved."""
-        for step, key, decision in self._follow_ups:
+        """Do the posted follow-ups that are approved; the lasting ones last, whose answer may take days."""
+        for step, key, decision in sorted(self._follow_ups, key=lambda one: one[2].lasting):
             await self._steps.follow_up(Phase.RECOVER, step, key, decision)
 
     async def _recover(self) -> None:
@@ -155,10 +157,22 @@ class _Response:
             # It cannot wait here: the incident would stay open, and page people, for something that may never be
             # approved.
             if step.optional and decision.mode is Mode.ASK:
-                await self._steps.post_question(step, key, decision)
-                self._follow_ups.append((step, key, decision))
+                await self._post(step, key, decision)
             else:
                 await self._steps.run_decided(Phase.RECOVER, step, key, decision)
+
+    async def _ask_what_lasts(self) -> None:
+        """Post the lasting questions of the recovery, although there is nothing to recover yet."""
+        for step in self._playbook.recover:
+            if step.optional and step.mode is Mode.ASK:
+                key = self._steps.key(Phase.RECOVER, step)
+                decision = await self._steps.decide(step)
+                if decision.mode is Mode.ASK and decision.lasting:
+                    await self._post(step, key, decision)
+
+    async def _post(self, step: Step, key: str, decision: StepDecision) -> None:
+        await self._steps.post_question(step, key, decision)
+        self._follow_ups.append((step, key, decision))
 
     async def _diagnose(self) -> tuple[RankedHypothesis, ...]:
         # A playbook that considers no causes leaves the question open, rather than say that none of them fits.

@@ -104,10 +104,13 @@ class StepRunner:
         await self._flow.step(f"pose:{step.id}", NOTHING, post)
 
     async def follow_up(self, phase: Phase, step: Step, key: str, decision: StepDecision) -> None:
-        """Wait for the answer to a posted question, and act on it."""
+        """Wait for the answer to a posted question, and act on it. One that has lost its point is recorded as left."""
         wait = partial(self._approvals.wait_for_follow_up, self._execution, key)
         reply = await self._flow.step(f"ask:{step.id}", ApprovalReply, wait)
-        await self._answered(phase, step, key, decision, reply)
+        if reply.decision is ApprovalOutcome.SUPERSEDED:
+            await self._skip(phase, step, key, decision, ActionState.LEFT_OUT, reply.summary)
+        else:
+            await self._answered(phase, step, key, decision, reply)
 
     async def undo(self, action: ActionRun) -> ActionRun:
         """Undo what was done."""

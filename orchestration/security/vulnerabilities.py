@@ -64,9 +64,10 @@ class VulnerabilityAudit:
 
 
 def installed() -> dict[str, str]:
-    """The installed distributions and their versions, by their normal name."""
-    found = ((dist.metadata["Name"], dist.version) for dist in metadata.distributions())
-    return {canonicalize_name(name): version for name, version in found if name and version}
+    """The installed distributions and their versions, by their normal name; of several, the one that is imported."""
+    found = [(dist.metadata["Name"], dist.version) for dist in metadata.distributions()]
+    # In the order of `sys.path`, whose first entry wins.
+    return {canonicalize_name(name): version for name, version in reversed(found) if name and version}
 
 
 def audit(packages: Mapping[str, str], folder: Path) -> VulnerabilityAudit:

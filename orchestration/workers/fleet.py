@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from orchestration.errors import ConflictError
@@ -15,14 +15,16 @@ _HEALTHY_STATES = ("starts", "works")
 
 
 class SupervisedFleet:
-    """The workers of this control process."""
+    """The workers of this control process. `silent` gives the processes whose leases have run out: the supervisor hears
+    only that their event loops turn."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor, silent: Callable[[], Collection[int]]) -> None:
         self._supervisor = supervisor
+        self._silent = silent
 
     def workers(self) -> Sequence[Mapping[str, Any]]:
         """One record for each worker that has a process."""
-        return _records(worker.as_json() for worker in self._supervisor.workers)
+        return _records((worker.as_json() for worker in self._supervisor.workers), self._silent())
 
     def wanted(self) -> int:
         """How many workers there should be."""
@@ -52,14 +54,14 @@ class LeasedFleet:
         raise ConflictError(f"Worker {worker} belongs to another process. Only its control process can replace it.")
 
 
-def _records(workers: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _records(workers: Iterable[Mapping[str, Any]], silent: Collection[int] = ()) -> list[Mapping[str, Any]]:
     return [
         {
             "worker": str(worker["number"]),
             "pid": worker["pid"],
             "doing": worker["doing"],
             "memory_bytes": worker["memoryMb"] * _MEGABYTE,
-            "healthy": worker["state"] in _HEALTHY_STATES,
+            "healthy": worker["state"] in _HEALTHY_STATES and worker["pid"] not in silent,
         }
         for worker in workers
         if worker["pid"] is not None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import Any
 
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
+from orchestration.drills import person
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.expectation import DrillExpectation, DrillOutcome
 from orchestration.drills.faults.fixtures import AGENT_FILES, OWN_CODE, TRIGGER, trigger, with_files
@@ -36,6 +38,19 @@ def work(task):
 """
 
 
+# What a commit of the workspace can break, and the check that shows with which one.
+_RATIO = """\
+import runpy
+from pathlib import Path
+
+
+def work(task):
+    parts = runpy.run_path(str(Path(task["workspace"]) / "ratio.py"))["PARTS"]
+    return f"Each part is {100 / parts} of a hundred."
+"""
+_RATIO_CHECK = 'python3 -c "import ratio; 100 / ratio.PARTS"'
+
+
 def _drill(name: str, fault: str, inject: Inject, expects: DrillExpectation = _RESTARTED, **more: Any) -> Drill:
     return Drill(name, fault, expects, inject, _SCENARIO, OWN_CODE, _FILES, **more)
 
@@ -50,21 +65,63 @@ async def _one_good_run(environment: DrillEnvironment) -> None:
 
 async def _break_agent(environment: DrillEnvironment) -> None:
     """Name a function that does not exist as the agent's entry point; then start a run."""
-    document = environment.read_configuration()
-    broken = [
-        laid_over(agent, {"entryPoint": "drill_agent:absent"}) if agent["id"] == "own-code" else agent
-        for agent in document["agents"]
-    ]
-    environment.write_configuration({**document, "agents": broken})
+    environment.edit_agent("own-code", entryPoint="drill_agent:absent")
     # Longer than the interval at which an edited configuration is read.
     await environment.clock.sleep(2)
     await environment.inject_by_run("Do the work again.", agent="own-code")
+
+
+async def _correct_entry_point(environment: DrillEnvironment) -> None:
+    environment.edit_agent("own-code", entryPoint="drill_agent:work")
+
+
+async def _allow_more_time(environment: DrillEnvironment) -> None:
+    environment.edit_agent("own-code", limits={"seconds": 10 * _LIMIT_SECONDS})
 
 
 async def _plan_badly(environment: DrillEnvironment) -> None:
     """Six bad answers: the planner gives up after three, is restarted, gives up again, and then succeeds."""
     await environment.primary.fault("bad_json_answer", count=6, match={"role": "planner"})
     await environment.inject_by_run(environment.sample.goal)
+
+
+async def _plan_always_badly(environment: DrillEnvironment) -> None:
+    """A model that cannot do it; its server is well."""
+    await environment.primary.fault("bad_json_answer", match={"role": "planner"})
+    await environment.inject_by_run(environment.sample.goal)
+
+
+async def _name_other_provider(environment: DrillEnvironment) -> None:
+    environment.edit_agent("planner", provider="second")
+
+
+async def _commit_in_workspace(environment: DrillEnvironment, message: str, **files: str) -> None:
+    for name, text in files.items():
+        (environment.workspace / f"{name}.py").write_text(text, encoding="utf-8")
+    await environment.git("add", "--all")
+    await environment.git("commit", "--quiet", "--message", message)
+
+
+async def _work_with_history(environment: DrillEnvironment) -> None:
+    """A repository in which the agent has worked well."""
+    await environment.git("init", "--quiet")
+    await _commit_in_workspace(environment, "Begin", ratio="PARTS = 4\n", notes="")
+    await environment.run("Do the work once.", agent="ratio", checks=(_RATIO_CHECK,))
+    await environment.wait_for_runs()
+    # The history knows seconds.
+    await environment.clock.sleep(1.1)
+
+
+async def _commit_badly(environment: DrillEnvironment) -> None:
+    await _commit_in_workspace(environment, "Note it", notes="# before\n")
+    await _commit_in_workspace(environment, "Take no parts", ratio="PARTS = 0\n")
+    await _commit_in_workspace(environment, "Note it again", notes="# after\n")
+    await environment.inject_by_run("Do the work again.", agent="ratio", checks=(_RATIO_CHECK,))
+
+
+async def _merge_branch(environment: DrillEnvironment) -> None:
+    act = await person.wait_for_action(environment, "code.revert")
+    await environment.git("merge", "--quiet", "--no-edit", str(act.findings["branch"]))
 
 
 async def _work_slowly(environment: DrillEnvironment) -> None:
@@ -122,17 +179,19 @@ CONFIGURATION_BREAKS_AGENT = Drill(
         finds=("runs", "agents"),
         holds=3.0,
         lasts=_ANSWER_SECONDS,
+        mended=True,
     ),
     _break_agent,
     _SCENARIO,
     DrillWork(),
     _FILES,
     prepare=_one_good_run,
+    mend=_correct_entry_point,
 )
 WORK_OUTGROWS_ITS_LIMIT = Drill(
     "work-outgrows-its-limit",
     "An agent's work takes longer than its time limit, and gets on",
-    replace(_RESTARTED, helped="more-time", holds=3.0 + 2 * _LIMIT_SECONDS, lasts=_SLOW_SECONDS),
+    replace(_RESTARTED, helped="more-time", holds=3.0 + 2 * _LIMIT_SECONDS, lasts=_SLOW_SECONDS, mended=True),
     _work_slowly,
     _SCENARIO,
     DrillWork(),
@@ -143,11 +202,53 @@ WORK_OUTGROWS_ITS_LIMIT = Drill(
             for agent in agents()
         ],
     ),
+    mend=_allow_more_time,
+)
+COMMIT_BREAKS_AGENT = Drill(
+    "commit-breaks-agent",
+    "A commit in the workspace breaks the work of an agent, and the run's own check",
+    replace(
+        _RESTARTED,
+        helped="revert-change",
+        answers=("code.revert", "run.restart"),
+        finds=("runs", "agents", "code"),
+        lasts=3 * _ANSWER_SECONDS,
+        deadline=120,
+    ),
+    _commit_badly,
+    _SCENARIO,
+    DrillWork(),
+    with_files(
+        {"drill_ratio.py": _RATIO},
+        agents=[
+            *agents(),
+            {"id": "ratio", "role": "worker", "description": "Divides", "entryPoint": "drill_ratio:work"},
+        ],
+    ),
+    prepare=_work_with_history,
+    before_answering={"run.restart": _merge_branch},
+    impossible=lambda: "" if shutil.which("git") else "git is not installed",
+)
+MODEL_IS_NOT_ABLE = Drill(
+    "model-is-not-able",
+    "A model's answers cannot be used at all, and its provider is well",
+    replace(_RESTARTED, helped="other-model", holds=3.0 + 5.0, lasts=_ANSWER_SECONDS, calls_repeated=9, mended=True),
+    _plan_always_badly,
+    _SCENARIO,
+    DrillWork(),
+    mend=_name_other_provider,
 )
 PROVIDER_TALKS_NONSENSE = Drill(
     "provider-talks-nonsense",
     "A provider whose own check fails answers with nonsense, and nobody watches that check",
-    replace(_RESTARTED, helped="other-provider", finds=("runs", "agents", "probe"), holds=8.0, calls_repeated=6),
+    replace(
+        _RESTARTED,
+        helped="other-provider",
+        finds=("runs", "agents", "probe"),
+        holds=8.0,
+        calls_repeated=6,
+        mended=True,
+    ),
     _half_break_provider,
     _SCENARIO,
     DrillWork(),
@@ -169,6 +270,8 @@ DRILLS = (
     ANSWERS_MALFORMED,
     CONFIGURATION_BREAKS_AGENT,
     WORK_OUTGROWS_ITS_LIMIT,
+    COMMIT_BREAKS_AGENT,
+    MODEL_IS_NOT_ABLE,
     PROVIDER_TALKS_NONSENSE,
     EDIT_REFUSED,
 )

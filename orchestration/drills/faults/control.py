@@ -17,6 +17,7 @@ from orchestration.domain.severity import Severity
 from orchestration.drills import person, postgres_server
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.expectation import DrillExpectation, DrillOutcome
+from orchestration.drills.faults.own_provider import own_provider, trigger_own_provider
 from orchestration.drills.model import Drill, DrillWork
 from orchestration.drills.observer import DrillObserver
 from orchestration.drills.processes import DrillProcess
@@ -32,6 +33,8 @@ _DATABASE_SECONDS = 2.0
 _LOCK_PATIENCE_SECONDS = 4.0
 _LOCKED_SECONDS = 12.0
 _START_SECONDS = 10.0
+# A worker's lease, and the time that its supervisor has to replace it before an alert fires.
+_LEASE_SECONDS, _LOST_HOLD = 10.0, 5.0
 _DEATHS = 3
 _CHANNEL, _CHANNEL_HOLD = "hook", 1.0
 _RELOAD_SECONDS = 3.0
@@ -61,6 +64,11 @@ async def _kill_workers(environment: DrillEnvironment) -> None:
         for pid in pids:
             os.killpg(pid, signal.SIGKILL)
         seen |= pids
+
+
+async def _block_worker(environment: DrillEnvironment) -> None:
+    """Its event loop turns, and its supervisor hears it, but it does no work any more."""
+    trigger_own_provider(environment, "block")
 
 
 async def _kill_control(environment: DrillEnvironment) -> None:
@@ -188,6 +196,24 @@ WORKERS_CRASH_AGAIN = Drill(
         latency_ms=60,
         configuration={"alerting": {"rules": {"workers-crashing": {"window": 2 * _REMEMBERED_SECONDS}}}},
     ),
+)
+WORKER_IS_DEAF = Drill(
+    "worker-does-no-work",
+    "A provider of the user's own blocks all threads of a worker, whose heartbeat goes on",
+    DrillExpectation(
+        DrillOutcome.REPAIRED,
+        _SCENARIO,
+        Severity.P2,
+        helped="replace",
+        finds=("fleet",),
+        holds=_LEASE_SECONDS + _LOST_HOLD,
+        calls_repeated=2,
+        deadline=120,
+    ),
+    _block_worker,
+    _SCENARIO,
+    # The share of the fleet that does no work has to be small enough for acting by itself.
+    setting=own_provider(3, alerting={"rules": {"worker-lost": {"hold": _LOST_HOLD}}}),
 )
 CONTROL_KILLED = Drill(
     "control-killed", "The control process is killed while work runs", _ABSORBED, _kill_control, _SCENARIO
@@ -332,6 +358,7 @@ DATABASE_DAMAGED = Drill(
 DRILLS = (
     WORKER_KILLED,
     WORKERS_CRASH_AGAIN,
+    WORKER_IS_DEAF,
     CONTROL_KILLED,
     CONTROL_KILLED_IN_RESPONSE,
     DATABASE_STOPS,

@@ -23,6 +23,7 @@ from orchestration.drills.faults.fixtures import (
     trigger,
     with_files,
 )
+from orchestration.drills.faults.own_provider import own_provider, trigger_own_provider
 from orchestration.drills.model import Drill, DrillWork
 from orchestration.drills.observer import BY_ITSELF
 from orchestration.drills.project import laid_over
@@ -53,6 +54,8 @@ _CPUS = 1.0
 # `hoard` stops at 800 MB: over the rule's threshold for this group, under the limit at which the kernel would kill it.
 _MEMORY_MB = 1000
 _WINDOW_SECONDS = 5.0
+# The worker grows past the threshold within ten seconds, and is known to grow a little later.
+_LEAK_MB, _LEAK_PERCENT, _GROWN_SECONDS, _LEAK_KNOWN_SECONDS = 600, 50.0, 10.0, 8.0
 _NEIGHBOUR_SECONDS = 20.0
 _MUCH = 3
 # Longer than the interval at which the control process reads an edited configuration.
@@ -137,6 +140,12 @@ def _mark_when_short(environment: DrillEnvironment, free: float) -> None:
 def _free_percent(folder: Path) -> float:
     usage = shutil.disk_usage(folder)
     return 100 * usage.free / usage.total
+
+
+async def _leak(environment: DrillEnvironment) -> None:
+    environment.confine(memory_mb=_LEAK_MB)
+    await _watch(environment, "memory-high")
+    trigger_own_provider(environment, "leak")
 
 
 async def _be_neighbours(environment: DrillEnvironment) -> None:
@@ -258,6 +267,30 @@ TOO_MUCH_AT_ONCE = Drill(
     impossible=lambda: control_group.impossible(cpus=_CPUS),
 )
 
+WORKER_GROWS = Drill(
+    "worker-grows",
+    "A provider of the user's own takes memory without end in a worker, below the worker's limit",
+    replace(
+        _STOPPED,
+        helped="replace-worker",
+        holds=_WINDOW_SECONDS + _GROWN_SECONDS + _LEAK_KNOWN_SECONDS,
+        calls_repeated=2,
+    ),
+    _leak,
+    _SCENARIO,
+    setting=own_provider(
+        1,
+        monitoring={
+            "thresholds": {
+                "cpuPercent": 100,
+                "memoryPercent": _LEAK_PERCENT,
+                "leakSeconds": _LEAK_KNOWN_SECONDS,
+            }
+        },
+    ),
+    impossible=lambda: control_group.impossible(memory_mb=_LEAK_MB),
+)
+
 DRILLS = (
     BUSY_NEIGHBOUR,
     TOO_MUCH_AT_ONCE,
@@ -265,4 +298,5 @@ DRILLS = (
     DISK_FILLED_BY_OTHERS,
     COMMAND_BURNS_PROCESSOR,
     COMMAND_TAKES_MEMORY,
+    WORKER_GROWS,
 )

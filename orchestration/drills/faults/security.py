@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import os
-import shutil
+import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx2
 
 from orchestration.domain.duty import DutyKind
-from orchestration.domain.playbook_state import ActionState
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.drills import person
@@ -19,7 +18,7 @@ from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.expectation import DrillExpectation, DrillOutcome
 from orchestration.drills.faults.fixtures import AGENT_FILES, TOOL_GOAL, TRIGGER, with_files
 from orchestration.drills.model import Drill, DrillWork, Inject
-from orchestration.drills.processes import DrillError, process_environment
+from orchestration.drills.processes import DrillError
 from orchestration.rehearsal.scenes import scripted_calls
 
 _SCENARIO = Scenario.SECURITY_ALERT
@@ -33,7 +32,10 @@ _WATCHED_SECONDS = 10.0
 _SOON_OVER = {
     "alerting": {"rules": {name: {"window": _WATCHED_SECONDS} for name in ("tool-refused", "sign-ins-failed")}}
 }
-_SITE, _PACKAGE = "site", "drill-package"
+# The alerts stay clear for so long before an incident that no playbook has proved is resolved.
+_STABLE_SECONDS = 30.0
+# The newer folder comes first on the path, as what pip installs for a user does.
+_SITE, _NEW_SITE, _WHEELS, _PACKAGE = "site", "newer-site", "wheels", "drill-package"
 # Random, and in no vendor's form.
 _VARIABLE, _VALUE = "DRILL_SERVICE_TOKEN", "q7Zr1xV0mKc9Tn4Lw8Hb3Yd6Gs2Pf5Ja"
 _BREACH = {
@@ -82,8 +84,8 @@ _REFUSED = DrillExpectation(
     Severity.P2,
     helped="stop-run",
     duties=(DutyKind.RECOVER_RUN,),
-    closed_by_person=True,
-    lasts=_WATCHED_SECONDS + _ANSWER_SECONDS,
+    lasts=_WATCHED_SECONDS + _ANSWER_SECONDS + _STABLE_SECONDS,
+    deadline=120,
     level=_SECURITY_TEAM,
     offers=("run.cancel",),
     finds=("access",),
@@ -140,13 +142,25 @@ async def _publish_advisory(environment: DrillEnvironment) -> None:
     (folder / "drill.json").write_text(json.dumps(record), encoding="utf-8")
 
 
-async def _update_package(environment: DrillEnvironment) -> None:
-    """As `pip install --upgrade` leaves it."""
-    await person.wait_for_action(environment, "security.update-command", ActionState.SUGGESTED)
-    site = environment.folder / _SITE
-    shutil.rmtree(site / f"{_PACKAGE}-1.0.dist-info")
-    (site / f"{_PACKAGE}-2.0.dist-info").mkdir()
-    (site / f"{_PACKAGE}-2.0.dist-info" / "METADATA").write_text(_metadata("2.0"), encoding="utf-8")
+async def _offer_update(environment: DrillEnvironment) -> None:
+    """A wheel of the mended version, for pip to find: https://packaging.python.org/specifications/binary-distribution-format/."""
+    name = _PACKAGE.replace("-", "_")
+    info = f"{name}-2.0.dist-info"
+    wheel = "Wheel-Version: 1.0\nGenerator: drill\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    parts = {f"{info}/METADATA": _metadata("2.0"), f"{info}/WHEEL": wheel}
+    record = "".join(f"{part},,\n" for part in (*parts, f"{info}/RECORD"))
+    with zipfile.ZipFile(environment.folder / _WHEELS / f"{name}-2.0-py3-none-any.whl", "w") as archive:
+        for part, text in {**parts, f"{info}/RECORD": record}.items():
+            archive.writestr(part, text)
+
+
+async def _restart_system(environment: DrillEnvironment) -> None:
+    await environment.control.stop()
+    await environment.serve()
+
+
+def _no_pip() -> str:
+    return "" if importlib.util.find_spec("pip") else "pip, which updates packages, is not installed beside the system"
 
 
 async def _expose(environment: DrillEnvironment) -> None:
@@ -162,9 +176,13 @@ async def _expose(environment: DrillEnvironment) -> None:
 
 async def _replace_key(environment: DrillEnvironment) -> None:
     """A person puts the new key into `.env`."""
-    await person.wait_for_action(environment, "security.rotate")
     file = environment.folder / ".env"
     file.write_text(file.read_text(encoding="utf-8").replace(_VALUE, _VALUE[::-1]), encoding="utf-8")
+
+
+async def _rotate(environment: DrillEnvironment) -> None:
+    """Nothing is rotated before the question was answered, and then a person revokes the old key at its vendor."""
+    await person.wait_for_action(environment, "security.rotate")
 
 
 async def _lift_isolation(environment: DrillEnvironment) -> None:
@@ -181,6 +199,7 @@ SECRET_WRITTEN = Drill(
         _SCENARIO,
         Severity.P1,
         level=_SECURITY_TEAM,
+        asks=("security.rotate",),
         finds=("scope",),
         work_succeeds=False,
     ),
@@ -216,7 +235,8 @@ SIGN_INS_GUESSED = Drill(
         Severity.P2,
         helped="watch-closely",
         duties=(DutyKind.CONFIRM_AT_SOURCE,),
-        lasts=_WATCHED_SECONDS + _ANSWER_SECONDS,
+        lasts=_WATCHED_SECONDS + _ANSWER_SECONDS + _STABLE_SECONDS,
+        deadline=120,
         level=_SECURITY_TEAM,
         finds=("access",),
     ),
@@ -238,13 +258,16 @@ SECRET_IN_ARTIFACT = Drill(
         answers=("security.rotate",),
         duties=(DutyKind.ROTATE_CREDENTIAL, DutyKind.CHECK_QUARANTINED_FILE),
         finds=("scope",),
-        lasts=_ANSWER_SECONDS,
+        lasts=_ANSWER_SECONDS + _STABLE_SECONDS,
+        mended=True,
+        deadline=120,
     ),
     _expose,
     _SCENARIO,
     DrillWork(),
     replace(with_files(AGENT_FILES), environment={_VARIABLE: _VALUE}),
-    attend=_replace_key,
+    before_answering={"security.rotate": _replace_key},
+    mend=_rotate,
 )
 BREACH = Drill(
     "breach",
@@ -275,23 +298,38 @@ VULNERABLE_PACKAGE = Drill(
         Severity.P2,
         helped="update",
         level=_SECURITY_TEAM,
-        offers=("security.update-command",),
+        answers=("security.update-command",),
         finds=("packages",),
-        lasts=_WATCHED_SECONDS + _ANSWER_SECONDS,
+        # Starting pip, and the whole system, takes a few seconds each.
+        lasts=_WATCHED_SECONDS + 2 * _ANSWER_SECONDS,
+        mended=True,
+        deadline=120,
     ),
     _publish_advisory,
     _SCENARIO,
     DrillWork(),
     replace(
         with_files(
-            {f"{_SITE}/{_PACKAGE}-1.0.dist-info/METADATA": _metadata("1.0")},
+            {
+                f"{_SITE}/{_PACKAGE}-1.0.dist-info/METADATA": _metadata("1.0"),
+                f"{_NEW_SITE}/README": "what pip installs",
+                f"{_WHEELS}/README": "what pip finds",
+            },
             monitoring={"auditDependencies": True, "auditSeconds": 1},
             alerting={"rules": {"vulnerability": {"window": _WATCHED_SECONDS}}},
         ),
-        # Relative to the project's folder, in which its processes run.
-        variables={"PYTHONPATH": os.pathsep.join((process_environment()["PYTHONPATH"], _SITE))},
+        sites=(_NEW_SITE, _SITE),
+        # pip reaches nothing else: https://pip.pypa.io/en/stable/topics/configuration/#environment-variables
+        variables={
+            "PIP_TARGET": _NEW_SITE,
+            "PIP_FIND_LINKS": _WHEELS,
+            "PIP_NO_INDEX": "1",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        },
     ),
-    attend=_update_package,
+    prepare=_offer_update,
+    mend=_restart_system,
+    impossible=_no_pip,
 )
 
 DRILLS = (

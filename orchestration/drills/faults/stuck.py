@@ -81,6 +81,10 @@ async def _work_long(environment: DrillEnvironment) -> None:
     await trigger("")(environment)
 
 
+async def _allow_more_time(environment: DrillEnvironment) -> None:
+    environment.edit_agent("own-code", limits={"seconds": 10 * _LONG_SECONDS})
+
+
 async def _wait_for_approval(environment: DrillEnvironment) -> None:
     run = await environment.run(environment.sample.goal, approve="executor")
 
@@ -166,12 +170,14 @@ WORK_TAKES_LONGER_THAN_USUAL = Drill(
         holds=_OVERDUE_SECONDS + _OVERDUE_HOLD,
         every=_RUNS_SECONDS,
         lasts=_LONG_SECONDS,
+        mended=True,
     ),
     _work_long,
     _SCENARIO,
     DrillWork(),
     with_files(AGENT_FILES, alerting={"rules": {"run-overdue": {"threshold": _OVERDUE_RATIO, "hold": _OVERDUE_HOLD}}}),
     prepare=_work_as_usual,
+    mend=_allow_more_time,
 )
 WAITS_FOR_A_PERSON = Drill(
     "waits-for-a-person",

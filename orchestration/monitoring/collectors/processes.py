@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
@@ -15,7 +15,7 @@ from orchestration.monitoring.collectors.trend import Point, slope, suspect_leak
 _BETWEEN_SECONDS = 0.2
 _SHOWN_CHARACTERS = 160
 _KEPT_POINTS = 60
-# A megabyte a minute, for ten minutes: what a real leak does at least, and a warm-up does not.
+# A megabyte a minute: what a real leak does at least.
 _LEAK_BYTES_PER_SECOND = 1_048_576 / 60
 _LEAK_SECONDS = 600.0
 
@@ -77,10 +77,11 @@ def family() -> list[psutil.Process]:
 
 
 class MemoryWatch:
-    """Follows the memory of our processes, and names those that seem to leak."""
+    """Follows the memory of our processes, and names those that seem to leak: that have grown for `leak_seconds`."""
 
-    def __init__(self, redact: Callable[[str], str]) -> None:
+    def __init__(self, redact: Callable[[str], str], leak_seconds: Callable[[], float] = lambda: _LEAK_SECONDS) -> None:
         self._redact = redact
+        self._leak_seconds = leak_seconds
         self._points: dict[tuple[int, float], list[Point]] = {}
         self._commands: dict[tuple[int, float], str] = {}
 
@@ -105,16 +106,13 @@ class MemoryWatch:
 
     def leaks(self) -> tuple[Leak, ...]:
         """The processes that seem to leak, the fastest first."""
+        seconds = self._leak_seconds()
         found = [
             Leak(key[0], self._commands.get(key, ""), slope(points) or 0.0, int(points[-1][1]))
             for key, points in self._points.items()
-            if _leaks(points)
+            if suspect_leak(points, per_second=_LEAK_BYTES_PER_SECOND, seconds=seconds)
         ]
         return tuple(sorted(found, key=lambda leak: leak.bytes_per_second, reverse=True))
-
-
-def _leaks(points: Sequence[Point]) -> bool:
-    return suspect_leak(points, per_second=_LEAK_BYTES_PER_SECOND, seconds=_LEAK_SECONDS)
 
 
 def _cpu(process: psutil.Process) -> float:

@@ -17,8 +17,10 @@ from orchestration.monitoring.collectors.processes import Leak, MemoryWatch, Pro
 
 # From here on the processes that use most are worth listing; it takes a quarter of a second, so not every round.
 _LOOK_CLOSER_PERCENT = 80.0
-_MEMORY_EVERY_SECONDS = 30.0
 _TOP = 5
+_LEAK_SECONDS = 600.0
+# Half of what is kept of each process: a leak shows by many measurements, whatever time it is given.
+_MEASUREMENTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,15 @@ class ResourceCollector:
         folders: Sequence[Path],
         redact: Callable[[str], str],
         usage: Callable[[], cgroup.CgroupUsage] = cgroup.read,
+        leak_seconds: Callable[[], float] = lambda: _LEAK_SECONDS,
     ) -> None:
         self._clock = clock
         self._folders = folders
         self._redact = redact
         self._usage = usage
         self._host = socket.gethostname()
-        self._memory = MemoryWatch(redact)
+        self._leak_seconds = leak_seconds
+        self._memory = MemoryWatch(redact, leak_seconds)
         self._memory_at = float("-inf")
         self._before: tuple[float, float] | None = None
         self._cpu: float | None = None
@@ -90,7 +94,7 @@ class ResourceCollector:
 
     def collect(self) -> tuple[Signal, ...]:
         """One round of signals; the processes that use most are listed when use is high. Blocks."""
-        if self._clock.monotonic() - self._memory_at >= _MEMORY_EVERY_SECONDS:
+        if self._clock.monotonic() - self._memory_at >= self._leak_seconds() / _MEASUREMENTS:
             self._memory_at = self._clock.monotonic()
             self._leaks = self._memory.measure(self._memory_at)
         usage = self._usage()

@@ -15,6 +15,8 @@ from orchestration.workflows.processes import control_processes
 PREFIXES = ("worker/", "executor/")
 # A lost worker is reported for this long: after ten minutes an incident has been opened, and repeating it adds nothing.
 _FORGET_SECONDS = 600.0
+# Two renewals: when the database comes back after a while, every lease has run out for a moment.
+_SURE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,13 @@ class WorkerWatch:
     def alive(self) -> frozenset[str]:
         """The workers whose leases were valid in the last round."""
         return frozenset(process.worker for process in self._alive.values())
+
+    def silent(self) -> frozenset[int]:
+        """The processes of this host, by number, that are still there although their leases ran out a while ago: they
+        do no work any more, whatever they tell their supervisor."""
+        now = self._clock.monotonic()
+        lost = tuple(self._lost.values())
+        return frozenset(one.pid for one, since in lost if one.pid is not None and now - since >= _SURE_SECONDS)
 
     def _learn(self) -> None:
         """Which process is which worker, of those that had started before anybody listened to events: without it, one

@@ -18,6 +18,7 @@ from orchestration.agents import sandbox
 from orchestration.agents.code_history import CodeCommit, CodeHistory, CodeHistoryError, code_history, first_failing
 from orchestration.agents.isolation_policy import isolation_for
 from orchestration.agents.sandbox import SandboxLimits
+from orchestration.domain.duty import DutyKind, DutyRequest
 from orchestration.errors import NotFoundError
 from orchestration.incidents.commands.note import RecordCodeChanges
 from orchestration.incidents.model import Actor
@@ -244,7 +245,14 @@ class Revert(CodeAction[RevertParameters], ReversibleAction[RevertParameters, Br
             await history.add_branch(branch, reverted.id)
         undo = BranchUndo(workspace=parameters.workspace, branch=branch, commit=reverted.id)
         summary = f"the branch {branch} takes {parameters.commit[:10]} back; merge it, then resume the run"
-        return ActionOutcome(summary, {"branch": branch}, {"patch": reverted.patch}, undo=undo.as_json())
+        duty = DutyRequest(
+            DutyKind.MERGE_BRANCH,
+            merge_subject(reverted.id, parameters.workspace),
+            f"merge the branch {branch} in {parameters.workspace}, or decide what becomes of {parameters.commit[:10]}",
+        )
+        return ActionOutcome(
+            summary, {"branch": branch}, {"patch": reverted.patch}, undo=undo.as_json(), duties=(duty,)
+        )
 
     async def revert(self, context: ActionContext, state: BranchUndo) -> str:
         try:
@@ -253,6 +261,11 @@ class Revert(CodeAction[RevertParameters], ReversibleAction[RevertParameters, Br
         except CodeHistoryError as error:
             raise ActionError(str(error)) from error
         return f"the branch {state.branch} was deleted"
+
+
+def merge_subject(commit: str, workspace: str) -> str:
+    """What the duty to merge a commit is about, from which its proof finds both; as git writes `commit:path`."""
+    return f"{commit}:{workspace}"
 
 
 def branch_of(commit: str) -> str:

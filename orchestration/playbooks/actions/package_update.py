@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import anyio.to_thread
 from packaging.version import Version
 
+from orchestration.domain.duty import DutyKind, DutyRequest
 from orchestration.playbooks.actions import (
     ActionContext,
     ActionError,
@@ -43,7 +44,7 @@ class UpdateCommand(ReversibleAction[SomePackages, UpdateUndo]):
     """Update vulnerable packages, and only those; never without approval."""
 
     name = "security.update-command"
-    summary = "prepare the command that updates vulnerable packages to the first versions that are mended"
+    summary = "update vulnerable packages, on approval, to the first versions that are mended"
     risk = Risk.REVERSIBLE
     undo_summary = "the former versions are installed again"
     finds = ("command", "updated")
@@ -83,7 +84,12 @@ class UpdateCommand(ReversibleAction[SomePackages, UpdateUndo]):
         _run(command)
         findings = {"command": shlex.join(command), "updated": sorted(wanted)}
         summary = f"installed {_listed(wanted)}; restart the system to use it"
-        return ActionOutcome(summary, findings, undo=UpdateUndo(versions=before).as_json())
+        duty = DutyRequest(
+            DutyKind.RESTART_SYSTEM,
+            _listed(wanted),
+            f"restart the system, which still runs with the former version of {', '.join(wanted)}",
+        )
+        return ActionOutcome(summary, findings, undo=UpdateUndo(versions=before).as_json(), duties=(duty,))
 
     def _vulnerable(self, parameters: SomePackages) -> list[Vulnerability]:
         folder = self.services.root / self.services.configuration().monitoring.advisories_directory

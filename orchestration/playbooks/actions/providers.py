@@ -10,7 +10,7 @@ import anyio
 
 from orchestration.config.overrides import EVERYTHING, RouteTo
 from orchestration.config.schema import Configuration, ProviderSettings
-from orchestration.domain.duty import DutyOwner
+from orchestration.domain.duty import DutyOwner, DutyRequest
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.domain.subject_kind import SubjectKind
 from orchestration.monitoring.health.service_status import ServiceStatusReader
@@ -48,17 +48,25 @@ class SomeProviders(Parameters):
 
 
 class RouteParameters(Parameters):
-    """`providers` are those to avoid; `to` is a name, or else the first that answers; for so many minutes."""
+    """`providers` are those to avoid; `to` is a name, or else the first that answers; for so many minutes.
+
+    With `agents`, only the calls of these are rerouted. With `until_it_answers` this ends as soon as the avoided
+    providers answer; without, a person decides, because no probe shows what is wrong with their answers.
+    """
 
     providers: tuple[str, ...]
     to: str | None = None
     minutes: Minutes = 60.0
+    agents: tuple[str, ...] = ()
+    until_it_answers: bool = True
 
 
 class RerouteUndo(OverridesUndo):
-    """`avoids` are the providers that calls are routed around: the reroute ends once they answer again."""
+    """`avoids` are the providers that calls are routed around: the reroute ends once they answer again, unless it is
+    for a `person` to end."""
 
     avoids: tuple[str, ...] = ()
+    person: bool = False
 
 
 def chain_of(configuration: Configuration) -> tuple[str, ...]:
@@ -260,11 +268,11 @@ class Reroute(ProviderAction[RouteParameters], ReversibleAction[RouteParameters,
         if not made:
             return ActionOutcome(f"all calls go past {', '.join(parameters.providers)} already", {"provider": to})
         summary = f"calls go to {to} first, past {', '.join(parameters.providers)}, for {parameters.minutes:g} min"
-        undo = RerouteUndo(overrides=tuple(made), avoids=parameters.providers)
-        duties = workaround_duties(
-            made, f"use {', '.join(parameters.providers)} again, once it answers", DutyOwner.AUTOMATION
+        person = not parameters.until_it_answers
+        undo = RerouteUndo(overrides=tuple(made), avoids=parameters.providers, person=person)
+        return ActionOutcome(
+            summary, {"provider": to, "overrides": made}, undo=undo.as_json(), duties=_take_back(made, parameters)
         )
-        return ActionOutcome(summary, {"provider": to, "overrides": made}, undo=undo.as_json(), duties=duties)
 
     async def revert(self, context: ActionContext, state: RerouteUndo) -> str:
         remove_overrides(self, context, state.overrides)
@@ -284,17 +292,26 @@ class Reroute(ProviderAction[RouteParameters], ReversibleAction[RouteParameters,
         raise ActionError("expected another provider that answers, found none; configure a fallback provider")
 
     def _affected(self, parameters: RouteParameters) -> tuple[str, ...]:
-        """The agents whose first choice is one of the providers; `*` if that is all of them."""
+        """The agents, all or the given ones, whose first choice is one of the providers; `*` if that is all of them."""
         configuration = self.services.configuration()
         default = configuration.runtime.default_provider
         first = {agent.id: agent.provider or default for agent in configuration.agents}
         avoided = set(parameters.providers)
-        if default in avoided and all(name in avoided for name in first.values()):
+        if not parameters.agents and default in avoided and all(name in avoided for name in first.values()):
             return (EVERYTHING,)
-        return tuple(agent for agent, name in first.items() if name in avoided)
+        chosen = parameters.agents or first
+        return tuple(agent for agent, name in first.items() if name in avoided and agent in chosen)
 
     def _override(self, context: ActionContext, target: str, to: str, parameters: RouteParameters) -> str:
         return add_override(self, context, RouteTo(target=target, provider=to), parameters.minutes)
+
+
+def _take_back(made: Sequence[str], parameters: RouteParameters) -> tuple[DutyRequest, ...]:
+    names = ", ".join(parameters.providers)
+    if parameters.until_it_answers:
+        return workaround_duties(made, f"use {names} again, once it answers", DutyOwner.AUTOMATION)
+    summary = f"choose another model in the configuration, or decide that {names} may be used again"
+    return workaround_duties(made, summary, DutyOwner.RESPONDER)
 
 
 @action
