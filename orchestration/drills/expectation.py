@@ -27,6 +27,8 @@ class DrillOutcome(StrEnum):
 DETECTED_SECONDS = 2.0
 RESOLVED_SECONDS = 15.0
 STOPPED_SECONDS = 1.0
+# What no playbook has proved is resolved once its alerts have stayed clear for so long: the drills' `stabilitySeconds`.
+SETTLED_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class DrillExpectation:
     every: float = 1.0
     lasts: float = 0.0
     limit: float | None = None
-    deadline: float = 75.0
+    deadline: float = 120.0
     beside: frozenset[Scenario] = frozenset()
     work_succeeds: bool = True
     calls_repeated: int = 0
@@ -85,10 +87,15 @@ class DrillExpectation:
         return DETECTED_SECONDS + self.holds + self.every
 
     @property
-    def resolved_within(self) -> float:
+    def mitigated_within(self) -> float:
         """Fifteen seconds, plus how long the condition has to last, and how long the fault stays; the stability window
         comes on top."""
         return RESOLVED_SECONDS + self.holds + self.lasts
+
+    @property
+    def resolved_within(self) -> float:
+        """As long as mitigating may take, plus how long everything has to stay clear after what a person did."""
+        return self.mitigated_within + (SETTLED_SECONDS if self.needs_person else 0.0)
 
     @property
     def stopped_within(self) -> float | None:

@@ -42,8 +42,8 @@ class Drill:
     """A rehearsed failure. `prepare` runs before the work starts, `inject` is the fault itself.
 
     The person on call does three things beside saying yes: `before_answering` is what a question asks them to do first,
-    by its action; `mend` removes the cause, where `expects.mended` says so, once a workaround carries the work; `attend`
-    is everything else, from the moment of the fault on.
+    by its action; `mend` removes the cause, where `expects.mended` says so, once a workaround carries the work;
+    `attend` is everything else, from the moment of the fault on.
 
     `impossible` returns why the drill cannot be run on this machine, or nothing. `quick` drills take a few seconds;
     `sqlite_only` ones manipulate the file of the database."""

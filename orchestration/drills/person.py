@@ -104,8 +104,8 @@ async def _read(environment: DrillEnvironment, function: Callable[[], T]) -> T |
 
 
 async def _mend(environment: DrillEnvironment, mend: Inject) -> None:
-    """Wait until an incident is mitigated by a workaround, then remove the cause: as the operator of a provider does, or
-    the author of a configuration. Raises DrillError."""
+    """Wait until an incident is mitigated by a workaround, then remove the cause: as the operator of a provider does,
+    or the author of a configuration. Raises DrillError."""
 
     def mitigated() -> bool:
         incidents = DrillObserver(environment).incidents()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orchestration.drills.expectation import SETTLED_SECONDS
 from orchestration.drills.setup import DrillSetting
 
 PLANNER = ("read_file", "list_files", "search_files")
@@ -62,7 +63,7 @@ def _usual(setting: DrillSetting, urls: Mapping[str, str]) -> dict[str, Any]:
         },
         "alerting": {"rules": {name: {"enabled": False} for name in OFF}},
         "response": {
-            "stabilitySeconds": 30,
+            "stabilitySeconds": SETTLED_SECONDS,
             "contacts": [
                 {"id": name, "name": f"Drill {name}", "level": level, "channels": [{"channel": "log"}]}
                 for level, name in enumerate(_PEOPLE, 1)

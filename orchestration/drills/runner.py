@@ -163,8 +163,8 @@ def _is_over(drill: Drill, watcher: DrillObserver, since: datetime, now: datetim
 def _has_ended(drill: Drill, watcher: DrillObserver, incident: Incident) -> bool:
     played = observer.is_played(watcher.responses(incident))
     if drill.expects.ending is DrillOutcome.REPAIRED:
-        # One that is only mitigated stays open until its cause is gone. One that was handed over waits for a person: the
-        # drill's, if there is anything left for them to do.
+        # One that is only mitigated stays open until its cause is gone. One that was handed over waits for a person:
+        # the drill's, if there is anything left for them to do.
         given_up = observer.is_handed_over(watcher.responses(incident)) and not drill.expects.needs_person
         return played and (not incident.status.is_open or given_up)
     # A response that waits for approval will wait for as long as the drill lets it.

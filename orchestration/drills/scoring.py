@@ -119,10 +119,12 @@ def _repair(expects: DrillExpectation, response: ObservedResponse, slowness: flo
 
 def _resolution(expects: DrillExpectation, response: ObservedResponse, slowness: float) -> Iterator[ScoringMiss]:
     """In time, which counts from the moment at which nothing but the system was in the way, and never before that."""
-    soon = _soon_resolved(expects, slowness)
+    widened = (slowness - 1) * RESOLVED_SECONDS
     mitigated, resolved = response.mitigated_after, response.resolved_after
+    soon = expects.mitigated_within + widened
     if expects.mended and mitigated is not None and mitigated - response.stable > soon:
         yield ScoringMiss("mitigated", f"within {soon:.3g} s", f"{mitigated - response.stable:.1f} s")
+    soon = expects.resolved_within + widened
     if resolved is None:
         yield ScoringMiss("resolved", "by itself", _described(response))
         return
@@ -148,10 +150,6 @@ def _answers(expects: DrillExpectation, response: ObservedResponse) -> Iterator[
     resolved, answered = response.resolved_after, response.answered_after
     if expects.answers and resolved is not None and answered is not None and resolved < answered:
         yield ScoringMiss("resolved", "after the answer", f"{answered - resolved:.1f} s before it")
-
-
-def _soon_resolved(expects: DrillExpectation, slowness: float) -> float:
-    return expects.resolved_within + (slowness - 1) * RESOLVED_SECONDS
 
 
 def _call(expects: DrillExpectation, response: ObservedResponse) -> Iterator[ScoringMiss]:

@@ -13,9 +13,9 @@ class DrillSetting:
     servers, of which the first is the default and the others are its fallbacks; `latency_ms` is the pause between two
     chunks of their answers. `files` are written into the project, `environment` into its `.env`.
 
-    `variables` are added to the environment of the control process, which hands it on to its workers. `sites` are folders
-    of the project from which all of its processes import packages, the first one first. `disk_mb` mounts a file system
-    of that size for the project. `programs` are scripts that come first on its PATH. `database_url` names
+    `variables` are added to the environment of the control process, which hands it on to its workers. `sites` are
+    folders of the project from which all of its processes import packages, the first one first. `disk_mb` mounts a file
+    system of that size for the project. `programs` are scripts that come first on its PATH. `database_url` names
     a database on a server instead of a file; `own_server` starts a PostgreSQL server for this drill alone.
     """
 

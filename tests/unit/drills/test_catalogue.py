@@ -10,6 +10,7 @@ import pytest
 
 from orchestration.config import findings
 from orchestration.config.loader import ConfigLoader
+from orchestration.config.providers.kinds import own_provider_kinds
 from orchestration.domain.scenario import Scenario
 from orchestration.drills import catalogue
 from orchestration.drills.expectation import DrillOutcome
@@ -19,6 +20,7 @@ from orchestration.drills.setup import DrillSetting
 from orchestration.errors import NotFoundError
 from orchestration.playbooks.actions.registry import REGISTRY
 from orchestration.playbooks.catalogue import PlaybookCatalogue
+from tests.support.plugins import site_packages
 
 PLAYBOOKS = PlaybookCatalogue(Path("nowhere")).all()
 by_name = pytest.mark.parametrize("drill", catalogue.SHIPPED, ids=lambda drill: drill.name)
@@ -37,11 +39,17 @@ def test_there_are_at_least_25_over_all_scenarios_with_names_of_their_own() -> N
 
 
 @by_name
-def test_the_project_of_each_drill_is_a_configuration_without_errors(drill: Drill, tmp_path: Path) -> None:
+def test_the_project_of_each_drill_is_a_configuration_without_errors(
+    drill: Drill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "config" / "agents.config.json"
     file.parent.mkdir()
     file.write_text(json.dumps(configuration(drill.setting, urls(drill.setting))))
-    loaded = ConfigLoader(file, lambda _: ()).load()
+    with site_packages(tmp_path / "site", monkeypatch, own_provider_kinds):
+        for name, text in drill.setting.files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+        loaded = ConfigLoader(file, lambda _: ()).load()
     assert loaded.configuration is not None, [str(finding) for finding in loaded.findings]
     assert [str(finding) for finding in loaded.findings if finding.severity is findings.FindingLevel.ERROR] == []
 

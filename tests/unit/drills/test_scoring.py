@@ -65,7 +65,9 @@ ASKED = replace(RESTARTED, action="config.last-good", mode="ask")
     [
         (MENDED, {"repaired_after": 20.0, "resolved_after": 25.0}, []),
         (MENDED, {"repaired_after": 20.0, "resolved_after": 4.5}, ["resolved"]),
-        (MENDED, {"repaired_after": 20.0, "resolved_after": 45.0}, ["resolved"]),
+        # Fifteen seconds to see it, and as many for which everything has to stay clear.
+        (MENDED, {"repaired_after": 20.0, "resolved_after": 50.0}, []),
+        (MENDED, {"repaired_after": 20.0, "resolved_after": 54.0}, ["resolved"]),
         (MENDED, {"repaired_after": 20.0, "resolved_after": 25.0, "mitigated_after": 19.0}, ["mitigated"]),
         (MENDED, {}, ["mended"]),
         (replace(REPAIRED, duties=(DutyKind.RECOVER_RUN,)), {"duties_done_after": 30.0, "resolved_after": 34.0}, []),
