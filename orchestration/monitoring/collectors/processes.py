@@ -17,7 +17,7 @@ _SHOWN_CHARACTERS = 160
 _KEPT_POINTS = 60
 # A megabyte a minute: what a real leak does at least.
 _LEAK_BYTES_PER_SECOND = 1_048_576 / 60
-_LEAK_SECONDS = 600.0
+LEAK_SECONDS = 600.0
 
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess)
 
@@ -79,7 +79,7 @@ def family() -> list[psutil.Process]:
 class MemoryWatch:
     """Follows the memory of our processes, and names those that seem to leak: that have grown for `leak_seconds`."""
 
-    def __init__(self, redact: Callable[[str], str], leak_seconds: Callable[[], float] = lambda: _LEAK_SECONDS) -> None:
+    def __init__(self, redact: Callable[[str], str], leak_seconds: Callable[[], float] = lambda: LEAK_SECONDS) -> None:
         self._redact = redact
         self._leak_seconds = leak_seconds
         self._points: dict[tuple[int, float], list[Point]] = {}

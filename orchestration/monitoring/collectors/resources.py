@@ -18,7 +18,6 @@ from orchestration.monitoring.collectors.processes import Leak, MemoryWatch, Pro
 # From here on the processes that use most are worth listing; it takes a quarter of a second, so not every round.
 _LOOK_CLOSER_PERCENT = 80.0
 _TOP = 5
-_LEAK_SECONDS = 600.0
 # Half of what is kept of each process: a leak shows by many measurements, whatever time it is given.
 _MEASUREMENTS = 20
 
@@ -64,7 +63,7 @@ class ResourceCollector:
         folders: Sequence[Path],
         redact: Callable[[str], str],
         usage: Callable[[], cgroup.CgroupUsage] = cgroup.read,
-        leak_seconds: Callable[[], float] = lambda: _LEAK_SECONDS,
+        leak_seconds: Callable[[], float] = lambda: processes.LEAK_SECONDS,
     ) -> None:
         self._clock = clock
         self._folders = folders

@@ -155,9 +155,12 @@ def test_a_worker_whose_lease_runs_out_is_lost_and_one_that_leaves_in_order_is_n
     assert {(one.labels["worker"], one.value) for one in watch.collect()} == {("a", 1.0), ("c", 1.0)}
 
 
-def test_a_worker_goes_by_its_supervisors_name_and_is_forgotten_when_another_has_its_place(database: Database) -> None:
+async def test_a_worker_goes_by_its_supervisors_name_and_is_forgotten_when_another_has_its_place(
+    database: Database,
+) -> None:
     leases = Leases(database)
-    watch = WorkerWatch(leases, FakeClock())
+    clock = FakeClock()
+    watch = WorkerWatch(leases, clock)
 
     def collect() -> set[tuple[str, float]]:
         return {(one.labels["worker"], one.value) for one in watch.collect()}
@@ -168,8 +171,11 @@ def test_a_worker_goes_by_its_supervisors_name_and_is_forgotten_when_another_has
     assert collect() == {("1", 1.0), ("elsewhere-100", 1.0)}
     leases.acquire("executor/host-100", "x", -1, {"pid": 100})
     assert collect() == {("1", 0.0), ("elsewhere-100", 1.0)}
+    assert watch.silent() == frozenset(), "all leases run out for a moment when the database was away"
+    await clock.advance(6)
+    assert watch.silent() == {100}
     watch.on_event(Event("worker.started", NOON, data={"worker": 1, "pid": 101}))
-    assert collect() == {("elsewhere-100", 1.0)}
+    assert (collect(), watch.silent()) == ({("elsewhere-100", 1.0)}, frozenset())
     leases.acquire("executor/host-101", "z", 60, {"pid": 101})
     assert collect() == {("1", 1.0), ("elsewhere-100", 1.0)}
 

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from orchestration.agents.code_history import checked_out_at
+from orchestration.domain.duty import Duty, DutyKind
 from orchestration.domain.run_status import RunStatus
 from orchestration.events.agents import AgentFinished, Usage
 from orchestration.playbooks.actions import ActionError
+from orchestration.playbooks.duty_proofs import proof_of
 from orchestration.storage.runs import Run
 from tests.support.response import Ward, a_ward
 
@@ -143,6 +145,16 @@ async def test_the_commit_that_broke_the_checks_is_found_and_taken_back_on_a_bra
         assert work.git("rev-parse", f"{branch}^") == work.git("rev-parse", "HEAD")
         refs, *rest = work.state()
         assert (refs.replace(f"\nrefs/heads/{branch} {work.git('rev-parse', branch)}", ""), *rest) == before
+
+        [request] = done.duties
+        duty = Duty(1, request.kind, request.subject, request.summary, request.owner, ward.app.clock.now(), "it")
+        assert duty.kind is DutyKind.MERGE_BRANCH
+        assert proof_of(ward.services, duty) == "", "nobody has merged it"
+        work.git("update-ref", "refs/heads/main", branch)
+        work.trap.unlink(missing_ok=True)
+        assert proof_of(ward.services, duty).endswith(f"has {work.git('rev-parse', branch)[:10]}")
+        assert not work.trap.exists()
+        work.git("update-ref", "refs/heads/main", f"{branch}^")
 
         assert await ward.undo("code.revert", done) == f"the branch {branch} was deleted"
         assert work.state() == before

@@ -12,6 +12,7 @@ from threading import Thread
 import pytest
 
 from orchestration.config.overrides import RouteTo
+from orchestration.domain.duty import DutyKind, DutyOwner
 from orchestration.domain.playbook_state import ActionState
 from orchestration.playbooks.actions import ActionError, parse
 from orchestration.playbooks.actions.providers import Reroute, used_percent
@@ -138,6 +139,18 @@ async def test_a_reroute_ends_by_itself_when_the_provider_answers_again(tmp_path
             await responder.end_workarounds(())
             assert ward.overrides == []
             assert [event.data["incident"] for event in ward.of("action.returned")] == [ward.incident.id]
+
+
+async def test_a_reroute_for_the_sake_of_the_model_is_for_a_person_to_end(tmp_path: Path) -> None:
+    with a_provider() as one, a_provider() as two:
+        async with a_ward(tmp_path, {"one": provider_at(one.url), "two": provider_at(two.url)}) as ward:
+            ward.use(provider_health=lambda: {"one": _Standing(up=True), "two": _Standing(up=True)})
+            given = {"providers": ["one"], "agents": ["executor"], "until_it_answers": False}
+            await ward.act("provider.route", given, key="k-9")
+            await ward.responder().end_workarounds(())
+            assert ward.overrides == [("route_to", "executor")]
+            [duty] = ward.services.incidents.get(ward.incident.id).open_duties
+            assert (duty.kind, duty.owner) == (DutyKind.REMOVE_WORKAROUND, DutyOwner.RESPONDER)
 
 
 class _Standing:

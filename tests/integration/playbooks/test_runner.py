@@ -13,6 +13,7 @@ from orchestration.config.schema import AutomationSettings, Configuration
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.incidents.commands.resolution import Resolve
+from orchestration.playbooks.actions.registry import find_action
 from orchestration.playbooks.ids import response_id
 from orchestration.playbooks.runner import RESPONSE
 from orchestration.playbooks.step_results import ResponseRequest
@@ -234,12 +235,12 @@ async def test_the_hourly_cap_asks_and_stays_tripped_until_a_person_resets_it(ro
     assert (trip.guard, trip.action) == ("hourly-cap", "mark.leave")
 
 
-def with_follow_up(*, optional: bool) -> str:
+def with_follow_up(option: str = CURE, *, optional: bool) -> str:
     """Its recovery asks before its only step."""
     asks = "{ step: tidy, do: mark.leave, with: { name: tidied }, mode: ask" + (
         ", optional: true }" if optional else " }"
     )
-    return playbook(CURE).replace("{ step: tidy, do: mark.leave, with: { name: tidied } }", asks)
+    return playbook(option).replace("{ step: tidy, do: mark.leave, with: { name: tidied } }", asks)
 
 
 async def resolved_with_a_question(room: ResponseRoom, decide: Any) -> tuple[Any, str]:
@@ -285,6 +286,30 @@ async def test_a_follow_up_that_is_refused_is_left(room: ResponseRoom) -> None:
     assert (ended["state"], room.effects()) == ("helped", ["do cure"])
     [tidied] = [one for one in room.records.list_actions(incident_id=incident_id) if one.step == "tidy"]
     assert tidied.state is ActionState.DENIED
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+async def test_what_lasts_is_asked_although_nothing_has_helped_and_until_the_incident_is_over(
+    room: ResponseRoom, monkeypatch: pytest.MonkeyPatch, lasting: bool
+) -> None:
+    monkeypatch.setattr(find_action("mark.leave"), "lasting", lasting)
+    room.write_playbook(with_follow_up(BROKEN, optional=True))
+    incident = room.an_incident()
+    async with room.engine() as engine:
+        flow_id = response_id(incident.id, incident.clock.number)
+        await engine.start(RESPONSE, flow_id, ResponseRequest(incident.id))
+        with fail_after(20):
+            while (run := next(iter(room.records.list_runs(incident_id=incident.id)), None)) is None or (
+                run.state is PlaybookRunState.RUNNING
+            ):
+                await anyio.sleep(0.05)
+            assert run.state is PlaybookRunState.HANDED_OVER
+            assert len(room.approvals.list_open(incident.id)) == int(lasting)
+            room.incident_service.execute(incident.id, ADA, Resolve("it was worthless", anyway=True))
+            await engine.result(flow_id)
+    assert room.approvals.list_open(incident.id) == ()
+    left = [one.state for one in room.records.list_actions(incident_id=incident.id) if one.step == "tidy"]
+    assert left == ([ActionState.LEFT_OUT] if lasting else [])
 
 
 async def test_a_step_of_the_recovery_that_must_be_done_is_waited_for(room: ResponseRoom) -> None:

@@ -40,8 +40,10 @@ class Updates:
         return self.is_settled
 
 
-@pytest.mark.parametrize("lasting", [True, False])
-async def test_a_lasting_question_is_escalated_and_stays_and_another_one_expires(tmp_path: Path, lasting: bool) -> None:
+@pytest.mark.parametrize(("lasting", "follow_up"), [(True, False), (True, True), (False, False)])
+async def test_a_lasting_question_is_escalated_and_stays_and_another_one_expires(
+    tmp_path: Path, lasting: bool, follow_up: bool
+) -> None:
     table, clock, updates = ApprovalTable(migrated(f"sqlite:///{tmp_path}/o.db")), FakeClock(), Updates()
     told: Any = updates
     requests = ApprovalRequests(table, told, EventBus(clock), clock)
@@ -49,7 +51,11 @@ async def test_a_lasting_question_is_escalated_and_stays_and_another_one_expires
 
     async def ask() -> None:
         decision = StepDecision(Mode.ASK, {}, preview="rotate it", lasting=lasting)
-        replies.append(await requests.ask(EXECUTION, STEP, "k-1", decision))
+        if follow_up:
+            await requests.post(EXECUTION, STEP, "k-1", decision)
+            replies.append(await requests.wait_for_follow_up(EXECUTION, "k-1"))
+        else:
+            replies.append(await requests.ask(EXECUTION, STEP, "k-1", decision))
 
     async with anyio.create_task_group() as group:
         group.start_soon(ask)
