@@ -24,6 +24,7 @@ from orchestration.drills.faults.fixtures import (
     with_files,
 )
 from orchestration.drills.model import Drill, DrillWork
+from orchestration.drills.project import laid_over
 from orchestration.drills.setup import DrillSetting
 from orchestration.storage.approvals import ApprovalTable
 
@@ -82,7 +83,9 @@ async def _work_long(environment: DrillEnvironment) -> None:
 
 
 async def _allow_more_time(environment: DrillEnvironment) -> None:
-    environment.edit_agent("own-code", limits={"seconds": 10 * _LONG_SECONDS})
+    """The limit that the playbook has raised is that of all runs."""
+    document = environment.read_configuration()
+    environment.write_configuration(laid_over(document, {"runtime": {"limits": {"seconds": 1500}}}))
 
 
 async def _wait_for_approval(environment: DrillEnvironment) -> None:
