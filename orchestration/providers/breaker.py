@@ -38,6 +38,9 @@ _COUNT = frozenset({FailureKind.TIMEOUT, FailureKind.OVERLOADED})
 # Only a person can fix these, with a new key or another provider. Probing would only repeat
 # requests that were rejected.
 _UNTIL_CHANGED = frozenset({FailureKind.AUTHENTICATION, FailureKind.RETIRED})
+# These end by themselves, at any moment, and a probe costs next to nothing: with pauses that grow, a provider that is
+# back after a minute would be left unused for another.
+_SOON_BACK = frozenset({FailureKind.UNREACHABLE, FailureKind.TIMEOUT, FailureKind.OVERLOADED})
 # Where a used-up quota has no reset time. Quotas reset by the day or month; an hour keeps the probes rare without
 # leaving the route closed for long after a top-up.
 _QUOTA_SECONDS = 3600.0
@@ -143,7 +146,8 @@ class Breaker:
     def _opened(self, failure: Failure, now: float, rules: BreakerRules) -> Breaker:
         openings = self.openings + 1
         # The exponent is bounded, since a route that stays down for months would overflow the number.
-        wait: float | None = min(rules.probe_after * 2 ** min(openings - 1, 16), rules.probe_at_most)
+        doublings = 0 if failure.kind in _SOON_BACK else min(openings - 1, 16)
+        wait: float | None = min(rules.probe_after * 2**doublings, rules.probe_at_most)
         if failure.kind is FailureKind.QUOTA:
             wait = failure.retry_after or _QUOTA_SECONDS
         elif failure.kind in _UNTIL_CHANGED:

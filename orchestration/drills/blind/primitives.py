@@ -114,7 +114,7 @@ def _disk(fault: DrawnFault) -> FaultTruth:
     return FaultTruth(
         detected_as=frozenset({_MACHINE, _AGENT, _ITSELF}),
         demands=True,
-        causes=frozenset({"disk-full", "machine", "no-room"}),
+        causes=frozenset({"disk-full", "machine", "machine-fault", "no-room"}),
         levels=frozenset() if ours else frozenset({1, 2}),
         permits=frozenset({"cleanup.logs", "cleanup.artifacts"}) | _RESTARTS,
         fails_work=not ours,
@@ -172,7 +172,7 @@ def _files(fault: DrawnFault) -> FaultTruth:
 def _permission(fault: DrawnFault) -> FaultTruth:
     return FaultTruth(
         frozenset({_AGENT, _ITSELF, _STUCK}),
-        causes=frozenset({"passing-fault", "errors", "read-only"}),
+        causes=frozenset({"passing-fault", "errors", "machine-fault"}),
         permits=_RESTARTS,
         fails_work=fault.values["which"] != "logs",
     )

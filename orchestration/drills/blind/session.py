@@ -37,13 +37,23 @@ from orchestration.storage.runs import Run, Runs
 _POLL_SECONDS = 0.25
 # How long the work may go on after the last fault, before what is still broken is repaired by the drill.
 _PATIENCE_SECONDS = 30.0
-# How long everything may take to settle after that; longer than any verification window of a drill.
+# How long everything may take to settle after that: a provider is probed and watched, its incident verified and stable.
 _SETTLE_SECONDS = 40.0
+_STABLE_SECONDS = 10
 _QUIET_SECONDS = 4.0
 _LATENCY_MS = 60.0
 _CPUS = 1.0
 # Where Debian and its kin install it: https://packages.debian.org/libfaketime
 _FAKETIME = ("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", "/usr/lib/faketime/libfaketimeMT.so.1")
+# libfaketime 0.9.10 hands the kernel a negative time for an absolute sleep on the monotonic clock, which is how
+# Python sleeps since 3.11 (https://docs.python.org/3/library/time.html#time.sleep); waiting for a lock is not affected.
+_SLEEP = """\
+import threading
+import time
+
+time.sleep = lambda seconds: threading.Event().wait(seconds) and None
+"""
+_SLEEP_FOLDER = "clock-sleep"
 # A `python3` in front of the real one, which spoils one result and then removes its order.
 _PYTHON = """\
 #!/bin/sh
@@ -173,9 +183,11 @@ class _BlindDrill:
             for fault in self._plan.faults:
                 group.start_soon(self._inject, fault)
             try:
-                await self._until(self._work_has_ended, self._last_fault() + _PATIENCE_SECONDS)
+                patience = _PATIENCE_SECONDS * self._calibration.slowness
+                await self._until(self._may_be_repaired, self._last_fault() + patience)
                 self._repair.set()
-                await self._until(self._all_is_settled, self._elapsed() + _SETTLE_SECONDS, _QUIET_SECONDS)
+                settled_by = self._elapsed() + _SETTLE_SECONDS * self._calibration.slowness
+                await self._until(self._all_is_settled, settled_by, _QUIET_SECONDS)
             except (DrillError, OSError, SQLAlchemyError) as error:
                 self._failures.append(error)
             self._repair.set()
@@ -228,6 +240,13 @@ class _BlindDrill:
         due = self._injected == len(self._plan.faults) and self._elapsed() > self._last_fault()
         return due and all(run.status.ended for run in self._runs())
 
+    def _may_be_repaired(self) -> bool:
+        """Whether the work is done, and those have been called who have to repair what is still broken."""
+        needed = [fault.truth.levels for fault in self._plan.faults if fault.lasts is None and fault.truth.levels]
+        incidents = collection.incidents(self._environment, self._since) if needed else ()
+        called = {level for one in incidents for level in one.levels}
+        return self._work_has_ended() and all(levels & called for levels in needed)
+
     def _all_is_settled(self) -> bool:
         """Whether the work is done and every incident is over or with a person; what failed needs one."""
         incidents = collection.incidents(self._environment, self._since)
@@ -253,6 +272,7 @@ class _BlindDrill:
 def _setting(plan: BlindPlan, folder: Path) -> DrillSetting:
     names = _names(plan)
     programs: dict[str, str] = {}
+    files: dict[str, str] = {}
     variables: dict[str, str] = {}
     if "tool-result-damaged" in names:
         programs["python3"] = _PYTHON.format(
@@ -260,20 +280,22 @@ def _setting(plan: BlindPlan, folder: Path) -> DrillSetting:
         )
     if "clock-offset" in names:
         (folder / CLOCK_FILE).write_text("+0\n", encoding="utf-8")
-        variables = _shifted(folder / CLOCK_FILE)
+        files[f"{_SLEEP_FOLDER}/sitecustomize.py"] = _SLEEP
+        variables = _shifted(folder)
     return DrillSetting(
-        latency_ms=_LATENCY_MS, configuration=_configuration(names), programs=programs, variables=variables
+        latency_ms=_LATENCY_MS, configuration=_configuration(names), programs=programs, files=files, variables=variables
     )
 
 
-def _shifted(file: Path) -> dict[str, str]:
+def _shifted(folder: Path) -> dict[str, str]:
     """The wall clock is that of the file, read every second; the monotonic clock stays right, as it does on a machine
     whose time is set: https://github.com/wolfcw/libfaketime"""
     return {
         "LD_PRELOAD": str(_faketime()),
-        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_TIMESTAMP_FILE": str(folder / CLOCK_FILE),
         "FAKETIME_CACHE_DURATION": "1",
         "DONT_FAKE_MONOTONIC": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(folder / _SLEEP_FOLDER), os.environ.get("PYTHONPATH")))),
     }
 
 
@@ -291,4 +313,8 @@ def _configuration(names: set[str]) -> dict[str, Any]:
         "memoryPercent": 70 if "memory-short" in names else 100,
     }
     # The database is checked often: a check that meets a fault is where the worst conclusions are drawn.
-    return {"alerting": {"rules": rules}, "monitoring": {"thresholds": thresholds, "integritySeconds": 3}}
+    return {
+        "alerting": {"rules": rules},
+        "monitoring": {"thresholds": thresholds, "integritySeconds": 3},
+        "response": {"stabilitySeconds": _STABLE_SECONDS},
+    }

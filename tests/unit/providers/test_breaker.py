@@ -100,14 +100,25 @@ def test_a_shorter_wait_does_not_shorten_a_longer_one() -> None:
     assert breaker.held_until == 30
 
 
-def test_the_time_to_the_next_probe_doubles_up_to_a_limit() -> None:
-    breaker = Breaker().failed(failure(FailureKind.UNREACHABLE), 0, RULES)
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        *((kind, [5] * 6) for kind in (FailureKind.UNREACHABLE, FailureKind.TIMEOUT, FailureKind.OVERLOADED)),
+        *((kind, [5, 10, 20, 40, 60, 60]) for kind in (FailureKind.MALFORMED, FailureKind.MODEL_MISSING)),
+    ],
+)
+def test_what_ends_at_any_moment_is_probed_steadily_and_anything_else_less_and_less_often(
+    kind: FailureKind, expected: list[int]
+) -> None:
+    breaker = Breaker().failed(failure(kind), 0, RULES)
+    if breaker.state is BreakerState.CLOSED:  # one slow or overloaded answer is no outage
+        breaker = breaker.failed(failure(kind), 0, RULES)
     waits = []
     for _ in range(6):
         assert breaker.probe_at is not None
         waits.append(breaker.probe_at - breaker.since)
-        breaker = breaker.half_opened(100).probe_failed(failure(FailureKind.UNREACHABLE), 100, RULES)
-    assert waits == [5, 10, 20, 40, 60, 60]
+        breaker = breaker.half_opened(100).probe_failed(failure(kind), 100, RULES)
+    assert waits == expected
 
 
 def test_a_quota_is_probed_at_its_reset_and_a_busy_server_not_before_it_said() -> None:
