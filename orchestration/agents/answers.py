@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections import Counter
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from orchestration.agents.text import sound
+from orchestration.agents.answer_forms import EXAMPLES, is_attempt, mended, unwrapped
+from orchestration.agents.text import excerpt, sound
 from orchestration.config.schema import AgentRole
+from orchestration.providers.dialects.json_reader import FoundJson, UnreadableError, find_json, read_json
+from orchestration.providers.dialects.thinking import THINKING, without_thinking
 from orchestration.workflows import graph
 from orchestration.workflows.model import ReviewReport, RunPlan, StepReport, TextAnswer
 
@@ -21,77 +24,143 @@ OUTPUTS: dict[AgentRole, type[BaseModel]] = {
     AgentRole.REVIEWER: ReviewReport,
     AgentRole.WORKER: TextAnswer,
 }
-
-
-# Bounds on the parsing work: an answer that consists of opening braces would take quadratic time.
-_MOST_TRIES = 500
-_MOST_OBJECTS = 20
+# Begins the part of a correction that is an instruction to the model, and tells people nothing.
+INSTEAD = "Answer with"
+_SHOWN_CHARACTERS = 80
+_MOST_PROBLEMS = 8
 
 
 class MalformedAnswerError(ValueError):
-    """The answer does not have the requested form; the message tells the model what to correct."""
+    """The answer does not have the requested form; the message tells the model what to correct.
+
+    `attempted` says that an answer in the form was tried, so that only the form is wrong.
+    """
+
+    def __init__(self, message: str, *, attempted: bool = False) -> None:
+        super().__init__(message)
+        self.attempted = attempted
 
 
 def parse(text: str | None, output: type[BaseModel]) -> BaseModel:
-    """Parse an answer: a JSON object by itself, in a fence, or within other text. Raises MalformedAnswerError.
+    """Parse an answer. Raises MalformedAnswerError.
 
-    An agent whose result is only text may answer in plain words.
+    Of several answers in one text, the last complete one counts, and what the model only thought does not. An agent
+    whose result is text is taken at its word: only a text that is nothing but `{"text": …}` is unwrapped.
     """
-    content = (text or "").strip()
+    content = sound(without_thinking(text or "")).strip()
     if not content:
-        raise MalformedAnswerError("The answer was empty. Answer with the JSON object that was asked for.")
-    found = list(islice(_json_objects(content), _MOST_OBJECTS))
-    if not found:
-        if output is TextAnswer:
-            return TextAnswer(text=content)
-        raise MalformedAnswerError(
-            "The answer held no complete JSON object. Answer with one JSON object and nothing else."
-        )
-    problems: dict[int, str] = {}
-    for number, candidate in enumerate(found):
-        try:
-            return _checked(output.model_validate(candidate))
-        except ValidationError as error:
-            problems[number] = "; ".join(
-                f"{'.'.join(map(str, item['loc'])) or 'the object'}: {item['msg']}"
-                for item in error.errors(include_url=False, include_input=False)
-            )
-    # Words before the answer may hold braces too: what has the most keys was meant to be it.
-    meant = max(problems, key=lambda number: len(found[number]))
-    raise MalformedAnswerError(f"The JSON object does not match the schema: {problems[meant]}.")
-
-
-def _checked(answer: BaseModel) -> BaseModel:
-    """Check what the schema cannot express. Raises MalformedAnswerError."""
-    if isinstance(answer, RunPlan):
-        ids = Counter(step.id for step in answer.steps)
-        if twice := [step_id for step_id, count in ids.items() if count > 1]:
-            raise MalformedAnswerError(
-                f"Each step needs an id of its own; there are several called {', '.join(twice)}."
-            )
-        try:
-            graph.levels({step.id: step.depends_on for step in answer.steps})
-        except graph.CycleError as error:
-            raise MalformedAnswerError(f"The steps cannot be put in an order: {error}.") from error
+        raise MalformedAnswerError(f"The answer was empty. {instead(output)}")
+    if output is TextAnswer:
+        return _text(content)
+    content = _decoded(content)
+    found = _objects(content, output)
+    attempts = [one for one in found if is_attempt(one.value, output)]
+    if not attempts:
+        raise MalformedAnswerError(f"{_no_object(found)} {instead(output)}")
+    _check_nothing_follows(content, attempts[-1], output)
+    answer = _validated(attempts[-1].value, output)
+    if isinstance(answer, ReviewReport) and answer.verdict == "approved":
+        _check_unanimous(attempts)
     return answer
+
+
+def is_answer(text: str | None, output: type[BaseModel]) -> bool:
+    """Whether a text is, or ends with, an answer in the requested form."""
+    try:
+        parse(text, output)
+    except MalformedAnswerError:
+        return False
+    return True
+
+
+def _text(content: str) -> TextAnswer:
+    try:
+        value = read_json(content)
+    except UnreadableError:
+        return TextAnswer(text=content)
+    inner = value["text"] if isinstance(value, dict) and set(value) == {"text"} else value
+    return TextAnswer(text=inner if isinstance(inner, str) and inner.strip() else content)
+
+
+def _decoded(content: str) -> str:
+    """An answer that was written as a JSON text is what that text says."""
+    try:
+        whole = read_json(content)
+    except UnreadableError:
+        return content
+    return whole if isinstance(whole, str) else content
+
+
+def _objects(content: str, output: type[BaseModel]) -> Sequence[FoundJson]:
+    """The JSON values of an answer, out of what is wrapped around each."""
+    found = find_json(content, THINKING)
+    return [FoundJson(unwrapped(sound(one.value), output), one.start, one.end) for one in found]
+
+
+def _no_object(found: Sequence[FoundJson]) -> str:
+    last = found[-1].value if found else None
+    if not isinstance(last, dict):
+        return "The answer held no complete JSON object."
+    keys = ", ".join(f"'{key}'" for key in last) or "no keys"
+    return f"The JSON object does not match the schema: it has {excerpt(keys, _SHOWN_CHARACTERS)}."
+
+
+def _check_nothing_follows(content: str, last: FoundJson, output: type[BaseModel]) -> None:
+    """Raise MalformedAnswerError if another answer begins after the last complete one: it may have said otherwise."""
+    keys = "|".join(name for name, field in output.model_fields.items() if field.is_required())
+    if re.search(rf"""\{{[^{{}}]*["'\u201c]?\b({keys})["'\u201d]?\s*:""", THINKING.sub("", content[last.end :])):
+        message = "After the last complete JSON object another one begins that cannot be read."
+        raise MalformedAnswerError(f"{message} {instead(output)}", attempted=True)
+
+
+def _check_unanimous(attempts: Sequence[FoundJson]) -> None:
+    """Raise MalformedAnswerError if a review approves, and also gives another verdict."""
+    verdicts = {str(mended(one.value, ReviewReport).get("verdict", "approved")) for one in attempts}
+    if verdicts != {"approved"}:
+        message = (
+            "The answer gave several verdicts that contradict each other. Answer once, with the one that you mean."
+        )
+        raise MalformedAnswerError(message, attempted=True)
+
+
+def _validated(value: dict[str, Any], output: type[BaseModel]) -> BaseModel:
+    """The answer as its type. Raises MalformedAnswerError with the place and reason of each problem."""
+    try:
+        answer = output.model_validate(mended(value, output))
+    except ValidationError as error:
+        problems = "; ".join(_problem(item) for item in error.errors(include_url=False)[:_MOST_PROBLEMS])
+        message = f"The JSON object does not match the schema: {problems}. {instead(output)}"
+        raise MalformedAnswerError(message, attempted=True) from error
+    if isinstance(answer, RunPlan):
+        _check_plan(answer)
+    return answer
+
+
+def _problem(error: ErrorDetails) -> str:
+    place = ".".join(map(str, error["loc"])) or "the object"
+    got = "" if error["type"] == "missing" else f" (got {excerpt(repr(error['input']), _SHOWN_CHARACTERS)})"
+    return f"{place}: {error['msg']}{got}"
+
+
+def instead(output: type[BaseModel]) -> str:
+    """What to answer, with a correct example."""
+    if output is TextAnswer:
+        return f"{INSTEAD} {EXAMPLES[output]}."
+    return f"{INSTEAD} one JSON object and nothing else. An example of the form: {EXAMPLES[output]}"
+
+
+def _check_plan(plan: RunPlan) -> None:
+    """Check what the schema cannot express. Raises MalformedAnswerError."""
+    ids = Counter(step.id for step in plan.steps)
+    if twice := [step_id for step_id, count in ids.items() if count > 1]:
+        message = f"Each step needs an id of its own; there are several called {', '.join(twice)}."
+        raise MalformedAnswerError(message, attempted=True)
+    try:
+        graph.levels({step.id: step.depends_on for step in plan.steps})
+    except graph.CycleError as error:
+        raise MalformedAnswerError(f"The steps cannot be put in an order: {error}.", attempted=True) from error
 
 
 def response_format(output: type[BaseModel]) -> dict[str, Any]:
     """The `response_format` of the request, for providers that can enforce a schema."""
     return {"type": "json_schema", "json_schema": {"name": output.__name__, "schema": output.model_json_schema()}}
-
-
-def _json_objects(text: str) -> Iterator[dict[str, Any]]:
-    """The complete top-level JSON objects in the text."""
-    decoder = json.JSONDecoder()
-    start = text.find("{")
-    for _ in range(_MOST_TRIES):
-        if start < 0:
-            return
-        try:
-            found, end = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            end = start + 1
-        else:
-            yield sound(found)
-        start = text.find("{", end)

@@ -15,9 +15,13 @@ import anyio.to_thread
 from pydantic import BaseModel
 
 from orchestration.agents import answers, prompts
-from orchestration.agents.model_calls import ModelCalls, ModelReply
+from orchestration.agents.circles import CircleStage
+from orchestration.agents.conversation import AgentConversation
+from orchestration.agents.evidence import Evidence
+from orchestration.agents.model_calls import AgentRequest, ModelCalls, ModelReply
 from orchestration.agents.tool_calls import OwnCodeAnswer, ToolAnswer, ToolCalls, name_of
-from orchestration.config.schema import AgentRole, Configuration, UsageLimits
+from orchestration.agents.usage_budget import AgentGaveUpError, AgentSetup, UsageBudget, least
+from orchestration.config.schema import AgentRole, Configuration
 from orchestration.domain.failure_class import UNEXPECTED, kind_of_error
 from orchestration.errors import NotFoundError
 from orchestration.events import EventBus
@@ -38,150 +42,31 @@ from orchestration.workflows.model import (
     AgentResult,
     AgentTask,
     AgentUsage,
-    CommandRecord,
     FailingCheck,
     RunLimits,
-    StoredRecord,
+    StepReport,
+    TextAnswer,
 )
 
 T = TypeVar("T")
 
-# A model that cannot produce the format after two corrections rarely does after ten, and each costs a call.
-_MAX_CORRECTIONS = 2
-_DEFAULT_MODEL_CALLS = 60
-
-
-# A fresh conversation may help against these, and against nothing else.
-_WORTH_ANOTHER_ATTEMPT = frozenset({"malformed_answer", "too_many_model_calls"})
-
-
-class AgentSetup(StoredRecord):
-    """The settings of this agent in one attempt of the run, with the version of the configuration that they are from.
-
-    `run_limits` are those of the whole run, where they may have changed since the agent got its task.
-    """
-
-    added = ("attempt", "config_version", "run_limits")
-
-    system: str
-    tools: tuple[dict[str, Any], ...]
-    limits: dict[str, Any]
-    attempts: int
-    provider: str | None
-    model: str | None
-    entry_point: str | None
-    attempt: int = 1
-    config_version: int | None = None
-    run_limits: RunLimits | None = None
-
-
-class AgentGaveUpError(Exception):
-    """The agent gives up; `failing` says why."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.failing = FailingCheck(kind=kind, message=message)
-
-
-class AgentConversation:
-    """The messages of one attempt. Rebuilt from the recorded steps when the flow is replayed."""
-
-    def __init__(self, task: AgentTask) -> None:
-        self._messages: list[Mapping[str, Any]] = [{"role": "user", "content": prompts.task_prompt(task)}]
-        self.calls = 0
-        self.corrections = 0
-
-    def messages(self, setup: AgentSetup) -> list[Mapping[str, Any]]:
-        """The messages for the model, under the prompt of the present attempt."""
-        return [{"role": "system", "content": setup.system}, *self._messages]
-
-    def add(self, message: Mapping[str, Any]) -> None:
-        """Append a message of the model or a tool."""
-        self._messages.append(message)
-
-    def request_correction(self, problem: str) -> None:
-        """Tell the model what is wrong with its answer. Raises AgentGaveUpError after the last allowed correction."""
-        self.corrections += 1
-        if self.corrections > _MAX_CORRECTIONS:
-            raise AgentGaveUpError("malformed_answer", f"{problem} (after {_MAX_CORRECTIONS} corrections)")
-        self.add({"role": "user", "content": problem})
-
-    def check(self, setup: AgentSetup) -> None:
-        """Raise AgentGaveUpError if the conversation has reached its number of model calls."""
-        most = setup.limits.get("model_calls", _DEFAULT_MODEL_CALLS)
-        if self.calls >= most:
-            raise AgentGaveUpError("too_many_model_calls", f"not finished after {most} model calls")
-
-
-class UsageBudget:
-    """What the agent has used in all its attempts, and whether it may continue."""
-
-    def __init__(self) -> None:
-        self.use = AgentUsage()
-        self.commands: list[CommandRecord] = []
-        self.last_number = 0
-        self._seconds: float | None = None
-        self._model_calls: int | None = None
-        self._calls_are_the_runs = False
-
-    def next_number(self) -> int:
-        """A number for the next step that costs something. It is the same on replay, so it can key the accounting."""
-        self.last_number += 1
-        return self.last_number
-
-    def limit(self, setup: AgentSetup, task: AgentTask) -> None:
-        """Set the limits of time and model calls: the agent's own or what is left of the run's, whichever is less."""
-        limits = UsageLimits.model_validate(setup.limits)
-        of_run = task if setup.run_limits is None else task.with_limits(setup.run_limits)
-        self._seconds = _least(limits.seconds, of_run.seconds)
-        self._model_calls = _least(limits.model_calls, of_run.model_calls)
-        self._calls_are_the_runs = of_run.model_calls is not None and self._model_calls != limits.model_calls
-
-    def raise_time(self, setup: AgentSetup, task: AgentTask) -> None:
-        """Set the limit of time anew if it has become higher."""
-        before, calls = self._seconds, self._model_calls
-        self.limit(setup, task)
-        if before is not None and self._seconds is not None:
-            self._seconds = max(before, self._seconds)
-        self._model_calls = calls
-
-    def add(self, use: AgentUsage) -> None:
-        """Add usage."""
-        self.use = self.use.plus(use)
-
-    def seconds_left(self) -> float | None:
-        """Working time that is left; None without a limit."""
-        return None if self._seconds is None else self._seconds - self.use.seconds
-
-    @property
-    def time_is_up(self) -> bool:
-        left = self.seconds_left()
-        return left is not None and left <= 0
-
-    def check(self) -> None:
-        """Raise AgentGaveUpError if the time or the model calls are used up."""
-        if self._model_calls is not None and self.use.model_calls >= self._model_calls:
-            # What the whole run may use is used up: no failure of the agent which happens to be at work.
-            kind = "run_limit" if self._calls_are_the_runs else "too_many_model_calls"
-            raise AgentGaveUpError(kind, f"not finished after {self._model_calls} model calls")
-        if self.time_is_up:
-            raise AgentGaveUpError("time_limit", f"not finished within its {self._seconds:g} s of working time")
-
-
-def _least(*limits: T | None) -> T | None:
-    given: list[Any] = [limit for limit in limits if limit is not None]
-    return min(given, default=None)
+# A fresh conversation may help against these, and against nothing else. What one request was refused for, such as its
+# length, may not be in the next.
+_WORTH_ANOTHER_ATTEMPT = frozenset({"malformed_answer", "too_many_model_calls", "going_in_circles", "request_refused"})
 
 
 @dataclass(slots=True)
 class AgentWork:
-    """One agent's task and its context. The setup changes with a new attempt of the run."""
+    """One agent's task and its context. The setup changes with a new attempt of the run; `avoided` are the routes whose
+    answers an earlier conversation could not use."""
 
     flow: Flow
     run: Run
     task: AgentTask
     setup: AgentSetup
     usage: UsageBudget
+    evidence: Evidence
+    avoided: frozenset[str] = frozenset()
 
     @property
     def output(self) -> type[BaseModel]:
@@ -233,21 +118,29 @@ class AgentLoop:
 
     async def _work(self, flow: Flow, run: Run, task: AgentTask) -> tuple[AgentResult, int | None]:
         """The result, and the version of the configuration by which the agent worked at the end."""
-        usage = UsageBudget()
+        usage, evidence = UsageBudget(), Evidence()
         output: dict[str, Any] | None = None
         failing: FailingCheck | None = None
         work: AgentWork | None = None
         try:
             setup = await self._prepared(flow, run, task)
             usage.limit(setup, task)
-            work = AgentWork(flow, run, task, setup, usage)
+            work = AgentWork(flow, run, task, setup, usage, evidence)
             output = await self._deliver(work)
         except AgentGaveUpError as error:
             failing = error.failing
         except StepError as error:
             failing = _failing(error)
         version = work.setup.config_version if work else self._config_version()
-        return AgentResult(output=output, failing=failing, use=usage.use, commands=tuple(usage.commands)), version
+        own = work is None or work.setup.entry_point is not None
+        result = AgentResult(
+            output=output,
+            failing=failing,
+            use=usage.use,
+            commands=tuple(evidence.commands),
+            facts=None if own else evidence.facts,
+        )
+        return result, version
 
     async def _prepared(self, flow: Flow, run: Run, task: AgentTask) -> AgentSetup:
         return await flow.step("prepare", AgentSetup, partial(self._flushed, self._prepare, flow.id, run, task))
@@ -305,20 +198,22 @@ class AgentLoop:
         return limits_of(await anyio.to_thread.run_sync(self._runs.get, run.id), configuration)
 
     async def _deliver(self, work: AgentWork) -> dict[str, Any]:
-        """Attempt the task, again where a fresh conversation may help."""
+        """Attempt the task, again where a fresh conversation may help: by another route if there is one, else in words
+        in the place of native tools."""
         attempt = 1
         while True:
+            conversation = AgentConversation(work.task, work.output)
             try:
-                return await self._converse(work, AgentConversation(work.task))
-            except AgentGaveUpError as error:
+                return await self._converse(work, conversation)
+            except (AgentGaveUpError, StepError) as error:
+                kind = error.failing.kind if isinstance(error, AgentGaveUpError) else kind_of_error(error.kind)
                 work.usage.check()
                 # The user's own code decides for itself what it repeats.
                 own = work.setup.entry_point is not None
-                if own or attempt >= work.setup.attempts or error.failing.kind not in _WORTH_ANOTHER_ATTEMPT:
+                if own or attempt >= work.setup.attempts or kind not in _WORTH_ANOTHER_ATTEMPT:
                     raise
-                self._bus.publish(
-                    AgentRetried(attempt=attempt, reason=error.failing.kind), run_id=work.run.id, agent=work.task.agent
-                )
+                self._bus.publish(AgentRetried(attempt=attempt, reason=kind), run_id=work.run.id, agent=work.task.agent)
+                work.avoided |= {conversation.route} - {""}
                 attempt += 1
 
     async def _converse(self, work: AgentWork, conversation: AgentConversation) -> dict[str, Any]:
@@ -328,44 +223,54 @@ class AgentLoop:
             if work.setup.entry_point is not None:
                 return await self._call_own_code(work, work.setup.entry_point)
             conversation.check(work.setup)
-            message = await self._ask(work, conversation)
-            conversation.add(message)
-            if calls := message.get("tool_calls"):
-                await self._use_tools(work, conversation, calls)
+            reply = await self._ask(work, conversation)
+            conversation.add_reply(reply)
+            if calls := reply.message.get("tool_calls"):
+                stage = await self._use_tools(work, conversation, calls)
+                # Marked, since a conversation that an earlier release has led goes on to where it has come.
+                if stage is CircleStage.STOPPED and await work.flow.mark("circle"):
+                    conversation.stop_circling()
                 continue
-            try:
-                answer = answers.parse(message.get("content"), work.output)
-            except answers.MalformedAnswerError as error:
-                conversation.request_correction(str(error))
-            else:
+            answer = conversation.conclude(reply, work.setup)
+            if answer is not None and not self._is_sent_back(work, conversation, answer):
                 return answer.model_dump(mode="json")
 
-    async def _ask(self, work: AgentWork, conversation: AgentConversation) -> Mapping[str, Any]:
+    def _is_sent_back(self, work: AgentWork, conversation: AgentConversation, answer: BaseModel) -> bool:
+        """Hold a report against what has really been done."""
+        if not isinstance(answer, StepReport) or not answer.done or not work.setup.tools:
+            return False
+        objection = work.evidence.objection(work.task)
+        return bool(objection) and conversation.object(objection)
+
+    async def _ask(self, work: AgentWork, conversation: AgentConversation) -> ModelReply:
         body: dict[str, Any] = {"messages": conversation.messages(work.setup)}
-        if work.setup.tools and not conversation.corrections:
+        if work.setup.tools and not conversation.enforces_form:
             body["tools"] = list(work.setup.tools)
-        else:
+        elif work.output is not TextAnswer:
             # The schema is enforced only without tools: Ollama and some others call no tools once they are given a
             # format.
             body["response_format"] = answers.response_format(work.output)
+        number = work.usage.next_number()
         call = GatewayCall(
             run_id=work.run.id,
             agent=work.task.agent,
-            key=f"{work.flow.id}/{work.usage.next_number()}",
+            key=f"{work.flow.id}/{number}",
             provider=work.setup.provider,
             model=work.setup.model,
             seconds=work.usage.seconds_left(),
+            adaptable=True,
+            avoided=work.avoided,
         )
+        request = AgentRequest(work.flow.id, number, body, work.output)
         more = partial(self._more_seconds, work)
-        ask = partial(self._model_calls.ask, work.flow.id, body, call, more, partial(self._rerouted, work))
+        ask = partial(self._model_calls.ask, request, call, more, partial(self._rerouted, work))
         reply = await work.flow.step("model", ModelReply, partial(self._flushed, ask))
         work.usage.add(reply.use)
-        conversation.calls += 1
-        return reply.message
+        return reply
 
     async def _use_tools(
         self, work: AgentWork, conversation: AgentConversation, calls: Sequence[Mapping[str, Any]]
-    ) -> None:
+    ) -> CircleStage:
         """Run the requested tools: concurrently if all of them only read, otherwise in the model's order."""
         seconds, after = work.usage.seconds_left(), work.usage.last_number
         side_by_side = all(self._tool_calls.only_reads(name_of(call)) for call in calls)
@@ -394,9 +299,9 @@ class AgentLoop:
             results = [await work.flow.step(one.name, one.model, one.function) for one in named]
             work.usage.add(AgentUsage(seconds=sum(result.seconds for result in results)))
         for call, result in zip(calls, results, strict=True):
-            if result.command is not None:
-                work.usage.commands.append(result.command)
-            conversation.add({"role": "tool", "tool_call_id": call["id"], "content": result.text})
+            reads_only = self._tool_calls.only_reads(name_of(call))
+            work.evidence.add(ok=result.ok, reads_only=reads_only, command=result.command)
+        return conversation.add_results(calls, results)
 
     async def _call_own_code(self, work: AgentWork, entry_point: str) -> dict[str, Any]:
         """The user's own function instead of a model: one step, in a process of its own."""
@@ -407,7 +312,8 @@ class AgentLoop:
         try:
             answer = answers.parse(output if isinstance(output, str) else json.dumps(output), work.output)
         except answers.MalformedAnswerError as error:
-            raise AgentGaveUpError("malformed_answer", f"{entry_point}: {error}") from error
+            problem = str(error).partition(answers.INSTEAD)[0].strip()
+            raise AgentGaveUpError("malformed_answer", f"{entry_point}: {problem}") from error
         return answer.model_dump(mode="json")
 
     async def _flushed(self, function: Callable[..., Awaitable[T]], *arguments: Any, **options: Any) -> T:
@@ -436,7 +342,7 @@ class AgentLoop:
         if agent is None or before is None:
             return 0.0
         limits = await self._run_limits(work.run, configuration)
-        present = _least(agent.limits.seconds, work.task.with_limits(limits).seconds)
+        present = least(agent.limits.seconds, work.task.with_limits(limits).seconds)
         return math.inf if present is None else present - work.usage.use.seconds - before
 
 

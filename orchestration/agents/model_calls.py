@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import anyio
+from pydantic import BaseModel
 
-from orchestration.agents.text import sound
+from orchestration.agents.replies import read_reply
 from orchestration.clock import Clock
 from orchestration.errors import OrchestratorError
 from orchestration.events import EventBus
@@ -21,9 +21,6 @@ from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.workflows.heartbeat import HeartbeatEmitter
 from orchestration.workflows.model import AgentUsage, StoredRecord
 from orchestration.workflows.suspension import RunSuspension
-
-# OpenAI refuses longer function names, and what a model invented is sent back with the conversation.
-_LONGEST_NAME = 64
 
 # A person or a playbook reroutes calls now and then; what waits for a provider waits for minutes.
 _REROUTE_POLL_SECONDS = 2.0
@@ -39,12 +36,28 @@ class TimeLimitError(OrchestratorError):
     """The agent's working time ended before the model had answered."""
 
 
+@dataclass(frozen=True, slots=True)
+class AgentRequest:
+    """One request of an agent: the body, the form of the answer that is wanted in the end, and the request's number
+    within the agent's flow."""
+
+    agent_run_id: str
+    number: int
+    body: Mapping[str, Any]
+    output: type[BaseModel]
+
+
 class ModelReply(StoredRecord):
-    """A model's answer as it is checkpointed. `message` is in the chat wire format, ready to be sent back."""
+    """A model's answer as it is checkpointed. `message` is in the chat wire format; `as_text`: its tool calls were
+    found in the text; `cut`: it ended at the limit of length."""
+
+    added = ("as_text", "cut")
 
     message: dict[str, Any]
     use: AgentUsage
     route: str
+    as_text: bool = False
+    cut: bool = False
 
 
 class ModelCalls:
@@ -59,9 +72,7 @@ class ModelCalls:
         self._clock = clock
         self._redactor = redactor
 
-    async def ask(
-        self, agent_run_id: str, body: Mapping[str, Any], call: GatewayCall, more: MoreSeconds, reroute: Reroute
-    ) -> ModelReply:
+    async def ask(self, request: AgentRequest, call: GatewayCall, more: MoreSeconds, reroute: Reroute) -> ModelReply:
         """One model call as a step: the message and its usage, redacted. `more` is asked when its time is up, and
         `reroute` while no provider can answer.
 
@@ -69,17 +80,21 @@ class ModelCalls:
         step is repeated.
         """
         run_id, agent = call.run_id or "", call.agent or ""
-        heartbeat = HeartbeatEmitter(self._bus, self._clock, run_id=run_id, agent=agent, agent_run_id=agent_run_id)
+        heartbeat = HeartbeatEmitter(
+            self._bus, self._clock, run_id=run_id, agent=agent, agent_run_id=request.agent_run_id
+        )
         heartbeat.beat("asks a model")
 
         def progress(progress: CallProgress) -> None:
             heartbeat.beat(f"hears from {progress.route}", progress.completion_tokens)
 
-        completion = await self._complete(body, replace(call, progress=progress), more, reroute)
-        message = clean_message(completion.message)
-        said = {"message": message, "route": str(completion.route)}
+        completion = await self._complete(request.body, replace(call, progress=progress), more, reroute)
+        tools = request.body.get("tools", ())
+        # Read before it is recorded, so that a later release, which may read more, comes to the same on a replay.
+        read = read_reply(completion.message, completion.finish_reason, tools, request.output, request.number)
+        said = {"message": read.message, "route": str(completion.route)}
         clean = self._redactor.data(said, "a model's answer", run_id=call.run_id, agent=call.agent)
-        return ModelReply(use=_use(completion), **clean)
+        return ModelReply(use=_use(completion), as_text=read.as_text, cut=read.cut, **clean)
 
     async def _complete(
         self, body: Mapping[str, Any], call: GatewayCall, more: MoreSeconds, reroute: Reroute
@@ -140,38 +155,6 @@ async def within(
     if failed:
         raise failed[0]
     return found[0] if found else None
-
-
-def clean_message(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A model's message in the one form that is stored and sent back: a text, and tool calls that each have an id, a
-    name and arguments as text. Providers and models deviate in each of these."""
-    content = message.get("content")
-    if isinstance(content, list):
-        content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    cleaned: dict[str, Any] = {"role": "assistant", "content": content if isinstance(content, str) else None}
-    calls = message.get("tool_calls")
-    if isinstance(calls, list) and calls:
-        cleaned["tool_calls"] = [_clean_call(number, call) for number, call in enumerate(calls)]
-    return {key: sound(value) for key, value in cleaned.items()}
-
-
-def _clean_call(number: int, call: Any) -> dict[str, Any]:
-    given = call if isinstance(call, dict) else {}
-    function = given.get("function")
-    function = function if isinstance(function, dict) else {}
-    arguments = function.get("arguments")
-    return {
-        # Some servers leave the id out, and the answer to a tool call has to name one.
-        "id": str(given.get("id") or f"call_{number}"),
-        "type": "function",
-        "function": {
-            "name": str(function.get("name") or "")[:_LONGEST_NAME],
-            # Text in OpenAI's format; Ollama's own API and some others give the object itself.
-            "arguments": arguments
-            if isinstance(arguments, str)
-            else json.dumps({} if arguments is None else arguments),
-        },
-    }
 
 
 def _use(completion: Completion) -> AgentUsage:

@@ -15,3 +15,9 @@ def sound(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [sound(item) for item in value]
     return value
+
+
+def excerpt(text: str, most: int) -> str:
+    """The beginning of a text on one line, for a message that quotes it."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"

@@ -16,7 +16,7 @@ from orchestration.agents.isolation_policy import isolation_for
 from orchestration.agents.refusal_history import RefusalHistory
 from orchestration.agents.run_workspace import command_record
 from orchestration.agents.sandbox import SandboxLimits
-from orchestration.agents.text import sound
+from orchestration.agents.text import excerpt, sound
 from orchestration.agents.tools import AgentTool, BadArgumentsError, ToolContext, ToolResult, parse_arguments
 from orchestration.agents.tools.notes import FolderNotes
 from orchestration.agents.tools.registry import ALL, granted
@@ -25,6 +25,7 @@ from orchestration.config.schema import AgentSettings, Configuration
 from orchestration.errors import OrchestratorError
 from orchestration.events import EventBus
 from orchestration.events.agents import ToolCallFinished, ToolCallRefused
+from orchestration.providers.dialects.offered_tools import OfferedTools
 from orchestration.security.permissions import PermissionRefusedError
 from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.security.refusals import PastRefusal, ProtectedPaths, RefusedAttempt, assess_refusal
@@ -35,6 +36,7 @@ from orchestration.workflows.model import AgentTask, CommandRecord, StoredRecord
 
 ISOLATED = "the system is isolated: no tool may be used until a person lifts that; say what is still to be done"
 _SHOWN_CHARACTERS = 120
+_QUOTED_CHARACTERS = 300
 _LEAST_SECONDS = 0.1
 # What the machine cannot do just now, whoever asks (errno(3)). A model could only give up or work around it.
 _MACHINE_FAULTS = frozenset(
@@ -234,7 +236,9 @@ class ToolCalls:
         try:
             result = await tool.run(context, parse_arguments(tool, text))
         except BadArgumentsError as error:
-            return ToolResult(str(error), ok=False)
+            example = OfferedTools([tool.schema()]).example_of(tool.name)
+            came = excerpt(text, _QUOTED_CHARACTERS)
+            return ToolResult(f"{error}\nyou sent: {came}\na correct example: {example}", ok=False)
         except PermissionRefusedError as error:
             attempt = RefusedAttempt(error.kind, error.what, writes=not tool.reads_only, leads_out=error.leads_out)
             return await self._refused(run, task, attempt, f"{error}{self._instead(task, attempt)}")

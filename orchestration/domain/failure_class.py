@@ -14,6 +14,7 @@ class FailureClass(StrEnum):
     TIME_LIMIT = "time-limit"
     CALL_LIMIT = "call-limit"
     UNUSABLE_ANSWER = "unusable-answer"
+    GOING_IN_CIRCLES = "going-in-circles"
     REQUEST_REFUSED = "request-refused"
     PROVIDER = "provider"
     OWN_CODE = "own-code"
@@ -35,6 +36,7 @@ _CLASS_OF_KIND: Mapping[str, FailureClass] = MappingProxyType(
         "time_limit": FailureClass.TIME_LIMIT,
         "too_many_model_calls": FailureClass.CALL_LIMIT,
         "malformed_answer": FailureClass.UNUSABLE_ANSWER,
+        "going_in_circles": FailureClass.GOING_IN_CIRCLES,
         "request_refused": FailureClass.REQUEST_REFUSED,
         "own_code_failed": FailureClass.OWN_CODE,
         "machine_fault": FailureClass.MACHINE,

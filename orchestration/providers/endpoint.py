@@ -60,6 +60,8 @@ class Endpoint:
         self._users = 0
         self._retired = False
         self.probe_timeout = ProbeTimeout()
+        # Older servers and proxies refuse the field that asks for token counts; then they are estimated.
+        self.asks_for_usage = True
         self._client = httpx2.AsyncClient(
             # The other limits depend on whether there was a token yet, so each attempt keeps them itself.
             timeout=httpx2.Timeout(None, connect=settings.timeouts.connect),
@@ -100,7 +102,9 @@ class Endpoint:
         if streaming:
             # Without `include_usage` OpenAI sends no token counts for a stream:
             # https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream_options.
-            request_body |= {"stream": True, "stream_options": {"include_usage": True}}
+            request_body |= {"stream": True}
+            if self.asks_for_usage:
+                request_body |= {"stream_options": {"include_usage": True}}
         async with self._in_use():
             request = await self._request("POST", self.chat_url(model), request_body)
             response: httpx2.Response | None = None

@@ -28,6 +28,8 @@ from orchestration.providers.breaker import BreakerState
 from orchestration.providers.breaker_updates import BreakerUpdates
 from orchestration.providers.budget import Budgets
 from orchestration.providers.concurrency import ConcurrencyLimiter
+from orchestration.providers.dialects.dialect import stepped_down
+from orchestration.providers.dialects.wire_messages import wire_body
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import (
     BudgetExceededError,
@@ -54,6 +56,8 @@ _AGAIN_AT_ONCE = frozenset({FailureKind.UNREACHABLE, FailureKind.MALFORMED})
 # The request itself is at fault, so no other route would do better (a content filter may, if the configuration says
 # so).
 _FINAL = frozenset({FailureKind.BAD_REQUEST, FailureKind.CONTENT_FILTER})
+# What servers answer to a field that they do not know.
+_ABOUT_FIELDS = frozenset({400, 422})
 # Failures that concern the provider and not one model, so they open the breakers of all its routes.
 _PROVIDER_WIDE = frozenset({FailureKind.UNREACHABLE, FailureKind.AUTHENTICATION, FailureKind.RETIRED})
 
@@ -221,27 +225,28 @@ class Gateway:
         on_chunk: ChunkCallback | None,
     ) -> Completion | None:
         """Try a route, twice where that may help; None if it failed and another route may be tried."""
-        for last in (False, True):
+        repeated = False
+        while True:
             attempt = RouteAttempt(record, self._clock, seconds=call.seconds, progress=call.progress, on_chunk=on_chunk)
             try:
-                completion = await liveness.complete(record, attempt, body, self._clock)
+                completion = await liveness.complete(record, attempt, _as_understood(record, body, call), self._clock)
             except CallFailed as error:
                 failure = error.failure
                 history.tries.append(_failed(record, attempt, failure))
-                # Checked before any retry: repeating a refused request costs money and is refused again.
+                retries = not repeated and self._retries_at_once(record, failure)
+                if not attempt.has_delivered and (retries or _steps_down(record, body, call, failure)):
+                    repeated = repeated or retries
+                    record.provider.count(self._clock.monotonic(), requests=1)  # `try_acquire` counted the first only
+                    continue
                 if failure.kind in _FINAL:
                     self._refuse(record, failure, history, final=attempt.has_delivered)
                     return None
-                if not last and not attempt.has_delivered and self._retries_at_once(record, failure):
-                    record.provider.count(self._clock.monotonic(), requests=1)  # `try_acquire` counted the first only
-                    continue
                 self._record_failure(record, failure, history)
                 if attempt.has_delivered:
                     raise self._broken_off(record, failure, history) from error
                 return None
             self._record_success(record, attempt, completion, history)
             return completion
-        return None
 
     def _retries_at_once(self, record: RouteRecord, failure: Failure) -> bool:
         """Whether to try once more on the spot. When many calls fail together, the first confirmed failure opens the
@@ -287,6 +292,24 @@ class Gateway:
 
 async def _always_may_probe(_: RouteRecord) -> bool:
     return True
+
+
+def _as_understood(record: RouteRecord, body: ChatBody, call: GatewayCall) -> ChatBody:
+    """The request as a route understands it, if the caller can deal with an answer in other forms."""
+    if not call.adaptable:
+        return body
+    return wire_body(body, record.dialect.spelled_out() if str(record.route) in call.avoided else record.dialect)
+
+
+def _steps_down(record: RouteRecord, body: ChatBody, call: GatewayCall, failure: Failure) -> bool:
+    """Whether a refused request is worth repeating in another form, which is then remembered for the route."""
+    endpoint = record.provider.endpoint
+    if failure.status in _ABOUT_FIELDS and "stream_options" in failure.message and endpoint.asks_for_usage:
+        endpoint.asks_for_usage = False
+        return True
+    lower = stepped_down(record.dialect, failure, body) if call.adaptable else None
+    record.dialect = lower or record.dialect
+    return lower is not None
 
 
 def _failed(record: RouteRecord, attempt: RouteAttempt, failure: Failure) -> RouteTry:

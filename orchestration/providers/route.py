@@ -10,6 +10,7 @@ from orchestration.config.providers.kinds import find_provider_kind
 from orchestration.config.schema import ProviderSettings
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.providers.breaker import Breaker, BreakerRules
+from orchestration.providers.dialects.dialect import Dialect
 from orchestration.providers.endpoint import Endpoint
 from orchestration.providers.failures import Failure
 from orchestration.providers.token_bucket import TokenBucket
@@ -95,7 +96,8 @@ def _answers_during_calls(settings: ProviderSettings) -> bool:
 
 @dataclass(slots=True, eq=False)
 class RouteRecord:
-    """What the gateway knows about a route. `unsynced` until other processes can read the breaker's state."""
+    """What the gateway knows about a route. `unsynced` until other processes can read the breaker's state; `dialect` is
+    what its refusals have taught, which costs a refused request to learn again."""
 
     route: Route
     provider: ProviderState
@@ -103,6 +105,7 @@ class RouteRecord:
     unsynced: bool = False
     last_failure: str = ""
     last_seconds: float | None = None
+    dialect: Dialect = field(default_factory=Dialect)
 
     @property
     def rules(self) -> BreakerRules:

@@ -36,7 +36,8 @@ class RouteTable:
         return self._providers[name]
 
     def candidates(self, call: GatewayCall) -> list[RouteRecord]:
-        """The routes that a call may use, the preferred first. Raises NotFoundError for an unknown provider.
+        """The routes that a call may use, the preferred first and the avoided last. Raises NotFoundError for an unknown
+        provider.
 
         The rehearsal provider is used only if it is requested or is the default. It never replaces another provider,
         nor another it: scripted text must not end up in real work, and a rehearsal must not cost money.
@@ -46,7 +47,8 @@ class RouteTable:
         alone = call.only or self.provider(preferred).rehearsal
         fallbacks = () if alone else (runtime.default_provider, *runtime.fallback_providers)
         names = dict.fromkeys((preferred, *fallbacks))
-        return [record for name in names if (record := self._candidate(name, preferred, call)) is not None]
+        found = [record for name in names if (record := self._candidate(name, preferred, call)) is not None]
+        return sorted(found, key=lambda record: str(record.route) in call.avoided)
 
     def of_provider(self, name: str) -> list[RouteRecord]:
         """The known routes of one provider: that of its default model, and those that calls have used."""

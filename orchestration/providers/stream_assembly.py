@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orchestration.providers.dialects.call_assembly import ToolCallAssembly
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.wire import TokenUsage
 
@@ -24,7 +25,7 @@ class StreamAssembly:
         self.tokens = 0
         self._content: list[str] = []
         self._refusal: list[str] = []
-        self._tool_calls: dict[int, dict[str, Any]] = {}
+        self._tool_calls = ToolCallAssembly()
         self._usage: Mapping[str, Any] | None = None
 
     def add(self, chunk: Mapping[str, Any]) -> bool:
@@ -47,7 +48,10 @@ class StreamAssembly:
         # Thoughts are not part of the answer, but show that the model is alive. Servers use either name for them.
         came = came or any(delta.get(name) for name in _THOUGHTS)
         for part in delta.get("tool_calls") or ():
-            self._add_tool_call(part)
+            self._tool_calls.add(part)
+            came = True
+        if function := delta.get("function_call"):
+            self._tool_calls.add_function_call(function)
             came = True
         self.tokens += came
         return came
@@ -57,25 +61,13 @@ class StreamAssembly:
         message: dict[str, Any] = {"role": "assistant", "content": "".join(self._content) or None}
         if self._refusal:
             message["refusal"] = "".join(self._refusal)
-        if self._tool_calls:
-            message["tool_calls"] = [self._tool_calls[index] for index in sorted(self._tool_calls)]
+        if calls := self._tool_calls.messages():
+            message["tool_calls"] = calls
         return message
 
     def usage(self, body: Mapping[str, Any]) -> TokenUsage:
         """The tokens, as counted by the provider, else estimated from the texts."""
         return usage_of(self._usage, body, self.message())
-
-    def _add_tool_call(self, part: Mapping[str, Any]) -> None:
-        call = self._tool_calls.setdefault(
-            # A missing index means 0: some servers send one tool call without numbering it.
-            int(part.get("index") or 0),
-            {"id": "", "type": "function", "function": {"name": "", "arguments": ""}},
-        )
-        # The id and name come in the first part; later parts carry null or an empty string.
-        call["id"] = part.get("id") or call["id"]
-        function = part.get("function") or {}
-        call["function"]["name"] += function.get("name") or ""
-        call["function"]["arguments"] += function.get("arguments") or ""
 
 
 def usage_of(reported: Mapping[str, Any] | None, body: Mapping[str, Any], message: Mapping[str, Any]) -> TokenUsage:
@@ -106,7 +98,7 @@ def fault_of(message: Mapping[str, Any], finish_reason: str | None) -> Failure |
         return Failure(FailureKind.CONTENT_FILTER, "the provider's content filter stopped the answer", 200)
     if finish_reason is None:
         return Failure(FailureKind.MALFORMED, "the answer ended without a finish_reason: it was cut off", 200)
-    said = any(message.get(part) for part in ("content", "tool_calls", "refusal"))
+    said = any(message.get(part) for part in ("content", "tool_calls", "function_call", "refusal"))
     # A model can spend its whole budget of tokens on thinking. That is no fault of the provider.
     if not said and finish_reason != "length":
         return Failure(FailureKind.MALFORMED, "the answer was empty", 200)

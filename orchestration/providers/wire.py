@@ -69,7 +69,9 @@ class GatewayCall:
 
     `provider` and `model` are preferences: the default provider's default model otherwise. `only` keeps the call on
     that provider. `key` makes the call's accounting idempotent: the same key is charged once. `daily` is what all calls
-    of this agent that belong to no run may use in a day (UTC).
+    of this agent that belong to no run may use in a day (UTC). `adaptable` allows the request to be put in another way
+    for a route that does not understand it: the caller reads tool calls and answers from a text, too. Routes in
+    `avoided` ("provider/model") have answered badly: they come last, and are asked in words.
     """
 
     run_id: str | None = None
@@ -81,6 +83,8 @@ class GatewayCall:
     seconds: float | None = None
     progress: ProgressCallback | None = None
     daily: Allowance | None = None
+    adaptable: bool = False
+    avoided: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from orchestration.workflows.model import (
     side_by_side,
 )
 from orchestration.workflows.ports import RunWorkspacePort
+from orchestration.workflows.work_facts import RunFacts, facts_section, last_runs
 
 RUN = FlowKind("run", NoneType, RunOutcome)
 # Recorded only where a limit of the whole run is used up, and always as failed.
@@ -125,6 +126,12 @@ class RunProgress:
         self.plan: RunPlan | None = None
         # The text and the author of each artifact, as it was last written.
         self.delivered: dict[str, tuple[str, str]] = {}
+        # What has really happened: the commands and tool calls of all executions, and the workspace after the last.
+        self.commands: tuple[CommandRecord, ...] = ()
+        self.facts: RunFacts | None = None
+        self.tree = ""
+        # The planner found nothing to do.
+        self.idle = False
         # The last review of each reviewer, the steps that the last execution did not finish, and the checks that
         # failed.
         self.reviews: dict[str, ReviewReport] = {}
@@ -176,8 +183,15 @@ class RunProgress:
         return self.setup.review_rounds + int(run.options.get(EXTRA_ROUNDS, 0))
 
     def changes_wanted(self) -> tuple[ReviewReport, ...]:
-        """The reviews that do not approve."""
-        return tuple(review for review in self.reviews.values() if review.verdict != "approved")
+        """The reviews that do not approve, or what contradicts those that do."""
+        wanted = tuple(review for review in self.reviews.values() if review.verdict != "approved")
+        if wanted or not self.reviews or not self.objections():
+            return wanted
+        return (documents.contradiction(self.objections()),)
+
+    def objections(self) -> tuple[str, ...]:
+        """What speaks against the claim that the work is done."""
+        return self.facts.objections if self.facts else ()
 
     def verdict(self) -> str | None:
         """The verdict of all reviewers together; None if there was no review."""
@@ -255,6 +269,8 @@ class Coordinator:
 
     async def _level(self, flow: Flow, run: Run, progress: RunProgress, members: Sequence[WorkflowMember]) -> None:
         """Run agents that do not depend on each other concurrently."""
+        if progress.idle and not (members := [one for one in members if one.role is AgentRole.REVIEWER]):
+            return
         await self._check_limits(flow, run, progress)
         for member in members:
             if member.id in progress.setup.approve:
@@ -265,8 +281,8 @@ class Coordinator:
         # In the configured order, whichever agent ended first: steps must have the same numbers on replay.
         for member, result in zip(members, results, strict=True):
             await self._process_result(flow, run, progress, member, result)
-        if progress.plan is not None and not progress.plan.steps:
-            await self._end_without_work(flow, run, progress, progress.plan)
+        if progress.plan is not None and not progress.plan.steps and not progress.idle:
+            await self._check_idle(flow, run, progress, progress.plan)
         elif reviewers := [member for member in members if member.role is AgentRole.REVIEWER]:
             await self._correct_until_approved(flow, run, progress, reviewers)
 
@@ -347,13 +363,18 @@ class Coordinator:
         tree = await flow.step("snapshot", str, lambda: self._workspace.snapshot(run))
         patch = await flow.step("patch", str, lambda: self._workspace.patch(run, progress.setup.baseline, tree))
         checks = await self._run_checks(flow, run, progress)
+        before, progress.tree = progress.tree or progress.setup.baseline, tree
+        progress.commands += result.commands
+        progress.facts = RunFacts(progress.plan, patch, progress.commands, result.facts, fresh=tree != before)
         progress.undone = tuple(
             f"{entry.step.id} is not done: {entry.report.summary}"
             for entry in execution.entries
             if not entry.report.done
         )
         report = documents.tests_document(
-            [(entry.step, entry.report) for entry in execution.entries], checks or _last_runs(result.commands)
+            [(entry.step, entry.report) for entry in execution.entries],
+            checks or last_runs(result.commands),
+            facts_section(progress.facts),
         )
         progress.context[member.output] = patch
         progress.context[documents.TESTS] = report
@@ -370,13 +391,19 @@ class Coordinator:
     async def _check(self, flow: Flow, run: Run, command: tuple[str, ...]) -> CommandRecord:
         return await flow.step("check", CommandRecord, lambda: self._workspace.check(run, command))
 
-    async def _end_without_work(self, flow: Flow, run: Run, progress: RunProgress, plan: RunPlan) -> None:
-        """End a run whose planner found nothing to do. The run's own checks decide whether that is true."""
-        await self._run_checks(flow, run, progress)
+    async def _check_idle(self, flow: Flow, run: Run, progress: RunProgress, plan: RunPlan) -> None:
+        """Find out whether a planner that found nothing to do is right: the run's own checks decide, and then the
+        reviewers, who may send the work to an executor after all."""
+        checks = await self._run_checks(flow, run, progress)
         if progress.failed_checks:
             progress.end(RunEnding.CHECK_FAILED, f"the plan has no steps, but {'; '.join(progress.failed_checks)}")
+        elif _member_of_role(progress.setup, AgentRole.REVIEWER) is None:
+            progress.end(RunEnding.NOTHING_TO_DO, _nothing_to_do(plan))
         else:
-            progress.end(RunEnding.NOTHING_TO_DO, f"the plan has nothing to do: {plan.summary.strip()}")
+            progress.idle = True
+            progress.context[documents.TESTS] = documents.tests_document(
+                [], checks, facts_section(RunFacts(plan, patch=""))
+            )
 
     async def _correct_until_approved(
         self, flow: Flow, run: Run, progress: RunProgress, reviewers: Sequence[WorkflowMember]
@@ -499,11 +526,6 @@ def _whole_goal(run: Run) -> PlanStep:
     return PlanStep(id="goal", title=run.goal.strip().splitlines()[0][:300], instructions=run.goal)
 
 
-def _last_runs(commands: Sequence[CommandRecord]) -> list[CommandRecord]:
-    """The last execution of each command that the executors ran."""
-    return list({record.command: record for record in commands}.values())
-
-
 async def _result(flow: Flow, member: WorkflowMember, child: ChildFlow[AgentResult]) -> AgentResult:
     """The result of an agent's flow. Raises AgentFailedError if the flow itself broke."""
     try:
@@ -535,6 +557,8 @@ def _judgement(run: Run, progress: RunProgress) -> tuple[RunEnding, str]:
 
     Steps that an executor did not finish count only if no reviewer has judged the result.
     """
+    if objections := progress.objections():
+        return _contradicted(progress, "; ".join(objections))
     if wanted := progress.changes_wanted():
         summaries = "; ".join(review.summary for review in wanted)
         rounds = progress.rounds(run)
@@ -544,4 +568,16 @@ def _judgement(run: Run, progress: RunProgress) -> tuple[RunEnding, str]:
         return RunEnding.CHECK_FAILED, "; ".join(progress.failed_checks)
     if progress.undone and not progress.reviews:
         return RunEnding.STEPS_NOT_DONE, "; ".join(progress.undone)
+    if progress.idle and progress.facts is None and progress.plan is not None:
+        return RunEnding.NOTHING_TO_DO, _nothing_to_do(progress.plan)
     return RunEnding.DONE, ""
+
+
+def _contradicted(progress: RunProgress, reason: str) -> tuple[RunEnding, str]:
+    """The ending of a run whose reports the facts contradict, whatever the reviewers have said."""
+    missing = progress.facts is not None and progress.facts.missing_change
+    return RunEnding.STEPS_NOT_DONE if missing else RunEnding.CHECK_FAILED, reason
+
+
+def _nothing_to_do(plan: RunPlan) -> str:
+    return f"the plan has nothing to do: {plan.summary.strip()}"

@@ -32,9 +32,11 @@ def plan_document(goal: str, plan: RunPlan) -> str:
     return "\n".join(parts)
 
 
-def tests_document(reports: Sequence[tuple[PlanStep, StepReport]], checks: Sequence[CommandRecord]) -> str:
-    """The executors' reports, and the output of the commands that check the result."""
-    parts = ["# Test report\n"]
+def tests_document(
+    reports: Sequence[tuple[PlanStep, StepReport]], checks: Sequence[CommandRecord], facts: str
+) -> str:
+    """What really happened, the executors' reports, and the output of the commands that check the result."""
+    parts = ["# Test report\n", *([f"{facts}\n## Reports\n"] if facts else [])]
     for step, report in reports:
         state = "done" if report.done else "NOT done"
         parts.append(f"- {step.id} {step.title}: {state}. {report.summary.strip()}")
@@ -52,6 +54,13 @@ def review_document(review: ReviewReport) -> str:
     if findings:
         lines.append("## Findings\n\n" + _bullets([_finding(finding) for finding in findings]))
     return "\n".join(lines)
+
+
+def contradiction(objections: Sequence[str]) -> ReviewReport:
+    """What contradicts an approval, as a review that asks for changes."""
+    findings = tuple(ReviewFinding(severity="blocker", message=text) for text in objections)
+    summary = "The result does not do what its report says: " + "; ".join(objections)
+    return ReviewReport(verdict="changes_requested", summary=summary, findings=findings)
 
 
 def correction_step(reviews: Sequence[ReviewReport], round_number: int) -> PlanStep:

@@ -17,6 +17,7 @@ from orchestration.workflows.model import (
     PlanStep,
     StepReport,
     StoredRecord,
+    WorkFacts,
     side_by_side,
 )
 
@@ -56,6 +57,7 @@ class ExecutionProgress:
         self.entries: list[ExecutedStep] = []
         self.commands: list[CommandRecord] = []
         self.use = AgentUsage()
+        self.facts: WorkFacts | None = None
         self.failing: FailingCheck | None = None
 
     @property
@@ -71,6 +73,8 @@ class ExecutionProgress:
     def add(self, step: PlanStep, result: AgentResult) -> None:
         """Add the result of one step."""
         self.commands.extend(result.commands)
+        if result.facts is not None:
+            self.facts = result.facts if self.facts is None else self.facts.plus(result.facts)
         if result.failing is not None:
             message = f"step {step.id}: {result.failing.message}"
             self.failing = result.failing.model_copy(update={"message": message})
@@ -80,7 +84,9 @@ class ExecutionProgress:
     def result(self) -> AgentResult:
         """The result of the whole execution."""
         output = None if self.failing else ExecutionPlan(entries=tuple(self.entries)).model_dump(mode="json")
-        return AgentResult(output=output, failing=self.failing, use=self.use, commands=tuple(self.commands))
+        return AgentResult(
+            output=output, failing=self.failing, use=self.use, commands=tuple(self.commands), facts=self.facts
+        )
 
 
 class PlanExecution:

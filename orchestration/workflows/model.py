@@ -198,13 +198,30 @@ class FailingCheck(StoredRecord):
         return failure_label(self.kind, self.error)
 
 
+class WorkFacts(StoredRecord):
+    """How often an agent used tools, how often in vain, and how often it wrote files with them."""
+
+    calls: int = 0
+    failed: int = 0
+    changes: int = 0
+
+    def plus(self, other: WorkFacts) -> WorkFacts:
+        """Both together."""
+        return WorkFacts(
+            calls=self.calls + other.calls, failed=self.failed + other.failed, changes=self.changes + other.changes
+        )
+
+
 class AgentResult(StoredRecord):
-    """An agent's output, or why it failed."""
+    """An agent's output, or why it failed. `facts` is None where the agent's tools are not ours to count."""
+
+    added = ("facts",)
 
     output: dict[str, Any] | None = None
     failing: FailingCheck | None = None
     use: AgentUsage = AgentUsage()
     commands: tuple[CommandRecord, ...] = ()
+    facts: WorkFacts | None = None
 
     @property
     def ok(self) -> bool:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from orchestration.config.schema import AgentRole, AgentSettings
 from orchestration.errors import UsageError
-from orchestration.workflows.model import AgentTask
+from orchestration.workflows.model import AgentTask, TextAnswer
 
 # The limit per document of a task: a patch can exceed the context of any model.
 _MOST_CHARACTERS = 60_000
@@ -19,17 +19,23 @@ CURRENT_VERSION = dict.fromkeys(AgentRole, 1)
 
 
 def system_prompt(agent: AgentSettings, output: type[BaseModel], root: Path) -> str:
-    """The role's prompt, or the file that the configuration names instead, followed by the schema of the answer.
+    """The role's prompt, or the file that the configuration names instead, followed by the form of the answer.
 
     Raises UsageError if the file cannot be read.
     """
     role = agent.effective_role
     text = _own(root / agent.prompt) if agent.prompt else _shipped(role)
     description = f"\nYour part: {agent.description}\n" if agent.description else ""
+    return f"{text.rstrip()}\n{description}\n{_form(output)}\n"
+
+
+def _form(output: type[BaseModel]) -> str:
+    if output is TextAnswer:
+        return "When you have finished, answer with the report itself, in plain text or Markdown."
     schema = json.dumps(output.model_json_schema(), separators=(",", ":"))
     return (
-        f"{text.rstrip()}\n{description}\nWhen you have finished, answer with one JSON object and nothing else. "
-        f"It has to match this JSON Schema:\n{schema}\n"
+        "When you have finished, answer with one JSON object and nothing else. "
+        f"It has to match this JSON Schema:\n{schema}"
     )
 
 

@@ -1,0 +1,146 @@
+"""The conversation of one attempt: its messages, the corrections in it, and the answer that came in parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from orchestration.agents import answers, prompts
+from orchestration.agents.circles import CircleStage, CircleWatch, ToolTurn, remark
+from orchestration.agents.model_calls import ModelReply
+from orchestration.agents.text import excerpt
+from orchestration.agents.tool_calls import ToolAnswer, name_of
+from orchestration.agents.usage_budget import AgentGaveUpError, AgentSetup
+from orchestration.workflows.model import AgentTask, ReviewReport, StepReport, TextAnswer
+
+# A model that cannot produce the format after three corrections rarely does after ten, and each costs a call. What
+# helps is to begin anew.
+_MAX_CORRECTIONS = 3
+_MAX_CORRECTIONS_IN_ALL = 10
+_DEFAULT_MODEL_CALLS = 60
+_MOST_PARTS = 8
+# How often a report is sent back for what contradicts it. Then the run is judged by the facts, not by the report.
+_MAX_OBJECTIONS = 2
+_QUOTED_CHARACTERS = 300
+_ENFORCED_FROM = 2
+
+
+class AgentConversation:
+    """The messages of one attempt. Rebuilt from the recorded steps when the flow is replayed."""
+
+    def __init__(self, task: AgentTask, output: type[BaseModel]) -> None:
+        self._messages: list[Mapping[str, Any]] = [{"role": "user", "content": prompts.task_prompt(task)}]
+        self._output = output
+        self._in_all = 0
+        self._parts: list[str] = []
+        self._attempted = False
+        self._objections = 0
+        self._circles = CircleWatch()
+        self.calls = 0
+        self.corrections = 0
+        self.route = ""
+
+    @property
+    def enforces_form(self) -> bool:
+        """Whether only the form of the answer is still wrong, so that a schema helps more than tools."""
+        return self._attempted and self.corrections >= _ENFORCED_FROM
+
+    def messages(self, setup: AgentSetup) -> list[Mapping[str, Any]]:
+        """The messages for the model, under the prompt of the present attempt."""
+        return [{"role": "system", "content": setup.system}, *self._messages]
+
+    def add_reply(self, reply: ModelReply) -> None:
+        """Append a reply of the model."""
+        self.calls += 1
+        self.route = reply.route
+        self._messages.append({**reply.message, "as_text": True} if reply.as_text else reply.message)
+
+    def add_results(self, calls: Sequence[Mapping[str, Any]], results: Sequence[ToolAnswer]) -> CircleStage:
+        """Append the results of the calls of the last reply; returns what is to be done about repetitions."""
+        turns = [
+            ToolTurn(name_of(call), call["function"]["arguments"], result.text, result.ok)
+            for call, result in zip(calls, results, strict=True)
+        ]
+        stage = self._circles.add(turns)
+        if stage is CircleStage.NONE and any(result.ok for result in results):
+            self.corrections, self._attempted = 0, False
+        texts = [result.text for result in results]
+        if stage is not CircleStage.NONE:
+            texts[-1] += remark(stage, self._circles.reason)
+        for call, text in zip(calls, texts, strict=True):
+            self._messages.append({"role": "tool", "tool_call_id": call["id"], "content": text})
+        return stage
+
+    def stop_circling(self) -> None:
+        """Raise AgentGaveUpError, with the circle as the reason."""
+        raise AgentGaveUpError("going_in_circles", f"went in circles: {self._circles.reason}")
+
+    def conclude(self, reply: ModelReply, setup: AgentSetup) -> BaseModel | None:
+        """The answer that a reply without tool calls is; None if the model was asked to go on or to correct it. Raises
+        AgentGaveUpError after the last allowed correction."""
+        text = str(reply.message.get("content") or "")
+        if self._output is TextAnswer and reply.cut and text:
+            self._continue(text)
+            return None
+        try:
+            answer = answers.parse("".join([*self._parts, text]), self._output)
+            if not (reply.cut and self._output is ReviewReport):
+                return answer
+            problem, self._attempted = "", True
+        except answers.MalformedAnswerError as error:
+            self._attempted = error.attempted
+            problem = str(error)
+            if not error.attempted and setup.tools and self._output is StepReport and not reply.cut:
+                problem = f"{_NO_ACTION} {answers.instead(self._output)}"
+        self._request_correction(f"{_CUT} {answers.instead(self._output)}" if reply.cut else problem, text)
+        return None
+
+    def object(self, objection: str) -> bool:
+        """Send a report back for what contradicts it; False if that was done often enough."""
+        self._objections += 1
+        if self._objections > _MAX_OBJECTIONS:
+            return False
+        self._say(f"You report that it is done, but {objection}. {_OBJECTION}")
+        return True
+
+    def check(self, setup: AgentSetup) -> None:
+        """Raise AgentGaveUpError if the conversation has reached its number of model calls."""
+        most = setup.limits.get("model_calls", _DEFAULT_MODEL_CALLS)
+        if self.calls >= most:
+            raise AgentGaveUpError("too_many_model_calls", f"not finished after {most} model calls")
+
+    def _continue(self, text: str) -> None:
+        """Keep a part of a text that was cut off, and ask for the rest."""
+        self._parts.append(text)
+        if len(self._parts) >= _MOST_PARTS:
+            message = f"the text did not end within {_MOST_PARTS} answers, each cut off at the limit of length"
+            raise AgentGaveUpError("malformed_answer", message)
+        self._say("Your answer was cut off at the limit of length. Go on exactly where it ends, and repeat nothing.")
+
+    def _request_correction(self, problem: str, answer: str) -> None:
+        """Tell the model what is wrong with its answer. Raises AgentGaveUpError after the last allowed correction."""
+        self.corrections += 1
+        self._in_all += 1
+        if self.corrections > _MAX_CORRECTIONS or self._in_all > _MAX_CORRECTIONS_IN_ALL:
+            quoted = json.dumps(excerpt(answer, _QUOTED_CHARACTERS), ensure_ascii=False) if answer else "empty"
+            short = problem.partition(answers.INSTEAD)[0].strip()
+            message = f"{short} (after {self.corrections - 1} corrections; the last answer was {quoted})"
+            raise AgentGaveUpError("malformed_answer", message)
+        self._say(problem)
+
+    def _say(self, text: str) -> None:
+        self._messages.append({"role": "user", "content": text})
+
+
+_NO_ACTION = (
+    "Your answer had neither a tool call nor a report. If there is work left, do it now: call the next tool. "
+    "If you have finished, report it."
+)
+_CUT = "Your answer was cut off at the limit of length, so it cannot be used. Answer again, and shorter."
+_OBJECTION = (
+    "Do what is missing now, with your tools, and report again. If there is really nothing to do, or it cannot be "
+    "done, report `done` as it is and say why."
+)

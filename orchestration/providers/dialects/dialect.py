@@ -1,0 +1,103 @@
+"""What one route understands, learned from what it refuses. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from orchestration.providers.failures import Failure
+
+
+class ToolForm(StrEnum):
+    """How tools are offered: in the request's `tools`, or described in words and called in the text."""
+
+    NATIVE = "native"
+    TEXT = "text"
+
+
+class AnswerForm(StrEnum):
+    """How the form of an answer is asked for, the strictest first."""
+
+    SCHEMA = "json_schema"
+    OBJECT = "json_object"
+    WORDS = "words"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How requests are put to a route. `merged_roles`: the roles of messages alternate, `system_role`: there is one for
+    instructions, `plain_ids`: tool calls have ids of nine letters and digits, as Mistral's API demands."""
+
+    tools: ToolForm = ToolForm.NATIVE
+    answer: AnswerForm = AnswerForm.SCHEMA
+    merged_roles: bool = False
+    system_role: bool = True
+    plain_ids: bool = False
+
+    def spelled_out(self) -> Dialect:
+        """The same with tools and answers in words: another way for a model that gets the usual forms wrong."""
+        return replace(self, tools=ToolForm.TEXT, answer=AnswerForm.WORDS)
+
+
+_LOWER_ANSWER = {AnswerForm.SCHEMA: AnswerForm.OBJECT, AnswerForm.OBJECT: AnswerForm.WORDS}
+# Servers have no codes for these. The words are those of Ollama ("does not support tools"), vLLM ("requires
+# --enable-auto-tool-choice"), OpenRouter ("No endpoints found that support tool use"), llama.cpp ("Unsupported param:
+# tools", "tools param requires --jinja flag"; status 500), DeepSeek ("This response_format type is unavailable now"),
+# Groq ("response_format.type: value is not one of the allowed values") and of chat templates ("Conversation roles must
+# alternate", "System role not supported").
+_TOOLS = re.compile(r"(?i)\btools?\b|\btool_choice\b|function.?call|tool.?(?:use|call)")
+_ANSWER_FORM = re.compile(r"(?i)response_?format|json_?schema|json_object|structured.?output|guided_json|grammar")
+_ROLES = re.compile(r"(?i)roles? must alternate|alternate user|consecutive (?:user|assistant|messages)|same role")
+_SYSTEM = re.compile(r"(?i)system.{0,20}(?:role|message|prompt|instruction).{0,30}not (?:supported|enabled|allowed)")
+_IDS = re.compile(r"(?i)tool.?call.?id.{0,80}(?:length|a-z)")
+_UNABLE = re.compile(
+    r"(?i)support|unavailable|not available|not allowed|allowed values|invalid|unknown|unrecognized|unexpected"
+    r"|requires?|extra inputs|not permitted|not enabled|disabled|unable"
+)
+_STATUSES = frozenset({400, 404, 405, 415, 422, 500, 501})
+
+
+def stepped_down(dialect: Dialect, failure: Failure, body: Mapping[str, Any]) -> Dialect | None:
+    """The dialect to repeat a refused request in; None if the refusal is about something else."""
+    if failure.status not in _STATUSES:
+        return None
+    for applies, lower in _STEPS:
+        if applies(dialect, failure.message, body):
+            return lower(dialect)
+    return None
+
+
+def _refuses_answer_form(dialect: Dialect, message: str, body: Mapping[str, Any]) -> bool:
+    asked = "response_format" in body and dialect.answer in _LOWER_ANSWER
+    return asked and bool(_ANSWER_FORM.search(message) and _UNABLE.search(message))
+
+
+def _refuses_tools(dialect: Dialect, message: str, body: Mapping[str, Any]) -> bool:
+    offered = bool(body.get("tools")) and dialect.tools is ToolForm.NATIVE
+    return offered and bool(_TOOLS.search(message) and _UNABLE.search(message)) and not _IDS.search(message)
+
+
+def _refuses_roles(dialect: Dialect, message: str, _: Mapping[str, Any]) -> bool:
+    return not dialect.merged_roles and bool(_ROLES.search(message))
+
+
+def _refuses_system(dialect: Dialect, message: str, _: Mapping[str, Any]) -> bool:
+    return dialect.system_role and bool(_SYSTEM.search(message))
+
+
+def _refuses_ids(dialect: Dialect, message: str, _: Mapping[str, Any]) -> bool:
+    return not dialect.plain_ids and bool(_IDS.search(message))
+
+
+_Applies = Callable[[Dialect, str, Mapping[str, Any]], bool]
+_Lower = Callable[[Dialect], Dialect]
+_STEPS: tuple[tuple[_Applies, _Lower], ...] = (
+    (_refuses_answer_form, lambda dialect: replace(dialect, answer=_LOWER_ANSWER[dialect.answer])),
+    (_refuses_ids, lambda dialect: replace(dialect, plain_ids=True)),
+    (_refuses_roles, lambda dialect: replace(dialect, merged_roles=True)),
+    (_refuses_system, lambda dialect: replace(dialect, system_role=False)),
+    (_refuses_tools, lambda dialect: replace(dialect, tools=ToolForm.TEXT)),
+)

@@ -1,0 +1,150 @@
+"""Tool calls that a model writes into its text. Pure.
+
+The forms are those of the chat templates: JSON by itself, in a fence or between tags (Hermes, Qwen 2.5, Mistral, Llama
+3.1), `<function=…>` (Llama 3.1, Qwen3-Coder), `<invoke name=…>` (Claude, MiniMax), `<arg_key>` (GLM 4.5), section marks
+(Kimi K2), and calls in Python. Servers parse them if they know the model's template; many do not. Only names of tools
+that were offered count, so that an example in a text is rarely taken for a call.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from orchestration.providers.dialects.json_reader import find_json
+from orchestration.providers.dialects.offered_tools import OfferedTools
+from orchestration.providers.dialects.thinking import THINKING
+
+_NAME_KEYS = ("name", "tool", "tool_name", "function", "function_name", "action", "recipient_name")
+_ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "action_input", "tool_input", "kwargs")
+_FUNCTION = re.compile(r"<function=([\w.-]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
+_INVOKE = re.compile(r"<(?:\w+:)?invoke name=[\"']?([\w.-]+)[\"']?>(.*?)(?:</(?:\w+:)?invoke>|\Z)", re.DOTALL)
+_PARAMETER = re.compile(
+    r"<(?:\w+:)?parameter(?:=|\s+name=)[\"']?([\w.-]+)[\"']?[^>]*>(.*?)</(?:\w+:)?parameter>", re.DOTALL
+)
+_KEYED = re.compile(r"<tool_call>\s*([\w.-]+)\s*((?:<arg_key>.*?</arg_value>\s*)+)(?:</tool_call>|\Z)", re.DOTALL)
+_KEY_AND_VALUE = re.compile(r"<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>", re.DOTALL)
+_SECTION = re.compile(
+    r"<\|tool_call_begin\|>\s*([\w.:/-]+)\s*<\|tool_call_argument_begin\|>(.*?)(?:<\|tool_call_end\|>|\Z)", re.DOTALL
+)
+_MARKS = re.compile(
+    r"</?tool_calls?>|</?function_calls?>|\[/?TOOL_CALLS\]|<\|python_tag\|>|<\|?/?tool_calls?\|?>|<\|tool_calls_section_\w+\|>|"
+    r"<\|(?:eom_id|eot_id|im_end)\|>",
+    re.IGNORECASE,
+)
+_PYTHON_FENCE = re.compile(r"\A```(?:python|py|tool_code|tool_call)?[ \t]*\n(.*?)\n?```\Z", re.DOTALL)
+_FENCE = re.compile(r"```[\w+-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class TextCall:
+    """A tool call that was found in a text. `arguments` is an object, or what could not be read as one."""
+
+    name: str
+    arguments: Any
+
+
+@dataclass(frozen=True, slots=True)
+class TextCalls:
+    """The calls in a text. `marked` says that the model marked them as calls; `alone` that it wrote nothing else."""
+
+    calls: tuple[TextCall, ...] = ()
+    marked: bool = False
+    alone: bool = False
+
+
+def find_calls(text: str, tools: OfferedTools) -> TextCalls:
+    """The calls of offered tools in a text without thinking."""
+    if not tools:
+        return TextCalls()
+    for find in (_tagged, _in_json, _in_python):
+        if calls := tuple(find(text, tools)):
+            return TextCalls(calls, find is _tagged or bool(_MARKS.search(text)), _is_alone(text, find))
+    return TextCalls()
+
+
+def _tagged(text: str, tools: OfferedTools) -> Iterator[TextCall]:
+    """`<function=NAME>`, `<invoke name="NAME">` and the like, with JSON or tagged parameters inside."""
+    for form in (_FUNCTION, _INVOKE, _KEYED, _SECTION):
+        for given, inside in form.findall(text):
+            if (name := tools.name_of(given)) is not None:
+                yield _call(tools, name, _tagged_arguments(inside))
+
+
+def _tagged_arguments(inside: str) -> Any:
+    pairs = _PARAMETER.findall(inside) or [(key.strip(), value) for key, value in _KEY_AND_VALUE.findall(inside)]
+    # A template puts one line feed around each value, which is not part of it.
+    return {key: value.removeprefix("\n").removesuffix("\n") for key, value in pairs} if pairs else inside
+
+
+def _in_json(text: str, tools: OfferedTools) -> Iterator[TextCall]:
+    for found in find_json(text, THINKING):
+        items = found.value if isinstance(found.value, list) else [found.value]
+        for item in items:
+            yield from _from_object(item, tools)
+
+
+def _from_object(item: Any, tools: OfferedTools, depth: int = 0) -> Iterator[TextCall]:
+    """`{"name": …, "arguments": …}` under any of the usual keys, or inside `function` or `tool_calls`."""
+    if not isinstance(item, dict) or depth > 2:
+        return
+    for key in ("function", "tool_calls", "tool_call"):
+        inner = item.get(key)
+        for one in inner if isinstance(inner, list) else [inner]:
+            yield from _from_object(one, tools, depth + 1)
+    given = next((item[key] for key in _NAME_KEYS if isinstance(item.get(key), str)), None)
+    name = tools.name_of(given) if given else None
+    if name is None:
+        return
+    arguments = [item[key] for key in _ARGUMENT_KEYS if key in item]
+    if arguments or not set(item) - set(_NAME_KEYS) - {"id", "type"}:
+        yield _call(tools, name, arguments[0] if arguments else {})
+
+
+def _in_python(text: str, tools: OfferedTools) -> Iterator[TextCall]:
+    """`read_file(path="a.py")`, where the text is nothing else: anywhere else it may be an example."""
+    content = text.strip()
+    if fenced := _PYTHON_FENCE.match(content):
+        content = fenced.group(1)
+    try:
+        lines = ast.parse(_MARKS.sub("", content).strip()).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    calls = [_from_python(line, tools) for line in lines]
+    if all(calls):
+        yield from (call for call in calls if call)
+
+
+def _from_python(line: ast.stmt, tools: OfferedTools) -> TextCall | None:
+    value = line.value if isinstance(line, ast.Expr) else None
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "print" and value.args:
+        value = value.args[0]
+    if not isinstance(value, ast.Call) or value.args or not isinstance(value.func, ast.Name | ast.Attribute):
+        return None
+    name = tools.name_of(ast.unparse(value.func))
+    try:
+        arguments = {item.arg: ast.literal_eval(item.value) for item in value.keywords}
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
+    return TextCall(name, arguments) if name and None not in arguments else None
+
+
+def _call(tools: OfferedTools, name: str, given: Any) -> TextCall:
+    arguments = tools.arguments_of(name, given)
+    return TextCall(name, given if arguments is None else arguments)
+
+
+def _is_alone(text: str, find: Callable[[str, OfferedTools], Iterator[TextCall]]) -> bool:
+    """Whether nothing is left of a text without its calls and the marks and fences around them."""
+    if find is _in_python:
+        return True
+    rest = _MARKS.sub("", text)
+    for form in (_FUNCTION, _INVOKE, _SECTION):
+        rest = form.sub("", rest)
+    places = [(found.start, found.end) for found in find_json(rest)]
+    for start, end in reversed(places):
+        rest = rest[:start] + rest[end:]
+    return not _FENCE.sub("", rest).strip(" \t\n,;")

@@ -1,0 +1,32 @@
+"""Keeping a model's thinking apart from its answer. Pure.
+
+Servers that know a model's template put its thinking into a field of its own. Where they do not, it is part of the
+text: between tags, with an opening tag that the template has already written into the prompt (DeepSeek R1, Qwen's
+thinking models), or in the channels of gpt-oss.
+"""
+
+from __future__ import annotations
+
+import re
+
+_NAMES = r"think|thinking|thoughts?|reasoning|seed:think"
+THINKING = re.compile(rf"<({_NAMES})>.*?(?:</\1>|\Z)|\[THINK\].*?(?:\[/THINK\]|\Z)", re.DOTALL | re.IGNORECASE)
+"""A block of thinking; one that does not end goes to the end of the text."""
+# On a line of its own: a sentence about the tag is part of the answer.
+_CLOSING = re.compile(rf"^[ \t]*(?:</(?:{_NAMES})>|\[/THINK\])[ \t]*$", re.MULTILINE | re.IGNORECASE)
+# https://cookbook.openai.com/articles/openai-harmony: only the channel `final` is for the user.
+_FINAL_CHANNEL = "<|channel|>final<|message|>"
+_END_OF_MESSAGE = re.compile(r"<\|(?:end|return|start|call)\|>")
+
+
+def without_thinking(text: str) -> str:
+    """The answer alone. What a text says about thinking tags, or quotes of them, is left as it is."""
+    if _FINAL_CHANNEL in text:
+        text = _END_OF_MESSAGE.split(text.rpartition(_FINAL_CHANNEL)[2])[0]
+    rest = text.lstrip()
+    while block := THINKING.match(rest):
+        rest = rest[block.end() :].lstrip()
+    closing = _CLOSING.search(rest)
+    if closing and not THINKING.search(rest[: closing.end()]) and rest[: closing.start()].count("```") % 2 == 0:
+        return without_thinking(rest[closing.end() :])
+    return rest if rest != text.lstrip() else text
