@@ -28,5 +28,5 @@ def without_thinking(text: str) -> str:
         rest = rest[block.end() :].lstrip()
     closing = _CLOSING.search(rest)
     if closing and not THINKING.search(rest[: closing.end()]) and rest[: closing.start()].count("```") % 2 == 0:
-        return without_thinking(rest[closing.end() :])
+        return without_thinking(rest[closing.end() :].lstrip())
     return rest if rest != text.lstrip() else text

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.agents.answers import MalformedAnswerError, parse, response_format
-from orchestration.workflows.model import ReviewReport, RunPlan, TextAnswer
+from orchestration.agents.answer_forms import EXAMPLES
+from orchestration.agents.answers import OUTPUTS, MalformedAnswerError, parse, response_format
+from orchestration.workflows.model import ReviewReport, RunPlan, StepReport, TextAnswer
 from tests.support.patience import Stopwatch
 
 PLAN: dict[str, Any] = {"summary": "s", "steps": [{"id": "s1", "title": "t", "instructions": "i"}]}
@@ -104,3 +105,99 @@ def test_answers_made_of_braces_take_no_time(text: str) -> None:
 def test_half_of_a_surrogate_pair_is_replaced() -> None:
     found = parse('{"summary": "\\ud83d", "verdict": "approved"}', ReviewReport)
     assert found == ReviewReport(summary="?", verdict="approved")
+
+
+YES: dict[str, Any] = {"verdict": "approved", "summary": "Right."}
+NO: dict[str, Any] = {"verdict": "changes_requested", "summary": "Wrong.", "findings": []}
+REVIEWS = st.sampled_from([YES, NO, {"verdict": "Approved", "summary": "s"}, {"verdict": "rejected", "summary": "s"}])
+AROUND = st.sampled_from(
+    ["", "\n", " Let me see: ", "```json\n", "\n```\n", "<think>", "</think>", "</think>\n", "{", '"']
+)
+
+
+def verdict(text: str) -> str | None:
+    try:
+        review = parse(text, ReviewReport)
+    except MalformedAnswerError:
+        return None
+    assert isinstance(review, ReviewReport)
+    return review.verdict
+
+
+@given(st.lists(st.tuples(AROUND, REVIEWS), min_size=1, max_size=4), AROUND)
+def test_nothing_is_approved_that_was_refused_in_the_same_answer(
+    parts: list[tuple[str, dict[str, Any]]], end: str
+) -> None:
+    text = "".join(f"{around}{json.dumps(review)}" for around, review in parts) + end
+    if verdict(text) == "approved":
+        thought = [around.startswith("<think>") for around, _ in parts]
+        said = [review for (_, review), hidden in zip(parts, thought, strict=True) if not hidden]
+        # A refusal before an approval can only have been a thought, which some tag around it ends.
+        assert parts[-1][1]["verdict"] in ("approved", "Approved") or any("think" in around for around, _ in parts)
+        assert all(one["verdict"] in ("approved", "Approved") for one in said) or "think" in text
+
+
+@given(st.sampled_from([YES, {"verdict": "Approved", "summary": "s", "findings": None}]), st.data())
+def test_an_approval_that_was_cut_off_or_damaged_is_none(review: dict[str, Any], data: st.DataObject) -> None:
+    text = json.dumps(review)
+    assert verdict(text) == "approved"
+    assert verdict(text[: data.draw(st.integers(0, len(text) - 1))]) is None
+    assert verdict(text + ' {"verdict": "chan') is None
+    assert verdict(text.replace("pproved", "pproved | changes_requested")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"<think>{json.dumps(YES)}</think>{json.dumps(NO)}", "changes_requested"),
+        (f"{json.dumps(NO)}<think>or {json.dumps(YES)}", "changes_requested"),
+        (f"A form: {json.dumps(YES)} Mine: {json.dumps(NO)}", "changes_requested"),
+        (f"At first: {json.dumps(NO)} In the end: {json.dumps(YES)}", None),
+        (json.dumps({**YES, "findings": [{"severity": "Critical", "message": "m"}]}), "changes_requested"),
+        (json.dumps({"review": {**YES, "verdict": "APPROVE"}}), "approved"),
+        ('{"verdict": "approved", "verdict": "changes_requested", "summary": "s"}', None),
+    ],
+)
+def test_a_gate_is_open_only_where_it_was_opened(text: str, expected: str | None) -> None:
+    assert verdict(text) == expected
+
+
+@given(st.text(max_size=300))
+def test_a_text_is_kept_as_it_is(text: str) -> None:
+    report = f"The report.\n\n{text}\n\nThat is all."
+    found = parse(report, TextAnswer)
+    assert isinstance(found, TextAnswer)
+    assert "think" in text.casefold() or found.text == report.encode("utf-8", "replace").decode().strip()
+
+
+def test_examples_are_correct_and_would_do_no_harm() -> None:
+    assert {output for output in OUTPUTS.values() if output is not TextAnswer} == set(EXAMPLES) - {TextAnswer}
+    assert isinstance(parse(EXAMPLES[RunPlan], RunPlan), RunPlan)
+    report = parse(EXAMPLES[StepReport], StepReport)
+    assert isinstance(report, StepReport)
+    assert not report.done
+    assert verdict(EXAMPLES[ReviewReport]) == "changes_requested"
+
+
+@pytest.mark.parametrize(
+    ("step", "meant"),
+    [
+        ({"id": 1}, {"id": "1"}),
+        ({"id": "Mend the sum!"}, {"id": "Mend-the-sum"}),
+        ({"depends_on": None, "files": "a.py"}, {"depends_on": (), "files": ("a.py",)}),
+        ({"instructions": ["First.", "Then."]}, {"instructions": "First.\nThen."}),
+        ({"Title": "t", "title": "u"}, {"title": "u"}),
+    ],
+)
+def test_a_plan_in_nearly_the_form_is_understood(step: dict[str, Any], meant: dict[str, Any]) -> None:
+    plan = parse(json.dumps({**PLAN, "steps": {**PLAN["steps"][0], **step}}), RunPlan)
+    assert isinstance(plan, RunPlan)
+    assert {name: getattr(plan.steps[0], name) for name in meant} == meant
+
+
+def test_a_correction_names_place_reason_and_an_example() -> None:
+    with pytest.raises(MalformedAnswerError) as caught:
+        parse('{"verdict": "perhaps", "summary": "s"}', ReviewReport)
+    assert "verdict: Input should be 'approved' or 'changes_requested' (got 'perhaps')" in str(caught.value)
+    assert EXAMPLES[ReviewReport] in str(caught.value)
+    assert caught.value.attempted
