@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -62,6 +63,15 @@ def parse(text: str | None, output: type[BaseModel]) -> BaseModel:
     if isinstance(answer, ReviewReport) and answer.verdict == "approved":
         _check_unanimous(attempts)
     return answer
+
+
+def of_own_code(value: Any, output: type[BaseModel]) -> BaseModel:
+    """What the user's own function returned, as its type. Raises MalformedAnswerError."""
+    if isinstance(value, str):
+        return parse(value, output)
+    if isinstance(value, dict):
+        return _validated(value, output)
+    raise MalformedAnswerError(f"It returned {excerpt(json.dumps(value), _SHOWN_CHARACTERS)}. {instead(output)}")
 
 
 def is_answer(text: str | None, output: type[BaseModel]) -> bool:

@@ -22,8 +22,6 @@ _MAX_CORRECTIONS = 3
 _MAX_CORRECTIONS_IN_ALL = 10
 _DEFAULT_MODEL_CALLS = 60
 _MOST_PARTS = 8
-# How often a report is sent back for what contradicts it. Then the run is judged by the facts, not by the report.
-_MAX_OBJECTIONS = 2
 _QUOTED_CHARACTERS = 300
 _ENFORCED_FROM = 2
 
@@ -37,7 +35,7 @@ class AgentConversation:
         self._in_all = 0
         self._parts: list[str] = []
         self._attempted = False
-        self._objections = 0
+        self._objected = False
         self._circles = CircleWatch()
         self.calls = 0
         self.corrections = 0
@@ -99,10 +97,11 @@ class AgentConversation:
         return None
 
     def object(self, objection: str) -> bool:
-        """Send a report back for what contradicts it; False if that was done often enough."""
-        self._objections += 1
-        if self._objections > _MAX_OBJECTIONS:
+        """Send a report back for what contradicts it; False if that was done before. The run is then judged by the
+        facts, and not by the report."""
+        if self._objected:
             return False
+        self._objected = True
         self._say(f"You report that it is done, but {objection}. {_OBJECTION}")
         return True
 

@@ -3,7 +3,6 @@ checkpoint."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -210,7 +209,9 @@ class AgentLoop:
                 work.usage.check()
                 # The user's own code decides for itself what it repeats.
                 own = work.setup.entry_point is not None
-                if own or attempt >= work.setup.attempts or kind not in _WORTH_ANOTHER_ATTEMPT:
+                # A conversation that was refused at once would be refused again.
+                begun = conversation.calls or kind != "request_refused"
+                if own or attempt >= work.setup.attempts or kind not in _WORTH_ANOTHER_ATTEMPT or not begun:
                     raise
                 self._bus.publish(AgentRetried(attempt=attempt, reason=kind), run_id=work.run.id, agent=work.task.agent)
                 work.avoided |= {conversation.route} - {""}
@@ -308,9 +309,8 @@ class AgentLoop:
         seconds = work.usage.seconds_left()
         result = await work.flow.step("entry_point", OwnCodeAnswer, partial(self._own_code, work, entry_point, seconds))
         work.usage.add(AgentUsage(seconds=result.seconds))
-        output = result.output
         try:
-            answer = answers.parse(output if isinstance(output, str) else json.dumps(output), work.output)
+            answer = answers.of_own_code(result.output, work.output)
         except answers.MalformedAnswerError as error:
             problem = str(error).partition(answers.INSTEAD)[0].strip()
             raise AgentGaveUpError("malformed_answer", f"{entry_point}: {problem}") from error

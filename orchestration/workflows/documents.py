@@ -32,9 +32,7 @@ def plan_document(goal: str, plan: RunPlan) -> str:
     return "\n".join(parts)
 
 
-def tests_document(
-    reports: Sequence[tuple[PlanStep, StepReport]], checks: Sequence[CommandRecord], facts: str
-) -> str:
+def tests_document(reports: Sequence[tuple[PlanStep, StepReport]], checks: Sequence[CommandRecord], facts: str) -> str:
     """What really happened, the executors' reports, and the output of the commands that check the result."""
     parts = ["# Test report\n", *([f"{facts}\n## Reports\n"] if facts else [])]
     for step, report in reports:

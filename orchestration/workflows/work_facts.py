@@ -26,14 +26,10 @@ class RunFacts:
     @property
     def missing_change(self) -> str:
         """What contradicts a claim that a wanted change was made; an empty text if nothing does."""
-        if self.patch.strip():
-            return ""
         wanted = wanted_files(self.plan)
-        if wanted:
-            return f"the plan wanted changes in {', '.join(wanted)}, but nothing in the workspace has changed"
-        if self.plan is None and self.tools is not None and not self.tools.calls and not self.commands:
-            return "no tool was used, and nothing in the workspace has changed"
-        return ""
+        if self.patch.strip() or not wanted:
+            return ""
+        return f"the plan wanted changes in {', '.join(wanted)}, but nothing in the workspace has changed"
 
     @property
     def failing_commands(self) -> tuple[CommandRecord, ...]:

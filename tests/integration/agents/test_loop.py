@@ -70,17 +70,23 @@ async def test_a_malformed_answer_is_repaired_a_bounded_number_of_times_then_beg
         run = await house.run()
         assert run.status is RunStatus.FAILED
         assert house.failing()["kind"] == "malformed_answer"
-        assert "after 2 corrections" in run.reason
-        assert [len(body["messages"]) for body in model.asked] == [2, 4, 6, 2, 4, 6]
+        assert "after 3 corrections" in run.reason
+        assert '"la la la"' in run.reason
+        assert [len(body["messages"]) for body in model.asked] == [2, 4, 6, 8] * 2
         assert len(house.of("agent.retried")) == 1
-        assert "no complete JSON object" in model.asked[1]["messages"][-1]["content"]
+        assert "neither a tool call nor a report" in model.asked[1]["messages"][-1]["content"]
+        # The tools stay available, and are spelled out where nobody else can be asked.
+        assert all("tools" in body for body in model.asked[:4])
+        assert "<tool_call>" in model.asked[4]["messages"][0]["content"]
 
 
 async def test_an_answer_that_is_repaired_is_taken(tmp_path: Path) -> None:
-    script = in_order(says(""), says({"summary": "only"}), DONE)
+    script = in_order(says({"summary": "only"}), says({"summary": "only"}), DONE)
     async with rooms(tmp_path, script) as (house, model):
         assert (await house.run()).status is RunStatus.SUCCEEDED
-        assert "done: Field required" in model.asked[2]["messages"][-1]["content"]
+        assert "done: Field required" in model.asked[1]["messages"][-1]["content"]
+        # The tools stay, until only the form is wrong again.
+        assert ["tools" in body for body in model.asked] == [True, True, False, True]
         assert "response_format" in model.asked[2]
 
 
@@ -103,9 +109,32 @@ async def test_a_plan_that_cannot_be_carried_out_is_repaired(tmp_path: Path, ste
         assert len(model.asked) == 2
 
 
+async def test_an_agent_that_goes_in_circles_is_told_then_stopped_and_begun_anew(tmp_path: Path) -> None:
+    async with rooms(tmp_path, lambda body: calls(("list_files", {})), agentRetries=1) as (house, model):
+        run = await house.run()
+        assert run.status is RunStatus.FAILED
+        assert house.failing()["kind"] == "going_in_circles"
+        assert "list_files" in run.reason
+        assert len(model.asked) == 8
+        assert [event.data["reason"] for event in house.of("agent.retried")] == ["going_in_circles"]
+        assert "with the same result" in told(model.asked[2])[-1]
+        assert "another approach" in told(model.asked[3])[-1]
+
+
+async def test_a_report_that_the_facts_contradict_is_sent_back(tmp_path: Path) -> None:
+    write = calls(("write_file", {"path": "a.txt", "content": "1"}))
+    async with rooms(tmp_path, in_order(DONE, write, DONE)) as (house, model):
+        run = await house.run()
+        assert run.status is RunStatus.SUCCEEDED
+        assert "you have used no tool" in model.asked[1]["messages"][-1]["content"]
+        report = (tmp_path / "artifacts" / run.id / "test-report.md").read_text()
+        assert "Changed: a.txt." in report
+        assert "No command was run" in report
+
+
 async def test_a_conversation_without_end_is_given_up(tmp_path: Path) -> None:
     agents = executor(limits={"modelCalls": 4})
-    async with rooms(tmp_path, lambda body: calls(("list_files", {})), agents) as (house, model):
+    async with rooms(tmp_path, in_order(*[calls((name, {"path": "a"})) for name in TOOLS]), agents) as (house, model):
         run = await house.run()
         assert run.status is RunStatus.FAILED
         assert house.failing() == {
@@ -328,7 +357,11 @@ async def test_an_agent_waits_while_no_provider_answers_and_goes_on_when_one_doe
 async def test_an_exceeded_budget_is_an_outcome_and_no_failure(tmp_path: Path) -> None:
     agents = executor(limits={"tokens": 1500})
     agents[0]["tools"] = ["list_files"]
-    async with rooms(tmp_path, lambda body: calls(("list_files", {})), agents) as (house, model):
+
+    def script(body: dict[str, Any]) -> Any:
+        return calls(("list_files", {"depth": len(body["messages"]) % 19 + 1}))
+
+    async with rooms(tmp_path, script, agents) as (house, model):
         run = await house.run()
         assert run.status is RunStatus.INCOMPLETE
         assert house.failing()["kind"] == "budget_exceeded"
