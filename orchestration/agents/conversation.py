@@ -86,6 +86,7 @@ class AgentConversation:
         try:
             answer = answers.parse("".join([*self._parts, text]), self._output)
             if not (reply.cut and self._output is ReviewReport):
+                self.corrections, self._attempted = 0, False
                 return answer
             problem, self._attempted = "", True
         except answers.MalformedAnswerError as error:

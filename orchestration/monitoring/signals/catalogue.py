@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestration.events.agents import AgentFinished, ToolCallRefused
+from orchestration.events.agents import AgentFinished, AgentRetried, ToolCallRefused
 from orchestration.events.maintenance import BackupCreated, BackupFailed
 from orchestration.events.notifications import NotificationFailed, NotificationRetried, NotificationSent
 from orchestration.events.payload import EventPayload
@@ -61,6 +61,12 @@ SIGNALS: tuple[SignalDescriptor, ...] = (
         "agent_finished",
         ("agent", "run", "outcome", "kind", "failure"),
         "1; outcome succeeded, failed or limit_reached; kind and class of the failure; evidence: cause, message",
+        unit="occurrence",
+    ),
+    SignalDescriptor(
+        "agent_retried",
+        ("agent", "run", "reason"),
+        "1; an agent starts over in a fresh conversation; reason is the kind of failure that the last one ended with",
         unit="occurrence",
     ),
     SignalDescriptor("agent_succeeded", ("agent",), "1; whatever it failed at before is over", unit="occurrence"),
@@ -244,6 +250,7 @@ SIGNALS: tuple[SignalDescriptor, ...] = (
 
 EVENTS: tuple[EventSignal, ...] = (
     EventSignal(AgentFinished, ("agent_run_id", "failing", "config_version"), ("agent_finished", "agent_succeeded")),
+    EventSignal(AgentRetried, ("reason",), ("agent_retried",)),
     EventSignal(
         RunFinished, ("status", "reason", "by_agent", "failure", "config_version"), ("run_finished", "run_judged")
     ),

@@ -12,7 +12,7 @@ from orchestration.domain.failure_class import FailureClass, failure_class, fail
 from orchestration.domain.refusal import RefusalAssessment
 from orchestration.domain.run_status import RunStatus
 from orchestration.events import Event
-from orchestration.events.agents import AgentFinished, FailureCause, ToolCallRefused
+from orchestration.events.agents import AgentFinished, AgentRetried, FailureCause, ToolCallRefused
 from orchestration.events.catalogue import CATALOGUE
 from orchestration.events.maintenance import BackupCreated, BackupFailed
 from orchestration.events.notifications import NotificationEvent, NotificationSent
@@ -66,6 +66,12 @@ def _(payload: AgentFinished, event: Event) -> Iterator[Signal]:
         "cause": failure_subject(agent, failure, payload.config_version),
     }
     yield _signal(event, "agent_finished", labels, evidence)
+
+
+@_signals.register
+def _(payload: AgentRetried, event: Event) -> Iterator[Signal]:
+    labels = {"agent": event.agent or "", "run": event.run_id or "", "reason": payload.reason}
+    yield _signal(event, "agent_retried", labels)
 
 
 @_signals.register
