@@ -14,8 +14,8 @@ from pydantic_core import ErrorDetails
 from orchestration.agents.answer_forms import EXAMPLES, is_attempt, mended, unwrapped
 from orchestration.agents.text import excerpt, sound
 from orchestration.config.schema import AgentRole
-from orchestration.providers.dialects.json_reader import FoundJson, UnreadableError, find_json, read_json
-from orchestration.providers.dialects.thinking import THINKING, without_thinking
+from orchestration.providers.dialects.json_reader import FoundJson, NotJsonError, find_json, read_json
+from orchestration.providers.dialects.thoughts import THINKING, without_thinking
 from orchestration.workflows import graph
 from orchestration.workflows.model import ReviewReport, RunPlan, StepReport, TextAnswer
 
@@ -25,20 +25,20 @@ OUTPUTS: dict[AgentRole, type[BaseModel]] = {
     AgentRole.REVIEWER: ReviewReport,
     AgentRole.WORKER: TextAnswer,
 }
-# Begins the part of a correction that is an instruction to the model, and tells people nothing.
-INSTEAD = "Answer with"
 _SHOWN_CHARACTERS = 80
 _MOST_PROBLEMS = 8
 
 
 class MalformedAnswerError(ValueError):
-    """The answer does not have the requested form; the message tells the model what to correct.
+    """The answer does not have the requested form: `problem` is for people, too, the message tells the model what to
+    do about it.
 
     `attempted` says that an answer in the form was tried, so that only the form is wrong.
     """
 
-    def __init__(self, message: str, *, attempted: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, problem: str, output: type[BaseModel], *, attempted: bool = False) -> None:
+        super().__init__(f"{problem} {instead(output)}")
+        self.problem = problem
         self.attempted = attempted
 
 
@@ -48,16 +48,16 @@ def parse(text: str | None, output: type[BaseModel]) -> BaseModel:
     Of several answers in one text, the last complete one counts, and what the model only thought does not. An agent
     whose result is text is taken at its word: only a text that is nothing but `{"text": …}` is unwrapped.
     """
-    content = sound(without_thinking(text or "")).strip()
-    if not content:
-        raise MalformedAnswerError(f"The answer was empty. {instead(output)}")
+    said = sound(without_thinking(text or ""))
+    if not said.strip():
+        raise MalformedAnswerError("The answer was empty.", output)
     if output is TextAnswer:
-        return _text(content)
-    content = _decoded(content)
+        return _text(said)
+    content = _decoded(said.strip())
     found = _objects(content, output)
     attempts = [one for one in found if is_attempt(one.value, output)]
     if not attempts:
-        raise MalformedAnswerError(f"{_no_object(found)} {instead(output)}")
+        raise MalformedAnswerError(_no_object(found), output)
     _check_nothing_follows(content, attempts[-1], output)
     answer = _validated(attempts[-1].value, output)
     if isinstance(answer, ReviewReport) and answer.verdict == "approved":
@@ -71,7 +71,7 @@ def of_own_code(value: Any, output: type[BaseModel]) -> BaseModel:
         return parse(value, output)
     if isinstance(value, dict):
         return _validated(value, output)
-    raise MalformedAnswerError(f"It returned {excerpt(json.dumps(value), _SHOWN_CHARACTERS)}. {instead(output)}")
+    raise MalformedAnswerError(f"It returned {excerpt(json.dumps(value), _SHOWN_CHARACTERS)}.", output)
 
 
 def is_answer(text: str | None, output: type[BaseModel]) -> bool:
@@ -86,7 +86,7 @@ def is_answer(text: str | None, output: type[BaseModel]) -> bool:
 def _text(content: str) -> TextAnswer:
     try:
         value = read_json(content)
-    except UnreadableError:
+    except NotJsonError:
         return TextAnswer(text=content)
     inner = value["text"] if isinstance(value, dict) and set(value) == {"text"} else value
     return TextAnswer(text=inner if isinstance(inner, str) and inner.strip() else content)
@@ -96,7 +96,7 @@ def _decoded(content: str) -> str:
     """An answer that was written as a JSON text is what that text says."""
     try:
         whole = read_json(content)
-    except UnreadableError:
+    except NotJsonError:
         return content
     return whole if isinstance(whole, str) else content
 
@@ -120,17 +120,15 @@ def _check_nothing_follows(content: str, last: FoundJson, output: type[BaseModel
     keys = "|".join(name for name, field in output.model_fields.items() if field.is_required())
     if re.search(rf"""\{{[^{{}}]*["'\u201c]?\b({keys})["'\u201d]?\s*:""", THINKING.sub("", content[last.end :])):
         message = "After the last complete JSON object another one begins that cannot be read."
-        raise MalformedAnswerError(f"{message} {instead(output)}", attempted=True)
+        raise MalformedAnswerError(message, output, attempted=True)
 
 
 def _check_unanimous(attempts: Sequence[FoundJson]) -> None:
     """Raise MalformedAnswerError if a review approves, and also gives another verdict."""
     verdicts = {str(mended(one.value, ReviewReport).get("verdict", "approved")) for one in attempts}
     if verdicts != {"approved"}:
-        message = (
-            "The answer gave several verdicts that contradict each other. Answer once, with the one that you mean."
-        )
-        raise MalformedAnswerError(message, attempted=True)
+        message = "The answer gave several verdicts that contradict each other. Give the one that you mean."
+        raise MalformedAnswerError(message, ReviewReport, attempted=True)
 
 
 def _validated(value: dict[str, Any], output: type[BaseModel]) -> BaseModel:
@@ -139,8 +137,8 @@ def _validated(value: dict[str, Any], output: type[BaseModel]) -> BaseModel:
         answer = output.model_validate(mended(value, output))
     except ValidationError as error:
         problems = "; ".join(_problem(item) for item in error.errors(include_url=False)[:_MOST_PROBLEMS])
-        message = f"The JSON object does not match the schema: {problems}. {instead(output)}"
-        raise MalformedAnswerError(message, attempted=True) from error
+        message = f"The JSON object does not match the schema: {problems}."
+        raise MalformedAnswerError(message, output, attempted=True) from error
     if isinstance(answer, RunPlan):
         _check_plan(answer)
     return answer
@@ -155,8 +153,8 @@ def _problem(error: ErrorDetails) -> str:
 def instead(output: type[BaseModel]) -> str:
     """What to answer, with a correct example."""
     if output is TextAnswer:
-        return f"{INSTEAD} {EXAMPLES[output]}."
-    return f"{INSTEAD} one JSON object and nothing else. An example of the form: {EXAMPLES[output]}"
+        return f"Answer with {EXAMPLES[output]}."
+    return f"Answer with one JSON object and nothing else. An example of the form: {EXAMPLES[output]}"
 
 
 def _check_plan(plan: RunPlan) -> None:
@@ -164,11 +162,12 @@ def _check_plan(plan: RunPlan) -> None:
     ids = Counter(step.id for step in plan.steps)
     if twice := [step_id for step_id, count in ids.items() if count > 1]:
         message = f"Each step needs an id of its own; there are several called {', '.join(twice)}."
-        raise MalformedAnswerError(message, attempted=True)
+        raise MalformedAnswerError(message, RunPlan, attempted=True)
     try:
         graph.levels({step.id: step.depends_on for step in plan.steps})
     except graph.CycleError as error:
-        raise MalformedAnswerError(f"The steps cannot be put in an order: {error}.", attempted=True) from error
+        message = f"The steps cannot be put in an order: {error}."
+        raise MalformedAnswerError(message, RunPlan, attempted=True) from error
 
 
 def response_format(output: type[BaseModel]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class CircleStage(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ToolTurn:
+class ToolUse:
     """One tool call with its result."""
 
     name: str
@@ -54,7 +54,7 @@ class CircleWatch:
         self._errors = 0
         self.reason = ""
 
-    def add(self, turns: Sequence[ToolTurn]) -> CircleStage:
+    def add(self, turns: Sequence[ToolUse]) -> CircleStage:
         """Add the calls of one answer; returns what is to be done."""
         state = _digest(*(turn.fingerprint for turn in turns))
         self._stale = [*self._stale, state] if state in self._seen else []

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from orchestration.agents import answers, prompts
-from orchestration.agents.circles import CircleStage, CircleWatch, ToolTurn, remark
+from orchestration.agents.circles import CircleStage, CircleWatch, ToolUse, remark
 from orchestration.agents.model_calls import ModelReply
 from orchestration.agents.text import excerpt
 from orchestration.agents.tool_calls import ToolAnswer, name_of
@@ -59,7 +59,7 @@ class AgentConversation:
     def add_results(self, calls: Sequence[Mapping[str, Any]], results: Sequence[ToolAnswer]) -> CircleStage:
         """Append the results of the calls of the last reply; returns what is to be done about repetitions."""
         turns = [
-            ToolTurn(name_of(call), call["function"]["arguments"], result.text, result.ok)
+            ToolUse(name_of(call), call["function"]["arguments"], result.text, result.ok)
             for call, result in zip(calls, results, strict=True)
         ]
         stage = self._circles.add(turns)
@@ -88,13 +88,14 @@ class AgentConversation:
             if not (reply.cut and self._output is ReviewReport):
                 self.corrections, self._attempted = 0, False
                 return answer
-            problem, self._attempted = "", True
+            problem, self._attempted = _CUT, True
         except answers.MalformedAnswerError as error:
-            self._attempted = error.attempted
-            problem = str(error)
-            if not error.attempted and setup.tools and self._output is StepReport and not reply.cut:
-                problem = f"{_NO_ACTION} {answers.instead(self._output)}"
-        self._request_correction(f"{_CUT} {answers.instead(self._output)}" if reply.cut else problem, text)
+            problem, self._attempted = error.problem, error.attempted
+        if reply.cut:
+            problem = _CUT
+        elif not self._attempted and setup.tools and self._output is StepReport:
+            problem = _NO_ACTION
+        self._request_correction(problem, text)
         return None
 
     def object(self, objection: str) -> bool:
@@ -126,10 +127,9 @@ class AgentConversation:
         self._in_all += 1
         if self.corrections > _MAX_CORRECTIONS or self._in_all > _MAX_CORRECTIONS_IN_ALL:
             quoted = json.dumps(excerpt(answer, _QUOTED_CHARACTERS), ensure_ascii=False) if answer else "empty"
-            short = problem.partition(answers.INSTEAD)[0].strip()
-            message = f"{short} (after {self.corrections - 1} corrections; the last answer was {quoted})"
+            message = f"{problem} (after {self.corrections - 1} corrections; the last answer was {quoted})"
             raise AgentGaveUpError("malformed_answer", message)
-        self._say(problem)
+        self._say(f"{problem} {answers.instead(self._output)}")
 
     def _say(self, text: str) -> None:
         self._messages.append({"role": "user", "content": text})

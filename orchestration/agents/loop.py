@@ -312,8 +312,7 @@ class AgentLoop:
         try:
             answer = answers.of_own_code(result.output, work.output)
         except answers.MalformedAnswerError as error:
-            problem = str(error).partition(answers.INSTEAD)[0].strip()
-            raise AgentGaveUpError("malformed_answer", f"{entry_point}: {problem}") from error
+            raise AgentGaveUpError("malformed_answer", f"{entry_point}: {error.problem}") from error
         return answer.model_dump(mode="json")
 
     async def _flushed(self, function: Callable[..., Awaitable[T]], *arguments: Any, **options: Any) -> T:

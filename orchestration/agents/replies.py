@@ -13,7 +13,7 @@ from orchestration.agents.text import sound
 from orchestration.providers.dialects.call_assembly import as_text
 from orchestration.providers.dialects.offered_tools import OfferedTools
 from orchestration.providers.dialects.text_calls import TextCalls, find_calls
-from orchestration.providers.dialects.thinking import without_thinking
+from orchestration.providers.dialects.thoughts import without_thinking
 from orchestration.workflows.model import TextAnswer
 
 # OpenAI refuses longer function names, and what a model invented is sent back with the conversation.

@@ -28,7 +28,7 @@ from orchestration.providers.breaker import BreakerState
 from orchestration.providers.breaker_updates import BreakerUpdates
 from orchestration.providers.budget import Budgets
 from orchestration.providers.concurrency import ConcurrencyLimiter
-from orchestration.providers.dialects.dialect import stepped_down
+from orchestration.providers.dialects.dialect import refuses_usage, stepped_down
 from orchestration.providers.dialects.wire_messages import wire_body
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import (
@@ -56,8 +56,6 @@ _AGAIN_AT_ONCE = frozenset({FailureKind.UNREACHABLE, FailureKind.MALFORMED})
 # The request itself is at fault, so no other route would do better (a content filter may, if the configuration says
 # so).
 _FINAL = frozenset({FailureKind.BAD_REQUEST, FailureKind.CONTENT_FILTER})
-# What servers answer to a field that they do not know.
-_ABOUT_FIELDS = frozenset({400, 422})
 # Failures that concern the provider and not one model, so they open the breakers of all its routes.
 _PROVIDER_WIDE = frozenset({FailureKind.UNREACHABLE, FailureKind.AUTHENTICATION, FailureKind.RETIRED})
 
@@ -304,7 +302,7 @@ def _as_understood(record: RouteRecord, body: ChatBody, call: GatewayCall) -> Ch
 def _steps_down(record: RouteRecord, body: ChatBody, call: GatewayCall, failure: Failure) -> bool:
     """Whether a refused request is worth repeating in another form, which is then remembered for the route."""
     endpoint = record.provider.endpoint
-    if failure.status in _ABOUT_FIELDS and "stream_options" in failure.message and endpoint.asks_for_usage:
+    if endpoint.asks_for_usage and refuses_usage(failure):
         endpoint.asks_for_usage = False
         return True
     lower = stepped_down(record.dialect, failure, body) if call.adaptable else None

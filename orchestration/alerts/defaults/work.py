@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestration.alerts.defaults.rule_builders import counted
 from orchestration.alerts.rules import AlertRule
 from orchestration.config.alerting import Aggregate, Comparison, FactKind
 from orchestration.config.matchers import parse_matchers
@@ -95,7 +94,7 @@ def _run_failed() -> AlertRule:
 
 
 def outcomes() -> Iterator[AlertRule]:
-    """That work is refused or begun anew is an outcome, and no incident. That much of it is may be worth a look."""
+    """That work is refused is an outcome, and no incident. That much of it is may be worth a look."""
     yield AlertRule(
         # Of twenty, and only from ten on: one refused run says nothing, and half of few is no share.
         "work-not-approved",
@@ -112,15 +111,6 @@ def outcomes() -> Iterator[AlertRule]:
         facts=FactKind.MINOR,
         title="Much of the work of {agent} is not approved",
         summary="{value} of the last runs of {agent} were not approved or not completed, the last: {reason}",
-    )
-    # Each time it was begun anew in time. That it happens again and again costs money, and another model may not do it.
-    yield counted("agent-in-circles", "agent_retried", Scenario.AGENT_FAILURE, at_least=3, window=3600).replace(
-        where=parse_matchers(['reason="going_in_circles"']),
-        by=("agent",),
-        subject="{agent}: goes in circles",
-        facts=FactKind.MINOR,
-        title="{agent} goes in circles again and again",
-        summary="{value} conversations of {agent} went in circles and were begun anew, the last in {run}",
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestration.providers.dialects.json_reader import UnreadableError, read_json
+from orchestration.providers.dialects.json_reader import NotJsonError, read_json
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class _Call:
     def complete(self) -> bool:
         try:
             return isinstance(read_json(self.arguments), dict)
-        except UnreadableError:
+        except NotJsonError:
             return False
 
     def message(self) -> dict[str, Any]:

@@ -53,6 +53,7 @@ _ANSWER_FORM = re.compile(r"(?i)response_?format|json_?schema|json_object|struct
 _ROLES = re.compile(r"(?i)roles? must alternate|alternate user|consecutive (?:user|assistant|messages)|same role")
 _SYSTEM = re.compile(r"(?i)system.{0,20}(?:role|message|prompt|instruction).{0,30}not (?:supported|enabled|allowed)")
 _IDS = re.compile(r"(?i)tool.?call.?id.{0,80}(?:length|a-z)")
+_USAGE = re.compile(r"stream_?options|include_usage")
 _UNABLE = re.compile(
     r"(?i)support|unavailable|not available|not allowed|allowed values|invalid|unknown|unrecognized|unexpected"
     r"|requires?|extra inputs|not permitted|not enabled|disabled|unable"
@@ -68,6 +69,11 @@ def stepped_down(dialect: Dialect, failure: Failure, body: Mapping[str, Any]) ->
         if applies(dialect, failure.message, body):
             return lower(dialect)
     return None
+
+
+def refuses_usage(failure: Failure) -> bool:
+    """Whether a server does not know the field that asks for token counts in a stream."""
+    return failure.status in _STATUSES and bool(_USAGE.search(failure.message))
 
 
 def _refuses_answer_form(dialect: Dialect, message: str, body: Mapping[str, Any]) -> bool:

@@ -33,7 +33,7 @@ _FENCED = re.compile(r"\A```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```\Z", re.DOTALL)
 _START = re.compile(r"[{\[]")
 
 
-class UnreadableError(ValueError):
+class NotJsonError(ValueError):
     """The text is not JSON, nor anything with the meaning of JSON beyond doubt."""
 
 
@@ -47,15 +47,15 @@ class FoundJson:
 
 
 def read_json(text: str) -> Any:
-    """The value that a text consists of, in a code fence or not. Raises UnreadableError."""
+    """The value that a text consists of, in a code fence or not. Raises NotJsonError."""
     content = text.strip()
     if fenced := _FENCED.match(content):
         content = fenced.group(1).strip()
     if not content:
-        raise UnreadableError("the text is empty")
+        raise NotJsonError("the text is empty")
     value, end = _read_at(content, 0)
     if _after_space(content, end) != len(content):
-        raise UnreadableError(f"something follows the JSON value, at character {end}")
+        raise NotJsonError(f"something follows the JSON value, at character {end}")
     return value
 
 
@@ -74,7 +74,7 @@ def find_json(text: str, skip: re.Pattern[str] | None = None) -> Iterator[FoundJ
             continue
         try:
             value, end = _read_at(text, start.start())
-        except UnreadableError:
+        except NotJsonError:
             position = start.end()
         else:
             yield FoundJson(value, start.start(), end)
@@ -84,7 +84,7 @@ def find_json(text: str, skip: re.Pattern[str] | None = None) -> Iterator[FoundJ
 def _read_at(text: str, start: int) -> tuple[Any, int]:
     try:
         return _STRICT.raw_decode(text, start)
-    except UnreadableError:
+    except NotJsonError:
         raise
     except (ValueError, RecursionError):
         return _value(text, start, 0)
@@ -92,7 +92,7 @@ def _read_at(text: str, start: int) -> tuple[Any, int]:
 
 def _value(text: str, position: int, depth: int) -> tuple[Any, int]:
     if depth > _DEEPEST or position >= len(text):
-        raise UnreadableError(f"the JSON value is not complete, at character {position}")
+        raise NotJsonError(f"the JSON value is not complete, at character {position}")
     first = text[position]
     if first == "{":
         return _object(text, position + 1, depth)
@@ -104,7 +104,7 @@ def _value(text: str, position: int, depth: int) -> tuple[Any, int]:
         return json.loads(number.group()), number.end()
     if (word := _WORD.match(text, position)) and word.group() in _CONSTANTS:
         return _CONSTANTS[word.group()], word.end()
-    raise UnreadableError(f"no JSON value begins at character {position}")
+    raise NotJsonError(f"no JSON value begins at character {position}")
 
 
 def _object(text: str, position: int, depth: int) -> tuple[dict[str, Any], int]:
@@ -134,13 +134,13 @@ def _key(text: str, position: int) -> tuple[str, int]:
         return _string(text, position)
     if word := _WORD.match(text, position):
         return word.group(), word.end()
-    raise UnreadableError(f"no key begins at character {position}")
+    raise NotJsonError(f"no key begins at character {position}")
 
 
 def _string(text: str, position: int) -> tuple[str, int]:
     found = _STRINGS[text[position]].match(text, position)
     if found is None:
-        raise UnreadableError(f"the text that begins at character {position} does not end")
+        raise NotJsonError(f"the text that begins at character {position} does not end")
     return _ESCAPE.sub(_unescaped, found.group(1)), found.end()
 
 
@@ -163,7 +163,7 @@ def _next_item(text: str, close: str, position: int) -> int:
 def _expect(text: str, mark: str, position: int) -> int:
     position = _after_space(text, position)
     if not text.startswith(mark, position):
-        raise UnreadableError(f"expected '{mark}' at character {position}")
+        raise NotJsonError(f"expected '{mark}' at character {position}")
     return _after_space(text, position + 1)
 
 
@@ -176,13 +176,13 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found and found[key] != value:
-            raise UnreadableError(f"the key '{key}' has two values")
+            raise NotJsonError(f"the key '{key}' has two values")
         found[key] = value
     return found
 
 
 def _no_constant(name: str) -> Any:
-    raise UnreadableError(f"'{name}' is no JSON value")
+    raise NotJsonError(f"'{name}' is no JSON value")
 
 
 # Line feeds and other control characters in texts are accepted: `strict` is about them alone.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestration.providers.dialects.json_reader import UnreadableError, read_json
+from orchestration.providers.dialects.json_reader import NotJsonError, read_json
 
 # What other products' tools call the same parameter; models that were trained on those use their names.
 _ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -68,7 +68,7 @@ class OfferedTools:
                 return {}
             try:
                 values = read_json(values)
-            except UnreadableError:
+            except NotJsonError:
                 return None
         if values is None:
             return {}
@@ -113,7 +113,7 @@ def _as_type(value: Any, schema: Mapping[str, Any]) -> Any:
         return value
     try:
         read = read_json(value)
-    except UnreadableError:
+    except NotJsonError:
         return value
     return value if isinstance(read, str) or _type_of(read) not in _types(schema) else read
 

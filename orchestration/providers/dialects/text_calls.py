@@ -16,7 +16,7 @@ from typing import Any
 
 from orchestration.providers.dialects.json_reader import find_json
 from orchestration.providers.dialects.offered_tools import OfferedTools
-from orchestration.providers.dialects.thinking import THINKING
+from orchestration.providers.dialects.thoughts import THINKING
 
 _NAME_KEYS = ("name", "tool", "tool_name", "function", "function_name", "action", "recipient_name")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "action_input", "tool_input", "kwargs")

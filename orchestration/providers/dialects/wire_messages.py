@@ -143,8 +143,8 @@ def _with_plain_ids(message: Message) -> Message:
     changed = dict(message)
     if calls := message.get("tool_calls"):
         changed["tool_calls"] = [{**call, "id": _plain_id(call["id"])} for call in calls]
-    if "tool_call_id" in message:
-        changed["tool_call_id"] = _plain_id(message["tool_call_id"])
+    if answered := message.get("tool_call_id"):
+        changed["tool_call_id"] = _plain_id(answered)
     return changed
 
 

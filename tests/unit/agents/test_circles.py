@@ -3,16 +3,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.agents.circles import CircleStage, CircleWatch, ToolTurn
+from orchestration.agents.circles import CircleStage, CircleWatch, ToolUse
 
 NONE, TOLD, ASKED, STOPPED = CircleStage
 
 
-def turn(name: str, result: str = "fine", *, ok: bool = True, arguments: str = "{}") -> list[ToolTurn]:
-    return [ToolTurn(name, arguments, result, ok)]
+def turn(name: str, result: str = "fine", *, ok: bool = True, arguments: str = "{}") -> list[ToolUse]:
+    return [ToolUse(name, arguments, result, ok)]
 
 
-def stages(*turns: list[ToolTurn]) -> list[CircleStage]:
+def stages(*turns: list[ToolUse]) -> list[CircleStage]:
     watch = CircleWatch()
     return [watch.add(one) for one in turns]
 

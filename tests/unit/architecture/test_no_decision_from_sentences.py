@@ -24,6 +24,8 @@ _ALLOWED = {
     "orchestration.playbooks.document: Value error, ": _SHORTENED,
     "orchestration.providers.classification: (?i)no.?capacity": _VENDORS,
     "orchestration.providers.classification: (?i)quota": _VENDORS,
+    "orchestration.providers.dialects.dialect: (?i)": "servers have no codes for what they do not understand",
+    "orchestration.providers.dialects.text_calls: <": "the marks of chat templates, which are no sentences",
     "orchestration.rehearsal.conversation: ^Your step:": _SCRIPT,
     "orchestration.rehearsal.scenes.scripted_calls: ^call ": _SCRIPT,
     "orchestration.agents.tools.": "patches and source code are what these tools read, in formats that others define",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.providers.dialects.json_reader import UnreadableError, find_json, read_json
+from orchestration.providers.dialects.json_reader import NotJsonError, find_json, read_json
 from tests.support.patience import Stopwatch
 
 VALUES = st.recursive(
@@ -36,7 +36,7 @@ def test_what_python_prints_is_read_as_python_means_it(value: Any) -> None:
 def test_an_object_that_was_cut_off_is_not_read(value: dict[str, Any], data: st.DataObject) -> None:
     text = json.dumps(value)
     part = text[: data.draw(st.integers(1, len(text) - 1))]
-    with pytest.raises(UnreadableError):
+    with pytest.raises(NotJsonError):
         read_json(part)
 
 
@@ -59,13 +59,13 @@ def test_deviations_of_one_meaning_are_read(text: str, value: Any) -> None:
     "text", ['{"a": 1, "a": 2}', '{"a": NaN}', '{"a": "say "b" twice"}', "{'a': 'it's'}", "{a: b}", '{"a": 1} {"b": 2}']
 )
 def test_what_could_mean_two_things_is_not_read(text: str) -> None:
-    with pytest.raises(UnreadableError):
+    with pytest.raises(NotJsonError):
         read_json(text)
 
 
 @given(st.text(alphabet="{}[]\"':,/*# \n\\aT1\u201c\u201d", max_size=120))
 def test_no_text_makes_reading_fail_in_another_way(text: str) -> None:
-    with contextlib.suppress(UnreadableError):
+    with contextlib.suppress(NotJsonError):
         json.dumps(read_json(text))
     last = 0
     for found in find_json(text):

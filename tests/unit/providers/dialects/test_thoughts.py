@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.providers.dialects.thinking import without_thinking
+from orchestration.providers.dialects.thoughts import without_thinking
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from orchestration.providers.dialects.thinking import without_thinking
         ("<|channel|>analysis<|message|>Hmm<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>", "Yes."),
     ],
 )
-def test_thinking_is_taken_off(text: str, answer: str) -> None:
+def test_thoughts_is_taken_off(text: str, answer: str) -> None:
     assert without_thinking(text) == answer
 
 
