@@ -392,18 +392,17 @@ class Coordinator:
         return await flow.step("check", CommandRecord, lambda: self._workspace.check(run, command))
 
     async def _check_idle(self, flow: Flow, run: Run, progress: RunProgress, plan: RunPlan) -> None:
-        """Find out whether a planner that found nothing to do is right: the run's own checks decide, and then the
-        reviewers, who may send the work to an executor after all."""
-        checks = await self._run_checks(flow, run, progress)
+        """Find out whether a planner that found nothing to do is right. The run's own checks decide; where there are
+        none the reviewers do, who may send the work to an executor after all."""
+        await self._run_checks(flow, run, progress)
         if progress.failed_checks:
             progress.end(RunEnding.CHECK_FAILED, f"the plan has no steps, but {'; '.join(progress.failed_checks)}")
-        elif _member_of_role(progress.setup, AgentRole.REVIEWER) is None:
+        elif progress.setup.checks or _member_of_role(progress.setup, AgentRole.REVIEWER) is None:
             progress.end(RunEnding.NOTHING_TO_DO, _nothing_to_do(plan))
         else:
             progress.idle = True
-            progress.context[documents.TESTS] = documents.tests_document(
-                [], checks, facts_section(RunFacts(plan, patch=""))
-            )
+            facts = facts_section(RunFacts(plan, patch=""))
+            progress.context[documents.TESTS] = documents.tests_document([], [], facts)
 
     async def _correct_until_approved(
         self, flow: Flow, run: Run, progress: RunProgress, reviewers: Sequence[WorkflowMember]

@@ -52,12 +52,13 @@ class PaperWorkbench:
         self.artifacts: dict[str, str] = {}
         self.exported: dict[Path, str] = {}
         self.exit_code = 0
+        self.unchanged = False
 
     async def snapshot(self, run: Run) -> str:
         return json.dumps(self.lines)
 
     async def patch(self, run: Run, before: str, after: str) -> str:
-        return "\n".join(f"+{line}" for line in json.loads(after)[len(json.loads(before)) :])
+        return "" if self.unchanged else "\n".join(f"+{line}" for line in json.loads(after)[len(json.loads(before)) :])
 
     async def check(self, run: Run, command: tuple[str, ...]) -> CommandRecord:
         return CommandRecord(command=command, exit_code=self.exit_code, output="OK")
@@ -227,6 +228,30 @@ async def test_a_plan_with_nothing_to_do_is_believed_if_the_checks_pass(
         run = await one.work(options={"checks": [["make", "test"]]})
         assert (run.status, one.asked) == (status, {"planner": 1})
         assert "nothing to do: it is all there" in run.reason or "has no steps, but the check" in run.reason
+
+
+async def test_a_plan_with_nothing_to_do_is_judged_by_the_reviewer_if_there_are_no_checks(tmp_path: Path) -> None:
+    nothing = {"summary": "it is all there", "steps": []}
+    verdicts = [CHANGES, APPROVED]
+
+    def answer(task: AgentTask) -> Any:
+        if task.role is AgentRole.PLANNER:
+            return nothing
+        return verdicts.pop(0) if task.role is AgentRole.REVIEWER else usual(task)
+
+    async with house(tmp_path, answer) as one:
+        run = await one.work()
+        assert (run.status, run.outcome and run.outcome["ending"]) == (RunStatus.SUCCEEDED, "done")
+        assert one.asked == {"planner": 1, "reviewer": 2, "review-1": 1}
+
+
+async def test_a_claim_that_nothing_bears_out_is_sent_back_and_never_succeeds(tmp_path: Path) -> None:
+    async with house(tmp_path, usual) as one:
+        one.bench.unchanged = True
+        run = await one.work()
+        assert (run.status, run.outcome and run.outcome["ending"]) == (RunStatus.INCOMPLETE, "steps-not-done")
+        assert "nothing in the workspace has changed" in run.reason
+        assert one.asked["reviewer"] > 1
 
 
 async def test_a_failed_run_resumes_at_the_step_that_failed_and_repeats_no_other(tmp_path: Path) -> None:
