@@ -6,11 +6,9 @@ length.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
-
-import holidays
 
 from orchestration.config.response import BusinessHours, Weekday
 
@@ -25,7 +23,7 @@ class BusinessCalendar:
         self._hours = hours
         self._zone = ZoneInfo(hours.time_zone)
         self._weekdays = {_WEEKDAYS.index(day) for day in hours.days}
-        self._public = holidays.country_holidays(hours.country, subdiv=hours.subdivision) if hours.country else ()
+        self._public = _public_holidays(hours.country, hours.subdivision) if hours.country else ()
 
     def is_business_day(self, day: date) -> bool:
         """Whether people work on that local day."""
@@ -66,6 +64,12 @@ class BusinessCalendar:
 
     def _at(self, day: date, clock: time) -> datetime:
         return datetime.combine(day, clock, self._zone).astimezone(UTC)
+
+
+def _public_holidays(country: str, subdivision: str | None) -> Container[date]:
+    import holidays  # it brings the calendars of all countries, and most settings name none
+
+    return holidays.country_holidays(country, subdiv=subdivision)
 
 
 def _days(first: date) -> Iterator[date]:

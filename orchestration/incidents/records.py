@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,8 +24,6 @@ from orchestration.storage.database import Database
 from orchestration.storage.incidents import rollup
 from orchestration.storage.incidents.table import EntryRow, IncidentTable
 
-_INCIDENT = TypeAdapter(Incident)
-_REPORT = TypeAdapter(TroubleReport)
 _LIKELY_CAUSES = "likely causes: "
 _UNKNOWN_END = "unknown"
 # Of one or two nobody can tell whether they are typical.
@@ -56,7 +55,7 @@ class IncidentRecords:
 
     def with_open_actions(self) -> tuple[Incident, ...]:
         """Incidents with open action items, oldest first."""
-        return tuple(_INCIDENT.validate_python(document) for document in self.table.list_with_open_actions())
+        return tuple(_incident_type().validate_python(document) for document in self.table.list_with_open_actions())
 
     def settings(self, incident: Incident) -> ResponseSettings:
         """The response settings that were in force when it was detected."""
@@ -65,12 +64,12 @@ class IncidentRecords:
 
     def load(self, connection: sa.Connection, incident_id: str) -> Incident:
         """The incident, within a transaction. Raises NotFoundError."""
-        return _INCIDENT.validate_python(self.table.get(connection, incident_id))
+        return _incident_type().validate_python(self.table.get(connection, incident_id))
 
     def latest_of_key(self, connection: sa.Connection, key: str) -> Incident | None:
         """The open incident of a key, or its newest. A merged incident is replaced by the one it was merged into."""
         document = self.table.find_by_key(connection, key)
-        incident = None if document is None else _INCIDENT.validate_python(document)
+        incident = None if document is None else _incident_type().validate_python(document)
         while incident is not None and incident.merged_into is not None:
             incident = self.load(connection, incident.merged_into)
         return incident
@@ -146,15 +145,26 @@ class IncidentRecords:
         self.table.set_timers(connection, incident.id, due, at)
 
 
+# Made when they are first needed: a worker, and most console commands, never read an incident.
+@cache
+def _incident_type() -> TypeAdapter[Incident]:
+    return TypeAdapter(Incident)
+
+
+@cache
+def _report_type() -> TypeAdapter[TroubleReport]:
+    return TypeAdapter(TroubleReport)
+
+
 def report_to_json(report: TroubleReport) -> dict[str, Any]:
     """A report as JSON values."""
-    values: dict[str, Any] = _REPORT.dump_python(report, mode="json", by_alias=True)
+    values: dict[str, Any] = _report_type().dump_python(report, mode="json", by_alias=True)
     return values
 
 
 def report_from_json(values: Mapping[str, Any]) -> TroubleReport:
     """The report from JSON values. Raises pydantic's ValidationError."""
-    return _REPORT.validate_python(values)
+    return _report_type().validate_python(values)
 
 
 def _entry(row: EntryRow) -> TimelineEntry:
@@ -173,7 +183,7 @@ def upgraded(kind: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _document(incident: Incident) -> dict[str, Any]:
-    values: dict[str, Any] = _INCIDENT.dump_python(incident, mode="json", by_alias=True)
+    values: dict[str, Any] = _incident_type().dump_python(incident, mode="json", by_alias=True)
     return values
 
 

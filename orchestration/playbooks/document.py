@@ -61,15 +61,17 @@ def parse(text: str, file: str) -> Playbook:
     if len(text.encode()) > _MOST_BYTES:
         raise PlaybookError(file, (DocumentError(file, 1, 1, "", f"expected at most {_MOST_BYTES:,} bytes, got more"),))
     try:
-        # Read twice, because only nodes know their lines and only loaded values can be validated.
-        node = yaml.compose(text, _Loader)
+        # Only nodes know their lines, and only loaded values can be validated.
+        loader = _Loader(text)
+        node = loader.get_single_node()
         places = dict(_places(node)) if node is not None else {}
-        data = yaml.load(text, _Loader)  # noqa: S506 (a safe loader, with fewer surprises)
+        # PyYAML silently keeps the last of two equal keys: half of a guard would be lost.
+        duplicates = tuple(_duplicates(node, file))
+        data = None if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
         raise PlaybookError(file, (_syntax(file, error),)) from error
-    # PyYAML silently keeps the last of two equal keys: half of a guard would be lost.
-    if duplicates := list(_duplicates(node, file)):
-        raise PlaybookError(file, tuple(duplicates))
+    if duplicates:
+        raise PlaybookError(file, duplicates)
     try:
         return Playbook.model_validate(data)
     except ValidationError as error:

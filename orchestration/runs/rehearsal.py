@@ -17,6 +17,7 @@ class EmbeddedRehearsal:
     def __init__(self) -> None:
         self._stack = contextlib.AsyncExitStack()
         self._url: str | None = None
+        self._applied: tuple[Configuration, Configuration] | None = None
 
     async def start(self) -> bool:
         """Start the server; returns False if it is running already."""
@@ -30,6 +31,12 @@ class EmbeddedRehearsal:
         """The configuration with the server's address filled in, once it has one."""
         if self._url is None:
             return configuration
+        # Asked for many times a second, and made of values that do not change.
+        if self._applied is None or self._applied[0] is not configuration:
+            self._applied = configuration, self._with_address(configuration)
+        return self._applied[1]
+
+    def _with_address(self, configuration: Configuration) -> Configuration:
         providers = {
             name: settings.model_copy(update={"base_url": self._url}) if is_embedded(settings) else settings
             for name, settings in configuration.runtime.providers.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -71,7 +72,7 @@ class TemplateRenderer:
             except TemplateProblem as problem:
                 note = str(problem)
         if text is None:
-            text = _text(_SHIPPED_TEMPLATES[notice.kind], given, notice.kind)
+            text = _text(_shipped(notice.kind), given, notice.kind)
         subject, _, body = text.partition("\n")
         footer = _footer(notice, given["incident_id"], given["url"], note)
         return RenderedMessage(" ".join(subject.split()), f"{body.strip()}\n\n{footer}\n", note)
@@ -101,10 +102,10 @@ def _name(kind: NoticeKind) -> str:
     return f"{kind.value}.txt"
 
 
+@cache
 def _shipped(kind: NoticeKind) -> jinja2.Template:
     source = resources.files("orchestration.notifications.templates").joinpath(_name(kind)).read_text(encoding="utf-8")
     return sandbox.compile_template(source, _name(kind))
 
 
-_SHIPPED_TEMPLATES = {kind: _shipped(kind) for kind in NoticeKind}
 SHIPPED = TemplateRenderer()
