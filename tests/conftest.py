@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from orchestration.memory import collect_less_often
+from tests.support import prefork
 from tests.support.postgres import database_url, postgres_server, postgres_url
 
 pytest_plugins = ["tests.support.time_limits", "tests.support.run_report"]
@@ -45,6 +47,14 @@ def _place(folder: str) -> int:
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # tests and modules stay to the end, so no search for garbage needs to go through them
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_drills() -> Iterator[None]:
+    """Every drill starts four programs and more, which need not import everything first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orchestration.drills.processes.Popen", prefork.Program)
+        yield
 
 
 @pytest.fixture

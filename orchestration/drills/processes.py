@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from subprocess import DEVNULL, STDOUT, Popen
 
 import psutil
 
@@ -73,14 +73,14 @@ class DrillProcess:
         self._clock = clock
         self._printed = printed
         with printed.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603 (our own program)
+            self._process = Popen(  # noqa: S603 (our own program)
                 (sys.executable, "-m", *arguments),
                 cwd=folder,
                 env=process_environment(folder) | dict(variables or {}),
                 # A program that asks for input reads its end at once, instead of waiting at the operator's terminal.
-                stdin=subprocess.DEVNULL,
+                stdin=DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=STDOUT,
                 start_new_session=True,
             )
 

@@ -3,11 +3,12 @@
 A console command spends a second on imports and a tenth of it on its work; the suite starts hundreds of them. So each
 test process keeps a *template*: a Python process that has imported the console command and waits. `Program` is a
 `subprocess.Popen` whose process is forked from the template instead of being executed anew. What runs is a process like
-any other: a child of the test process with its own number, command line, environment, working directory, standard
-streams, signals and exit code, and only those descriptors. Only the interpreter's start and the imports are saved.
+any other: a child of the test process with its own number, session, command line, environment, working directory,
+standard streams, signals and exit code, and only those descriptors. Only the interpreter's start and the imports are
+saved.
 
-What a fork cannot give – settings of the interpreter, a session of its own – is left to `Popen`. Some tests start the
-installed command, such as those of a new project (`tests/integration/console/test_init.py`).
+What a fork cannot give – settings of the interpreter – is left to `Popen`. Some tests start the installed command, such
+as those of a new project (`tests/integration/console/test_init.py`).
 """
 
 from __future__ import annotations
@@ -35,13 +36,18 @@ from typing import Any, NoReturn
 
 _REPOSITORY = Path(__file__).parents[2]
 _MOST_BYTES = 4_000_000
-# The template's last argument makes room for the longest command line of a program, see proc_pid_cmdline(5).
+# The template's last argument makes room for the longest command line of a program, see proc_pid_cmdline(5), and a
+# variable of this name for its environment, see proc_pid_environ(5).
 _ROOM = "-" * 2_000
-_ARGUMENTS_START = 45  # of the fields after the name, see proc_pid_stat(5)
+_ROOM_NAME = "PREFORK_ROOM"
+_ENVIRONMENT_ROOM = "-" * 8_000
+# Of the fields after the name, see proc_pid_stat(5); the one after each is the end.
+_ARGUMENTS_START = 45
+_ENVIRONMENT_START = 47
 _PR_SET_CHILD_SUBREAPER = 36  # from <linux/prctl.h>
 # Read by the interpreter before any program runs, so a fork cannot follow them.
 _INTERPRETERS_OWN = ("PYTHON", "LC_", "LANG", "LD_")
-_SUPPORTED = {"stdin", "stdout", "stderr", "cwd", "env", "text", "encoding", "errors", "bufsize"}
+_SUPPORTED = {"stdin", "stdout", "stderr", "cwd", "env", "text", "encoding", "errors", "bufsize", "start_new_session"}
 
 
 def call(
@@ -73,7 +79,8 @@ class Program(subprocess.Popen[Any]):
         given = inspect.signature(subprocess.Popen._execute_child).bind(self, *arguments, **named).arguments  # type: ignore[attr-defined]
         theirs = [given["p2cread"], given["c2pwrite"], given["errwrite"]]
         streams = [number if theirs[number] == -1 else theirs[number] for number in range(3)]
-        self.pid = self._template.fork(given["args"], given["cwd"], given["env"], streams)
+        whose = {"env": given["env"], "session": bool(given["start_new_session"])}
+        self.pid = self._template.fork(given["args"], given["cwd"], streams, **whose)
         self._child_created = True
         self._close_pipe_fds(*(given[name] for name in _PIPES))  # type: ignore[attr-defined]
 
@@ -94,7 +101,13 @@ def _is_possible(args: Sequence[str], options: Mapping[str, Any]) -> bool:
     if "\0" in words or len(words) + len(args) > len(_ROOM):
         return False
     wanted = os.environ if options.get("env") is None else options["env"]
+    if len(_joined_environment(wanted)) > len(_ENVIRONMENT_ROOM):
+        return False
     return _of_the_interpreter(wanted) == _of_the_interpreter(_template_environment())
+
+
+def _joined_environment(environment: Mapping[str, str]) -> bytes:
+    return b"\0".join(os.fsencode(f"{name}={value}") for name, value in environment.items())
 
 
 def _control_groups() -> str:
@@ -124,15 +137,19 @@ class _Template:
         with theirs:
             self._process = subprocess.Popen(
                 (sys.executable, "-m", __name__, str(theirs.fileno()), _ROOM),
-                env=_template_environment(), cwd=_REPOSITORY, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),),
+                env=_template_environment() | {_ROOM_NAME: _ENVIRONMENT_ROOM},
+                cwd=_REPOSITORY, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),),
             )  # fmt: skip
 
-    def fork(self, args: Sequence[str], cwd: Any, environment: Mapping[str, str] | None, streams: list[int]) -> int:
+    def fork(
+        self, args: Sequence[str], cwd: Any, streams: list[int], *, env: Mapping[str, str] | None, session: bool
+    ) -> int:
         """The number of a new child of ours that runs this. Raises OSError when the folder is not there."""
         folder = os.fspath(cwd) if cwd is not None else str(Path.cwd())
         if not Path(folder).is_dir():
             raise FileNotFoundError(2, os.strerror(2), folder)
-        wanted = {"args": list(map(os.fsdecode, args)), "cwd": folder, "env": dict(environment or os.environ)}
+        variables = dict(os.environ if env is None else env)
+        wanted = {"args": list(map(os.fsdecode, args)), "cwd": folder, "env": variables, "session": session}
         with _lock:
             # The template forks twice and ends the process between, whose child then is ours, as if we had forked.
             _adopt_orphans(True)
@@ -190,14 +207,17 @@ def _serve(connection: socket.socket) -> dict[str, Any]:
             os.close(reading)
             continue
         between = os.getpid()
-        if child := os.fork():
-            os.write(writing, str(child).encode())
+        if os.fork():
             os._exit(0)
+        request: dict[str, Any] = json.loads(data)
+        if request["session"]:
+            os.setsid()
+        # Not before that: whoever knows the number may signal the group.
+        os.write(writing, str(os.getpid()).encode())
         while os.getppid() == between:
             time.sleep(0.001)
         for number in (reading, writing, connection.detach()):
             os.close(number)
-        request: dict[str, Any] = json.loads(data)
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
         for stream in streams:
@@ -211,7 +231,8 @@ def _become(request: Mapping[str, Any]) -> NoReturn:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
-    _show(request["args"])
+    _show(_ARGUMENTS_START, b" ".join(map(os.fsencode, request["args"])), b"-")
+    _show(_ENVIRONMENT_START, _joined_environment(request["env"]), b"\0")
     time.tzset()
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream = _stream(number, getattr(sys, name))
@@ -235,16 +256,15 @@ def _stream(number: int, former: Any) -> Any:
     return os.fdopen(number, "w" if number else "r", 1 if by_line else -1, closefd=False, **texts)
 
 
-def _show(command: Sequence[str]) -> None:
-    """Let the list of processes show the program's own command line.
+def _show(field: int, text: bytes, last: bytes) -> None:
+    """Let the list of processes show the program's own command line, or its own environment.
 
-    A last byte that is not zero tells the kernel that the memory holds one text up to its first zero, which is how
-    setproctitle(3) leaves it; psutil then parts the words at the spaces.
+    A last byte of a command line that is not zero tells the kernel that the memory holds one text up to its first zero,
+    which is how setproctitle(3) leaves it; psutil then parts the words at the spaces.
     """
     fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    start, end = int(fields[_ARGUMENTS_START]), int(fields[_ARGUMENTS_START + 1])
-    words = b" ".join(map(os.fsencode, command))
-    ctypes.memmove(start, words.ljust(end - start - 1, b"\0") + b"-", end - start)
+    start, end = int(fields[field]), int(fields[field + 1])
+    ctypes.memmove(start, text.ljust(end - start - 1, b"\0") + last, end - start)
 
 
 def _import_everything() -> None:

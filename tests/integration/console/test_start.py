@@ -22,14 +22,17 @@ from tests.support.patience import patient, until, wait_for_end
 # What a program can see of itself and its surroundings.
 _ACCOUNT = """
 import json, os, signal, sys, time
+def led(number):
+    return "own" if number == os.getpid() else number
 streams = [(s.encoding, s.errors, s.line_buffering, s.isatty()) for s in (sys.stdin, sys.stdout, sys.stderr)]
 account = {
     "arguments": sys.argv, "folder": os.getcwd(), "path": sys.path, "module": __name__, "variables": dict(os.environ),
-    "parent": os.getppid(), "group": os.getpgrp(), "session": os.getsid(0), "mask": os.umask(0o22), "zone": time.tzname,
+    "parent": os.getppid(), "group": led(os.getpgrp()), "session": led(os.getsid(0)), "mask": os.umask(0o22), "zone": time.tzname,
     "open": sorted(map(int, os.listdir("/proc/self/fd")))[:-1], "streams": streams, "given": sys.stdin.read(),
     "signals": [str(signal.getsignal(number)) for number in sorted(signal.valid_signals())],
     "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
     "line": open("/proc/self/cmdline", encoding="latin-1").read().replace("\\0", " ").strip(),
+    "shown": sorted(open("/proc/self/environ", encoding="latin-1").read().rstrip("\\0").split("\\0")),
     "threads": len(os.listdir("/proc/self/task")),
 }
 print(json.dumps(account), flush=True)
@@ -59,9 +62,11 @@ def account(tmp_path: Path) -> Callable[..., dict[str, Any]]:
 def test_a_forked_program_is_like_one_that_was_started(account: Callable[..., dict[str, Any]]) -> None:
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     options = {**pipes, "env": environment({"A_WORD": "näch\udcff", "TZ": "Asia/Tokyo"})}
-    for what in (("-m", "account_of_itself"), ("modules/account_of_itself.py",)):
-        started, forked = (account(start, *what, **options) for start in (subprocess.Popen, prefork.Program))
-        assert forked["parent"] == os.getpid()
+    for what, own in ((("-m", "account_of_itself"), True), (("modules/account_of_itself.py",), False)):
+        started, forked = (
+            account(start, *what, **options, start_new_session=own) for start in (subprocess.Popen, prefork.Program)
+        )
+        assert (forked["parent"], forked["session"] == "own") == (os.getpid(), own)
         assert forked == started
 
 
@@ -93,7 +98,7 @@ def test_signals_reach_a_forked_program_and_its_end_is_known(tmp_path: Path, num
 
 def test_what_a_fork_cannot_give_is_left_to_a_new_process(tmp_path: Path) -> None:
     command = (*COMMAND, "--version")
-    others = ({"start_new_session": True}, {"env": environment({"PYTHONUTF8": "0"})}, {"umask": 0o77})
+    others = ({"env": environment({"PYTHONUTF8": "0"})}, {"env": environment({"LONG": "x" * 9_000})}, {"umask": 0o77})
     for options in others:
         given = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "env": environment(), **options}
         with prefork.Program(command, **given) as own:
