@@ -16,7 +16,7 @@ from orchestration.clock import SystemClock
 from orchestration.drills import catalogue
 from orchestration.drills.environment import DrillEnvironment, drill_environment
 from orchestration.drills.project import laid_over
-from tests.support.browser import SCREENS, Opener, has_not_moved, mark
+from tests.support.browser import PHONE, WIDE, Opener, has_not_moved, mark
 from tests.support.patience import patient
 from tests.support.web import PASSWORD
 
@@ -50,44 +50,50 @@ def sign_in(opener: Opener, environment: DrillEnvironment, screen: Mapping[str, 
     return page
 
 
-@SCREENS
-def test_an_incident_is_acknowledged_and_an_approval_given_while_a_drill_runs(
-    opener: Opener, tmp_path: Path, screen: Mapping[str, Any]
-) -> None:
+def see_question(page: Page) -> None:
+    """It comes to the page, not the page to it."""
+    title = re.compile("Put the last version with which these agents succeeded in force")
+    expect(page.get_by_role("heading", name=title)).to_be_visible()
+    assert has_not_moved(page)
+
+
+def test_an_incident_is_acknowledged_and_an_approval_given_while_a_drill_runs(opener: Opener, tmp_path: Path) -> None:
+    """Acknowledged on a telephone, approved at a desk, and both pages follow."""
     with ready(tmp_path) as (environment, portal):
-        page = sign_in(opener, environment, screen)
-        mark(page)
+        phone = sign_in(opener, environment, PHONE)
+        mark(phone)
         portal.start_task_soon(DRILL.inject, environment)
-        page.get_by_role("link", name=re.compile("P2: .*own-code")).first.click(timeout=patient(30) * 1000)
-        expect(page.locator("h1 .badge.label")).to_have_text("drill")
-        page.get_by_role("button", name="Acknowledge").click()
-        expect(page.locator("p[role=status]")).to_contain_text("Incident acknowledged")
-        mark(page)
-        expect(
-            page.get_by_role(
-                "heading", name=re.compile("Put the last version with which these agents succeeded in force")
-            )
-        ).to_be_visible()
-        assert has_not_moved(page), "the question came to the page, not the page to the question"
-        page.get_by_label("Reason").first.fill("the edit was mine")
-        page.get_by_role("button", name="Approve").click()
-        expect(page.locator("p[role=status]")).to_contain_text("Approved. Work continues")
-        mark(page)
-        expect(page.locator("h1 .badge").nth(1)).to_have_text("mitigated", timeout=patient(30) * 1000)
-        assert has_not_moved(page)
+        phone.get_by_role("link", name=re.compile("P2: .*own-code")).first.click(timeout=patient(30) * 1000)
+        expect(phone.locator("h1 .badge.label")).to_have_text("drill")
+        desk = opener(environment.address, phone.url, WIDE, storage_state=phone.context.storage_state())
+        mark(desk)
+        phone.get_by_role("button", name="Acknowledge").click()
+        expect(phone.locator("p[role=status]")).to_contain_text("Incident acknowledged")
+        mark(phone)
+        see_question(desk)
+        see_question(phone)
+        desk.get_by_label("Reason").first.fill("the edit was mine")
+        desk.get_by_role("button", name="Approve").click()
+        expect(desk.locator("p[role=status]")).to_contain_text("Approved. Work continues")
+        mark(desk)
+        for page in (phone, desk):
+            expect(page.locator("h1 .badge").nth(1)).to_have_text("mitigated", timeout=patient(30) * 1000)
+            assert has_not_moved(page)
         # The pinned version is a workaround: the person who has mended the file says so.
-        duty = page.locator("section[aria-labelledby=open] li", has_text="mend the configuration file")
+        duty = phone.locator("section[aria-labelledby=open] li", has_text="mend the configuration file")
         duty.get_by_text("Done…").click()
         duty.get_by_label("What shows that it is done").fill("the edit is taken back")
         duty.get_by_role("button", name="Mark as done").click()
-        expect(page.locator("p[role=status]")).to_contain_text("Duty marked as done")
-        expect(page.locator("h1 .badge").nth(1)).to_have_text("resolved", timeout=patient(30) * 1000)
-        expect(page.locator("ol.timeline")).to_contain_text("acknowledged by user ada")
-        page.goto("/audit")
+        expect(phone.locator("p[role=status]")).to_contain_text("Duty marked as done")
+        for page in (phone, desk):
+            expect(page.locator("h1 .badge").nth(1)).to_have_text("resolved", timeout=patient(30) * 1000)
+            expect(page.locator("ol.timeline")).to_contain_text("acknowledged by user ada")
+        phone.close()
+        desk.goto("/audit")
         for act in ("acknowledge", "approve"):
-            row = page.locator("tr", has_text=re.compile(f"POST /incidents/.*/{act}"))
+            row = desk.locator("tr", has_text=re.compile(f"POST /incidents/.*/{act}"))
             expect(row).to_contain_text("ada")
-        page.goto("/figures")
-        incidents = page.locator(".figure", has=page.get_by_text("Incidents", exact=True))
+        desk.goto("/figures")
+        incidents = desk.locator(".figure", has=desk.get_by_text("Incidents", exact=True))
         expect(incidents.locator("dd")).to_have_text(re.compile("^0 in the last"))
-        page.close()
+        desk.close()
