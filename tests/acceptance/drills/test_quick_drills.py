@@ -1,16 +1,19 @@
-"""A few drills, held as a user holds them: real processes, a real fault, a real response."""
+"""A drill of a game day, held as a user holds it: real processes, a real fault, a real response."""
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+import anyio.to_thread
 import pytest
 from click.testing import CliRunner
 
-from orchestration.app import Project, game_days, project
+from orchestration.app import game_days, project
 from orchestration.cli import cli
+from orchestration.clock import SystemClock
+from orchestration.events import EventBus
 from orchestration.incidents.records import IncidentRecords
 from orchestration.storage.database import Database
 from orchestration.storage.drills import DrillHistory
@@ -25,24 +28,24 @@ def config(tmp_path: Path) -> Path:
     return file
 
 
-def held(config: Path, keep: Path, name: str) -> dict[str, Any]:
-    command = ["--config", str(config), "drill", name, "--keep", str(keep), "--json"]
-    ended = CliRunner().invoke(cli, command, catch_exceptions=False, standalone_mode=False)
-    found: dict[str, Any] = json.loads(ended.stdout)
-    assert ended.return_value == 0, found["drills"][0]["misses"]
-    return found
-
-
 # It starts a control process, a worker and providers, and waits for the whole flow: about 20 s.
-def test_a_fault_is_detected_repaired_and_proved_without_a_hand_on_it(config: Path, tmp_path: Path) -> None:
-    name = "tool-blocks"
-    keep = tmp_path / "kept"
-    drill = held(config, keep, name)["drills"][0]
-    assert drill["passed"] is True
+async def test_a_fault_is_detected_repaired_and_proved_without_a_hand_on_it(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, keep = "tool-blocks", tmp_path / "kept"
+    command = ["--config", str(config), "drill", name, "--keep", str(keep), "--game-day", "monthly", "--json"]
+    ended = await anyio.to_thread.run_sync(partial(CliRunner().invoke, cli, command, standalone_mode=False))
+    drill = json.loads(ended.stdout)["drills"][0]
+    assert (ended.return_value, drill["passed"]) == (0, True), drill["misses"]
     assert 0 <= drill["detected_after"] < drill["resolved_after"]
     assert (drill["steps_lost"], drill["steps_repeated"]) == (0, 0)
     assert drill["by_hand"]
     _it_stood_apart(config, keep / name, name)
+    # A schedule holds drills by this command, in a process of its own, and reads what that has printed.
+    (tmp_path / "printed.json").write_text(ended.stdout)
+    monkeypatch.setattr(game_days, "command", lambda *_: ("cat", str(tmp_path / "printed.json")))
+    payload = {"schedule": {"name": "monthly", "drills": [name]}, "at": "2026-03-01T09:00:00Z"}
+    assert await game_days.hold(config, EventBus(SystemClock()), payload) == {"held": 1, "passed": 1}
 
 
 def _it_stood_apart(config: Path, folder: Path, name: str) -> None:
@@ -54,16 +57,6 @@ def _it_stood_apart(config: Path, folder: Path, name: str) -> None:
     assert [(incident.drill, incident.counted) for incident in incidents] == [(True, False)]
     with project(str(config)) as here:
         assert here.incident_service.records.table.list(limit=10) == ()
-        assert [(record.drill, record.passed) for record in DrillHistory(here.database).list()] == [(name, True)]
-
-
-async def test_a_game_day_holds_its_drills_and_keeps_them_under_its_name(config: Path) -> None:
-    app = Project(config)
-    payload = {"schedule": {"name": "monthly", "drills": ["provider-killed"]}, "at": "2026-03-01T09:00:00Z"}
-    assert await game_days.hold(app.config_file, app.bus, payload) == {"held": 1, "passed": 1}
-    history = DrillHistory(app.database).list()
-    app.database.close()
-    assert [(record.drill, record.game_day, record.passed) for record in history] == [
-        ("provider-killed", "monthly", True)
-    ]
-    assert history[0].figures["helped"] == "use-fallback"
+        history = DrillHistory(here.database).list()
+    assert [(record.drill, record.game_day, record.passed) for record in history] == [(name, "monthly", True)]
+    assert history[0].figures["helped"] == "restart-worker"

@@ -27,7 +27,8 @@ def led(number):
 streams = [(s.encoding, s.errors, s.line_buffering, s.isatty()) for s in (sys.stdin, sys.stdout, sys.stderr)]
 account = {
     "arguments": sys.argv, "folder": os.getcwd(), "path": sys.path, "module": __name__, "variables": dict(os.environ),
-    "parent": os.getppid(), "group": led(os.getpgrp()), "session": led(os.getsid(0)), "mask": os.umask(0o22), "zone": time.tzname,
+    "parent": os.getppid(), "group": led(os.getpgrp()), "session": led(os.getsid(0)),
+    "mask": os.umask(0o22), "zone": time.tzname,
     "open": sorted(map(int, os.listdir("/proc/self/fd")))[:-1], "streams": streams, "given": sys.stdin.read(),
     "signals": [str(signal.getsignal(number)) for number in sorted(signal.valid_signals())],
     "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
