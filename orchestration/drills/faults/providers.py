@@ -8,7 +8,6 @@ from typing import Any
 
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.drills import person
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.expectation import DrillExpectation, DrillOutcome
 from orchestration.drills.faults.fixtures import provider_fault
@@ -67,8 +66,21 @@ async def _kill_all_for_a_while(environment: DrillEnvironment) -> None:
 
 async def _grant_quota(environment: DrillEnvironment) -> None:
     """As the vendor does, once the request was prepared and a person has agreed to it."""
-    await person.wait_for_action(environment, "provider.quota-text")
     await environment.primary.end_faults()
+
+
+async def _mend_and_probe(environment: DrillEnvironment) -> None:
+    """Only a person knows that it was mended: what only calls show is not probed by itself for long, or not at all."""
+    await environment.primary.end_faults()
+    await environment.command("providers", "probe", "primary", "--deep")
+
+
+async def _leave_for_good(environment: DrillEnvironment) -> None:
+    """What is retired does not come back, so a person takes it out of the configuration."""
+    document = environment.read_configuration()
+    runtime = {name: value for name, value in document["runtime"].items() if name != "primary"}
+    runtime |= {"defaultProvider": "second", "fallbackProviders": []}
+    environment.write_configuration({**document, "runtime": runtime})
 
 
 PROVIDER_KILLED = _drill("provider-killed", "The provider's process is killed", _kill, quick=True)
@@ -113,21 +125,31 @@ CONNECTIONS_RESET = _drill(
 RATE_LIMIT_STORM = _drill(
     "rate-limit-storm", "Every call is refused with 429 and a Retry-After", provider_fault("429", number=30.0)
 )
-QUOTA_USED_UP = _drill("quota-used-up", "The quota is used up (429)", provider_fault("429_quota"))
+QUOTA_USED_UP = _drill("quota-used-up", "The quota is used up (429)", provider_fault("429_quota"), mend=_mend_and_probe)
 CREDENTIALS_ROTATED = _drill(
     "credentials-rotated",
     "The key is refused (401) after it was rotated elsewhere",
     provider_fault("401"),
     replace(_REROUTED, level=1, finds=("probe", "credentials", "chain")),
+    mend=_mend_and_probe,
     quick=True,
 )
 ACCESS_DENIED = _drill(
-    "access-denied", "A network rule denies access (403)", provider_fault("403"), replace(_REROUTED, level=1)
+    "access-denied",
+    "A network rule denies access (403)",
+    provider_fault("403"),
+    replace(_REROUTED, level=1),
+    mend=_mend_and_probe,
 )
 PROVIDER_RETIRED = _drill(
-    "provider-retired", "The service is retired (410), as GitHub Models is", provider_fault("410")
+    "provider-retired",
+    "The service is retired (410), as GitHub Models is",
+    provider_fault("410"),
+    mend=_leave_for_good,
 )
-MODEL_MISSING = _drill("model-missing", "The model does not exist any more (404)", provider_fault("404"))
+MODEL_MISSING = _drill(
+    "model-missing", "The model does not exist any more (404)", provider_fault("404"), mend=_mend_and_probe
+)
 OLLAMA_STOPPED = _drill(
     "ollama-stopped",
     "The only provider is an Ollama on this machine, and it is stopped",
@@ -156,7 +178,7 @@ QUOTA_OF_THE_ONLY_PROVIDER = _drill(
         lasts=2 * _ANSWER_SECONDS,
     ),
     setting=DrillSetting(providers=("primary",)),
-    attend=_grant_quota,
+    before_answering={"provider.reset-breaker": _grant_quota},
 )
 PASSING_FAULT = _drill(
     "passing-fault", "A single call fails (500)", provider_fault("500", count=1, match=_CALLS), _PASSES_BY_ITSELF

@@ -17,6 +17,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from orchestration.config.isolation import IsolatedError
+from orchestration.domain.duty import DutyKind
 from orchestration.domain.run_status import RunStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.errors import ConflictError, OrchestratorError
@@ -439,6 +440,7 @@ async def test_an_update_installs_just_that_version_and_the_former_one_when_it_i
                 ["tinytestpackage"],
                 {"versions": {"tinytestpackage": "1.0"}},
             )
+            assert [duty.kind for duty in updated.duties] == [DutyKind.RESTART_SYSTEM]
             assert "1.1" in (site / "tinytestpackage.py").read_text()
             await ward.undo("security.update-command", updated)
             assert "1.0" in (site / "tinytestpackage.py").read_text()

@@ -123,3 +123,15 @@ def test_the_installed_packages_are_those_of_this_interpreter(tmp_path: Path) ->
     hit["affected"][0]["ranges"][0]["events"] = [{"introduced": "0"}]
     (one,) = audit(packages, write(tmp_path, hit)).vulnerabilities
     assert (one.package, one.version, one.fixed) == ("sqlalchemy", packages["sqlalchemy"], "")
+
+
+def test_of_a_package_that_is_installed_twice_the_one_that_is_imported_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, version in (("older", "1.0"), ("newer", "2.0")):
+        info = tmp_path / folder / f"twice-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: twice\nVersion: {version}\n")
+        # Each in front of the one before, as a user's own folder is in front of the system's.
+        monkeypatch.syspath_prepend(str(tmp_path / folder))
+    assert installed()["twice"] == "2.0"
