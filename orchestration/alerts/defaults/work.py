@@ -124,6 +124,8 @@ def providers() -> Iterator[AlertRule]:
         comparison=Comparison.BELOW,
         window=600,
         by=("provider",),
+        # One that was retired never answers again.
+        cleared_by=("provider_left",),
         subject="{provider}",
         facts=FactKind.PROVIDER,
         title="Provider {provider} is unavailable",

@@ -58,6 +58,7 @@ class ProviderWatch:
         self._routing = RouteTable(configuration, credentials)
         self._settings = configuration().runtime.providers
         self._asked: dict[str, None] = {}
+        self._known: frozenset[str] = frozenset()
         self._due: dict[str, float] = {}
         self._silent_at: dict[str, datetime] = {}
         self._unhurried: set[str] = set()
@@ -109,12 +110,13 @@ class ProviderWatch:
     async def probe(self) -> tuple[Signal, ...]:
         """Probe the providers that are due, concurrently."""
         await self._follow_settings()
+        left = tuple(self._left())
         now = self._clock.monotonic()
         due = [name for name in self._used() if self._due.get(name, float("-inf")) <= now]
         async with anyio.create_task_group() as group:
             for name in due:
                 group.start_soon(self._probe, name)
-        return tuple(self._changed())
+        return (*left, *self._changed())
 
     def standings(self) -> dict[str, ProviderHealth]:
         """The health of every provider in use."""
@@ -173,6 +175,12 @@ class ProviderWatch:
             return  # removed from the configuration a moment ago
         else:
             self.board.probed(name, OK)
+
+    def _left(self) -> Iterable[Signal]:
+        """What a person has taken out of the configuration: nothing waits for its answer any more."""
+        before, self._known = self._known, frozenset(self._used())
+        for name in sorted(before - self._known):
+            yield Signal("provider_left", self._clock.now(), 1.0, {"provider": name})
 
     def _used(self) -> dict[str, tuple[str, ...]]:
         return dict(in_use(self._configuration(), tuple(self._asked)))

@@ -42,6 +42,13 @@ SIGNALS: tuple[SignalDescriptor, ...] = (
         gauge=True,
     ),
     SignalDescriptor(
+        "provider_left",
+        ("provider",),
+        "1; a person has taken it out of the configuration",
+        unit="occurrence",
+        source="providers",
+    ),
+    SignalDescriptor(
         "providers_usable",
         (),
         "members of the fallback chain that answer",

@@ -67,6 +67,21 @@ async def test_a_provider_that_stops_while_all_is_idle_is_noticed_by_the_next_pr
         await watch.aclose()
 
 
+async def test_a_provider_that_a_person_takes_out_of_the_configuration_is_waited_for_no_more() -> None:
+    clock = FakeClock()
+    async with RehearsalServer(latency=0) as server:
+        spare = {"type": "openai", "baseUrl": f"{server.url}/v1", "defaultModel": "rehearsal", "auth": "none"}
+        both, one = configured(server.url, spare=spare, fallbackProviders=["spare"]), configured(server.url)
+        present = [both]
+        watch = ProviderWatch(lambda: present[0], Key(), clock)
+        assert {name for name, _, _ in ups(await watch.probe())} == {"openai", "spare"}
+        present[0] = one
+        left = [signal.labels for signal in await watch.probe() if signal.name == "provider_left"]
+        assert left == [{"provider": "spare"}]
+        assert await watch.probe() == ()
+        await watch.aclose()
+
+
 async def test_a_request_that_failed_has_its_provider_probed_at_once() -> None:
     clock = FakeClock()
     async with RehearsalServer(latency=0) as server:
