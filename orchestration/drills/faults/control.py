@@ -196,7 +196,7 @@ WORKERS_CRASH_AGAIN = Drill(
         configuration={"alerting": {"rules": {"workers-crashing": {"window": 2 * _REMEMBERED_SECONDS}}}},
     ),
 )
-WORKER_IS_DEAF = Drill(
+WORKER_DOES_NO_WORK = Drill(
     "worker-does-no-work",
     "A provider of the user's own blocks all threads of a worker, whose heartbeat goes on",
     DrillExpectation(
@@ -356,7 +356,7 @@ DATABASE_DAMAGED = Drill(
 DRILLS = (
     WORKER_KILLED,
     WORKERS_CRASH_AGAIN,
-    WORKER_IS_DEAF,
+    WORKER_DOES_NO_WORK,
     CONTROL_KILLED,
     CONTROL_KILLED_IN_RESPONSE,
     DATABASE_STOPS,
