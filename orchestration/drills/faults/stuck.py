@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import replace
 from typing import Any
 
 from orchestration.domain.scenario import Scenario
@@ -154,7 +153,7 @@ MODEL_GIVES_NOTHING = Drill(
 PROVIDER_LEAVES_CALLS_HANGING = Drill(
     "provider-leaves-calls-hanging",
     "A provider takes every request and answers none, and nobody watches its own check",
-    replace(_WENT_ON, helped="reroute", finds=("runs", "waits", "probe")),
+    DrillExpectation(DrillOutcome.ABSORBED, calls_repeated=2),
     provider_fault("hang"),
     _SCENARIO,
     setting=DrillSetting(
