@@ -16,9 +16,10 @@ from orchestration.agents.tool_calls import ToolAnswer, name_of
 from orchestration.agents.usage_budget import AgentGaveUpError, AgentSetup
 from orchestration.workflows.model import AgentTask, ReviewReport, StepReport, TextAnswer
 
-# A model that cannot produce the format after three corrections rarely does after ten, and each costs a call. What
-# helps is to begin anew.
-_MAX_CORRECTIONS = 3
+# A model that cannot produce the format after two corrections rarely does after ten, and each costs a call. What helps
+# is to begin anew. One that talks in the place of working needs a push more often than a correction.
+_MAX_CORRECTIONS = 2
+_MAX_PUSHES = 3
 _MAX_CORRECTIONS_IN_ALL = 10
 _DEFAULT_MODEL_CALLS = 60
 _MOST_PARTS = 8
@@ -36,6 +37,7 @@ class AgentConversation:
         self._parts: list[str] = []
         self._attempted = False
         self._objected = False
+        self._cut = False
         self._circles = CircleWatch()
         self.calls = 0
         self.corrections = 0
@@ -53,7 +55,7 @@ class AgentConversation:
     def add_reply(self, reply: ModelReply) -> None:
         """Append a reply of the model."""
         self.calls += 1
-        self.route = reply.route
+        self.route, self._cut = reply.route, reply.cut
         self._messages.append({**reply.message, "as_text": True} if reply.as_text else reply.message)
 
     def add_results(self, calls: Sequence[Mapping[str, Any]], results: Sequence[ToolAnswer]) -> CircleStage:
@@ -68,6 +70,8 @@ class AgentConversation:
         texts = [result.text for result in results]
         if stage is not CircleStage.NONE:
             texts[-1] += remark(stage, self._circles.reason)
+        elif self._cut and not results[-1].ok:
+            texts[-1] += _CUT_CALL
         for call, text in zip(calls, texts, strict=True):
             self._messages.append({"role": "tool", "tool_call_id": call["id"], "content": text})
         return stage
@@ -88,14 +92,16 @@ class AgentConversation:
             if not (reply.cut and self._output is ReviewReport):
                 self.corrections, self._attempted = 0, False
                 return answer
-            problem, self._attempted = _CUT, True
+            problem, self._attempted = "", True
         except answers.MalformedAnswerError as error:
             problem, self._attempted = error.problem, error.attempted
+        talks = not self._attempted and bool(setup.tools) and self._output is StepReport
         if reply.cut:
-            problem = _CUT
-        elif not self._attempted and setup.tools and self._output is StepReport:
-            problem = _NO_ACTION
-        self._request_correction(problem, text)
+            self._request_correction(_CUT, _SHORTER, text)
+        elif talks:
+            self._request_correction(_NO_ACTION, _ACT, text, most=_MAX_PUSHES)
+        else:
+            self._request_correction(problem, "", text)
         return None
 
     def object(self, objection: str) -> bool:
@@ -121,25 +127,28 @@ class AgentConversation:
             raise AgentGaveUpError("malformed_answer", message)
         self._say("Your answer was cut off at the limit of length. Go on exactly where it ends, and repeat nothing.")
 
-    def _request_correction(self, problem: str, answer: str) -> None:
+    def _request_correction(self, problem: str, advice: str, answer: str, most: int = _MAX_CORRECTIONS) -> None:
         """Tell the model what is wrong with its answer. Raises AgentGaveUpError after the last allowed correction."""
         self.corrections += 1
         self._in_all += 1
-        if self.corrections > _MAX_CORRECTIONS or self._in_all > _MAX_CORRECTIONS_IN_ALL:
+        if self.corrections > most or self._in_all > _MAX_CORRECTIONS_IN_ALL:
             quoted = json.dumps(excerpt(answer, _QUOTED_CHARACTERS), ensure_ascii=False) if answer else "empty"
             message = f"{problem} (after {self.corrections - 1} corrections; the last answer was {quoted})"
             raise AgentGaveUpError("malformed_answer", message)
-        self._say(f"{problem} {answers.instead(self._output)}")
+        self._say(" ".join(part for part in (problem, advice, answers.instead(self._output)) if part))
 
     def _say(self, text: str) -> None:
         self._messages.append({"role": "user", "content": text})
 
 
-_NO_ACTION = (
-    "Your answer had neither a tool call nor a report. If there is work left, do it now: call the next tool. "
-    "If you have finished, report it."
+_NO_ACTION = "The answer had neither a tool call nor a report."
+_ACT = "If there is work left, do it now: call the next tool. If you have finished, report it."
+_CUT = "The answer was cut off at the limit of length, so it cannot be used."
+_SHORTER = "Answer again, and shorter."
+_CUT_CALL = (
+    "\n[note: your answer was cut off at the limit of length in the middle of this call. Send less at once: "
+    "a large file in several pieces, and one call in each answer.]"
 )
-_CUT = "Your answer was cut off at the limit of length, so it cannot be used. Answer again, and shorter."
 _OBJECTION = (
     "Do what is missing now, with your tools, and report again. If there is really nothing to do, or it cannot be "
     "done, report `done` as it is and say why."
