@@ -89,7 +89,8 @@ async def test_a_reroute_reaches_the_step_that_failed(tmp_path: Path) -> None:
             change = RouteTo(target="executor", provider="second")
             house.app.store.add_override(change, reason="own refuses", actor="tests", seconds=60)
             assert (await resumed(house, run)).status is RunStatus.SUCCEEDED
-            assert len(other.asked) == 1
+            # A report without any work is sent back once.
+            assert len(other.asked) == 2
 
 
 async def test_a_reroute_reaches_a_run_that_waits_for_its_provider(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ async def test_a_reroute_reaches_a_run_that_waits_for_its_provider(tmp_path: Pat
             house.app.store.add_override(change, reason="own is down", actor="tests", seconds=60)
             await house.app.engine.result(run.id)
             ended = await house.app.get_run(run.id)
-            assert (ended.status, ended.attempt, len(other.asked)) == (RunStatus.SUCCEEDED, 1, 1)
+            assert (ended.status, ended.attempt, len(other.asked)) == (RunStatus.SUCCEEDED, 1, 2)
 
 
 async def test_own_code_can_take_the_place_of_a_model_that_failed_and_the_other_way_round(tmp_path: Path) -> None:
