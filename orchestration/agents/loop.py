@@ -179,6 +179,7 @@ class AgentLoop:
             attempt=run.attempt,
             config_version=self._config_version(),
             run_limits=await self._run_limits(run, configuration),
+            parameters=agent.parameters.request_fields,
         )
         prepared = AgentPrepared(
             agent_run_id=flow_id,
@@ -244,7 +245,7 @@ class AgentLoop:
         return bool(objection) and conversation.object(objection)
 
     async def _ask(self, work: AgentWork, conversation: AgentConversation) -> ModelReply:
-        body: dict[str, Any] = {"messages": conversation.messages(work.setup)}
+        body: dict[str, Any] = {**work.setup.parameters, "messages": conversation.messages(work.setup)}
         if work.setup.tools and not conversation.enforces_form:
             body["tools"] = list(work.setup.tools)
         elif work.output is not TextAnswer:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from pydantic import Field
+
 from orchestration.config.schema import UsageLimits
 from orchestration.workflows.model import AgentTask, AgentUsage, FailingCheck, RunLimits, StoredRecord
 
@@ -16,7 +18,7 @@ class AgentSetup(StoredRecord):
     `run_limits` are those of the whole run, where they may have changed since the agent got its task.
     """
 
-    added = ("attempt", "config_version", "run_limits")
+    added = ("attempt", "config_version", "run_limits", "parameters")
 
     system: str
     tools: tuple[dict[str, Any], ...]
@@ -28,6 +30,7 @@ class AgentSetup(StoredRecord):
     attempt: int = 1
     config_version: int | None = None
     run_limits: RunLimits | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
 
 
 class AgentGaveUpError(Exception):

@@ -45,7 +45,7 @@ from orchestration.providers.route_table import RouteTable
 from orchestration.providers.selection import RouteSelector, hints_of
 from orchestration.providers.state_sync import RouteStateSync
 from orchestration.providers.usage import UsageAccounting
-from orchestration.providers.wire import ChatBody, Completion, GatewayCall, RouteTry
+from orchestration.providers.wire import ChatBody, Completion, GatewayCall, Route, RouteTry
 from orchestration.storage.route_states import RouteStates
 
 # How often a run without any route checks for one. It has waited for seconds already, so this need not be instant.
@@ -223,7 +223,7 @@ class Gateway:
         on_chunk: ChunkCallback | None,
     ) -> Completion | None:
         """Try a route, twice where that may help; None if it failed and another route may be tried."""
-        repeated = False
+        repeated, body = False, self._with_parameters(record.route, body)
         while True:
             attempt = RouteAttempt(record, self._clock, seconds=call.seconds, progress=call.progress, on_chunk=on_chunk)
             try:
@@ -245,6 +245,11 @@ class Gateway:
                 return None
             self._record_success(record, attempt, completion, history)
             return completion
+
+    def _with_parameters(self, route: Route, body: ChatBody) -> ChatBody:
+        """The request with the parameters of the model that the caller has not set."""
+        settings = self._configuration().model(route.provider, route.model)
+        return body if settings is None else {**settings.parameters.request_fields, **body}
 
     def _retries_at_once(self, record: RouteRecord, failure: Failure) -> bool:
         """Whether to try once more on the spot. When many calls fail together, the first confirmed failure opens the

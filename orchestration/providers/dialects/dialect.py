@@ -29,13 +29,16 @@ class AnswerForm(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """How requests are put to a route. `merged_roles`: the roles of messages alternate, `system_role`: there is one for
-    instructions, `plain_ids`: tool calls have ids of nine letters and digits, as Mistral's API demands."""
+    instructions, `plain_ids`: tool calls have ids of nine letters and digits, as Mistral's API demands. `left_out` are
+    the parameters that the model refuses, `completion_tokens`: it wants `max_completion_tokens` for `max_tokens`."""
 
     tools: ToolForm = ToolForm.NATIVE
     answer: AnswerForm = AnswerForm.SCHEMA
     merged_roles: bool = False
     system_role: bool = True
     plain_ids: bool = False
+    left_out: frozenset[str] = frozenset()
+    completion_tokens: bool = False
 
     def spelled_out(self) -> Dialect:
         """The same with tools and answers in words: another way for a model that gets the usual forms wrong."""
@@ -53,6 +56,12 @@ _ANSWER_FORM = re.compile(r"(?i)response_?format|json_?schema|json_object|struct
 _ROLES = re.compile(r"(?i)roles? must alternate|alternate user|consecutive (?:user|assistant|messages)|same role")
 _SYSTEM = re.compile(r"(?i)system.{0,20}(?:role|message|prompt|instruction).{0,30}not (?:supported|enabled|allowed)")
 _IDS = re.compile(r"(?i)tool.?call.?id.{0,80}(?:length|a-z)")
+# OpenAI's models that think: "Unsupported parameter: 'max_tokens' is not supported with this model. Use
+# 'max_completion_tokens' instead.", "Unsupported value: 'temperature' does not support 0.2 with this model."
+_PARAMETER = re.compile(
+    r"(?i)unsupported (?:parameter|value):? ['\"`]?(\w+)|(?:unknown|unrecognized) [\w ]+:? ['\"`](\w+)"
+)
+_PARAMETERS = frozenset({"temperature", "top_p", "max_tokens", "max_completion_tokens", "reasoning_effort"})
 _USAGE = re.compile(r"stream_?options|include_usage")
 _UNABLE = re.compile(
     r"(?i)support|unavailable|not available|not allowed|allowed values|invalid|unknown|unrecognized|unexpected"
@@ -65,6 +74,8 @@ def stepped_down(dialect: Dialect, failure: Failure, body: Mapping[str, Any]) ->
     """The dialect to repeat a refused request in; None if the refusal is about something else."""
     if failure.status not in _STATUSES:
         return None
+    if parameter := _refused_parameter(failure.message, body):
+        return _without(dialect, parameter, failure.message)
     for applies, lower in _STEPS:
         if applies(dialect, failure.message, body):
             return lower(dialect)
@@ -74,6 +85,19 @@ def stepped_down(dialect: Dialect, failure: Failure, body: Mapping[str, Any]) ->
 def refuses_usage(failure: Failure) -> bool:
     """Whether a server does not know the field that asks for token counts in a stream."""
     return failure.status in _STATUSES and bool(_USAGE.search(failure.message))
+
+
+def _refused_parameter(message: str, body: Mapping[str, Any]) -> str:
+    """The parameter of a request that a server refuses; an empty text if it is about something else."""
+    found = _PARAMETER.search(message)
+    name = (found.group(1) or found.group(2)) if found else ""
+    return name if name in _PARAMETERS and name in body else ""
+
+
+def _without(dialect: Dialect, parameter: str, message: str) -> Dialect | None:
+    if parameter == "max_tokens" and not dialect.completion_tokens and "max_completion_tokens" in message:
+        return replace(dialect, completion_tokens=True)
+    return None if parameter in dialect.left_out else replace(dialect, left_out=dialect.left_out | {parameter})
 
 
 def _refuses_answer_form(dialect: Dialect, message: str, body: Mapping[str, Any]) -> bool:

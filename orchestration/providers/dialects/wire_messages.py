@@ -32,7 +32,9 @@ The tools, each with the JSON Schema of its arguments:
 
 def wire_body(body: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
     """The body of a request as the route understands it."""
-    changed = dict(body)
+    changed = {name: value for name, value in body.items() if name not in dialect.left_out}
+    if dialect.completion_tokens and "max_tokens" in changed:
+        changed["max_completion_tokens"] = changed.pop("max_tokens")
     messages: list[Message] = list(_answered_in_kind(body["messages"], dialect))
     if dialect.tools is ToolForm.TEXT and changed.get("tools"):
         offered = OfferedTools(changed.pop("tools"))

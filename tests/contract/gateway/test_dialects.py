@@ -31,6 +31,39 @@ async def test_a_compatible_server_is_told_by_its_base_url(make_desk: MakeDesk, 
     assert not completion.usage.estimated
 
 
+async def test_the_parameters_of_a_model_are_sent_unless_the_caller_has_set_them(
+    make_desk: MakeDesk, first: Vendor
+) -> None:
+    model = {"name": "m", "parameters": {"temperature": 0.2, "maxTokens": 50, "extra": {"seed": 1, "model": "other"}}}
+    desk = make_desk({"own": provider(first.url)}, models={"own": [model]})
+    await desk.ask(body={**BODY, "temperature": 1})
+    asked = first.chats[0].body
+    told = {name: asked[name] for name in ("model", "temperature", "max_tokens", "seed")}
+    assert told == {"model": "m", "temperature": 1, "max_tokens": 50, "seed": 1}
+
+
+async def test_a_parameter_that_a_model_refuses_is_left_out_or_called_by_its_other_name(
+    make_desk: MakeDesk, first: Vendor
+) -> None:
+    def strict(asked: Asked) -> Response:
+        if "max_tokens" in asked.body:
+            message = (
+                "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens'."
+            )
+            return refused(400, message)
+        if "temperature" in asked.body:
+            return refused(400, "Unsupported value: 'temperature' does not support 0.2 with this model.")
+        return yes()
+
+    first.answer = strict
+    desk = make_desk({"own": provider(first.url)})
+    for _ in range(2):
+        await desk.ask(body={**BODY, "temperature": 0.2, "max_tokens": 50}, adaptable=True)
+    assert len(first.chats) == 4
+    assert first.chats[-1].body["max_completion_tokens"] == 50
+    assert "temperature" not in first.chats[-1].body
+
+
 async def test_a_compatible_server_that_wants_a_key_gets_it(make_desk: MakeDesk, first: Vendor) -> None:
     settings = {"type": "openai", "baseUrl": f"{first.url}/v1", "defaultModel": "m", "apiKeyEnv": "KEY"}
     desk = make_desk({"own": settings}, desk=KEY)
