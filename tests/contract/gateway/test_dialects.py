@@ -53,7 +53,7 @@ async def test_a_parameter_that_a_model_refuses_is_left_out_or_called_by_its_oth
             return refused(400, message)
         if "temperature" in asked.body:
             return refused(400, "Unsupported value: 'temperature' does not support 0.2 with this model.")
-        return yes()
+        return yes(asked)
 
     first.answer = strict
     desk = make_desk({"own": provider(first.url)})
