@@ -52,14 +52,13 @@ class RouteTable:
 
     def of_provider(self, name: str) -> list[RouteRecord]:
         """The known routes of one provider: that of its default model, and those that calls have used."""
-        self._default_record(name)
-        return [record for record in self._records.values() if record.route.provider == name]
+        return self._of_provider(name, self._configuration().provider(name))
 
     def all(self) -> Iterator[RouteRecord]:
         """Every route of every enabled provider, in the order of the configuration."""
         for name, settings in self._configuration().runtime.providers.items():
             if settings.enabled:
-                yield from self.of_provider(name)
+                yield from self._of_provider(name, settings)
 
     def record(self, route: Route) -> RouteRecord:
         """The record of a route."""
@@ -113,10 +112,10 @@ class RouteTable:
         """Whether a requested model is meant for a provider: for the preferred one, and for others that list it."""
         return name == preferred or self._configuration().model(name, model) is not None
 
-    def _default_record(self, name: str) -> None:
-        settings = self._configuration().provider(name)
+    def _of_provider(self, name: str, settings: ProviderSettings | None) -> list[RouteRecord]:
         if settings is not None and settings.default_model:
             self.record(Route(name, settings.default_model))
+        return [record for record in self._records.values() if record.route.provider == name]
 
 
 def address_of(settings: ProviderSettings) -> str:

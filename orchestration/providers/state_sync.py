@@ -64,8 +64,9 @@ class RouteStateSync:
         with contextlib.suppress(SQLAlchemyError):
             known = await anyio.to_thread.run_sync(self._states.load)
             for record in self._routes.all():
-                state, _ = known.get((record.route.provider, record.route.model), ({}, None))
-                self._adopt(record, state)
+                if stored := known.get((record.route.provider, record.route.model)):
+                    self._adopt(record, stored[0])
+                self._known.add(record)
             for record in tuple(self._routes.all()):
                 await self._tell(record)
 
@@ -95,7 +96,6 @@ class RouteStateSync:
                 if merged != record.breaker:
                     record.last_failure = record.last_failure or str(state.get("last_failure", ""))
                     self._updates.adopt(record, merged)
-        self._known.add(record)
 
     async def _tell(self, record: RouteRecord) -> None:
         route, now = record.route, self._clock.now()

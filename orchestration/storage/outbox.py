@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -146,15 +147,15 @@ class Outbox:
 
     def list_due_channels(self, now: datetime) -> tuple[str, ...]:
         """The channels on which something may be sent now."""
-        query = sa.select(outbox.c.channel).where(_sendable(now)).distinct().order_by(outbox.c.channel)
+        query = sa.select(outbox.c.channel).where(_sendable()).distinct().order_by(outbox.c.channel)
         with self._database.read() as connection:
-            return tuple(connection.execute(query).scalars())
+            return tuple(connection.execute(query, {"now": now}).scalars())
 
     def list_due(self, channel: str, now: datetime, limit: int) -> tuple[OutboxRow, ...]:
         """What may be sent on a channel now, oldest first; of each incident and contact only the first that waits."""
-        query = sa.select(outbox).where(outbox.c.channel == channel, _sendable(now))
+        query = sa.select(outbox).where(outbox.c.channel == channel, _sendable())
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(outbox.c.created_at, outbox.c.key).limit(limit))
+            rows = connection.execute(query.order_by(outbox.c.created_at, outbox.c.key).limit(limit), {"now": now})
             return tuple(_row(row) for row in rows)
 
     def claim(self, row: OutboxRow, until: datetime) -> OutboxRow | None:
@@ -273,12 +274,16 @@ class Outbox:
         }
 
 
-def _sendable(now: datetime) -> sa.ColumnElement[bool]:
-    """Pending, the first of its stream, and due; or held back, when something later of its stream is due.
+@cache
+def _sendable() -> sa.ColumnElement[bool]:
+    """Pending, the first of its stream, and due at `now`, a parameter; or held back, when something later of its stream
+    is due.
 
     A stream is what one contact hears of one incident on one channel. It is told in order: who may be disturbed by a
     later part of the story hears its beginning first, and never of an end before the beginning.
     """
+    # Made once, because it is asked every second, and to make it takes longer than to ask.
+    now = sa.bindparam("now", type_=outbox.c.due_at.type)
     earlier, later = outbox.alias("earlier"), outbox.alias("later")
     pending = OutboxState.PENDING.value
     before = sa.exists().where(_same_stream(earlier), earlier.c.state == pending, _place(earlier) < _place(outbox))
@@ -299,9 +304,7 @@ def _same_stream(other: sa.FromClause) -> sa.ColumnElement[bool]:
 def _place(table: sa.FromClause) -> sa.Tuple:
     """Where a message stands in its stream; what was put at the same moment begins with the beginning."""
     # The names are those of `NoticeKind`, which storage may not import: notifications are a layer above.
-    rank = sa.case(
-        (table.c.kind == "initial", 0), (table.c.kind.in_(("resolved", "cancelled", "reminder")), 2), else_=1
-    )
+    rank = sa.case({"initial": 0, "resolved": 2, "cancelled": 2, "reminder": 2}, value=table.c.kind, else_=1)
     return sa.tuple_(table.c.created_at, rank, table.c.key)
 
 

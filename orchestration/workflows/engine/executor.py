@@ -28,8 +28,10 @@ SHARED_QUEUE = "runs"
 # A live process renews five times before its lease expires, so that a slow disk does not look like a crash.
 _LEASE_SECONDS = 10.0
 _LEASE_RENEWAL_SECONDS = 2.0
-# Polling costs 3.5 % of a core per queue and process at 0.1 s. There are two queues.
+# Polling costs 3.5 % of a core per queue and process at 0.1 s. There are two queues: the one that every run waits in,
+# and the process's own, which holds only what it takes over from a dead process or continues by hand.
 _QUEUE_POLL_SECONDS = 0.2
+_OWN_QUEUE_POLL_SECONDS = 0.5
 # How soon an edited schedule is in force. With the engine's own 30 s a time within the next half minute would be
 # missed.
 _CALENDAR_POLL_SECONDS = 1.0
@@ -92,7 +94,7 @@ class ExecutorProcess:
         quieten()
         DBOS.listen_queues([SHARED_QUEUE] if self._shared else [])
         # An internal queue is registered in this process only, so no other process claims what is put there.
-        self._dbos._registry._register_internal_queue(self.own_queue, polling_interval_sec=_QUEUE_POLL_SECONDS)
+        self._dbos._registry._register_internal_queue(self.own_queue, polling_interval_sec=_OWN_QUEUE_POLL_SECONDS)
         DBOS.launch()
         self._database = self._dbos._sys_db
         # `never_update`: otherwise a restart would overwrite a limit that was set while running.
