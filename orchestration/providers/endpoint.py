@@ -26,6 +26,7 @@ from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_runn
 # and its packets vanish until TCP gives up after minutes.
 _SECOND_AFTER_SECONDS = 0.2
 # An error page of a proxy can be of any size; more than this would only be cut off later.
+_WINDOW_NAMES = ("max_model_len", "context_window", "context_length", "max_context_length")
 _MOST_ERROR_BYTES = 64_000
 # A server that keeps the connection open after `[DONE]` must not delay a finished answer.
 _DRAIN_SECONDS = 0.1
@@ -60,6 +61,8 @@ class Endpoint:
         self._users = 0
         self._retired = False
         self.probe_timeout = ProbeTimeout()
+        # The context of each model, in tokens, as far as the list of models says it.
+        self.windows: dict[str, int] = {}
         # Older servers and proxies refuse the field that asks for token counts; then they are estimated.
         self.asks_for_usage = True
         self._client = httpx2.AsyncClient(
@@ -137,7 +140,7 @@ class Endpoint:
         """Raise CallFailed if the answer to a probe is not what the vendor sends: a captive portal or a wrong port
         answers 200, too."""
         try:
-            json.loads(body)
+            self.windows |= listed_windows(json.loads(body))
         except ValueError as error:
             message = f"{self.probe_url()} did not answer with JSON; is the address right?"
             raise CallFailed(Failure(FailureKind.MALFORMED, message, 200)) from error
@@ -215,6 +218,18 @@ class Endpoint:
         if streaming and "json" not in response.headers.get("content-type", ""):
             return EndpointResponse(response.headers, None, _chunks(response))
         return EndpointResponse(response.headers, _whole(await response.aread()), None)
+
+
+def listed_windows(document: Any) -> dict[str, int]:
+    """The contexts that a list of models names: `max_model_len` (vLLM), `context_window` (Groq), `context_length`
+    (OpenRouter), `max_context_length` (LM Studio, Mistral)."""
+    models = document.get("data") if isinstance(document, dict) else None
+    found = {}
+    for model in models if isinstance(models, list) else ():
+        if isinstance(model, dict):
+            sizes = [model[name] for name in _WINDOW_NAMES if isinstance(model.get(name), int) and model[name] > 0]
+            found |= {str(model.get("id")): size for size in sizes[:1]}
+    return found
 
 
 async def _beginning(response: httpx2.Response) -> bytes:

@@ -29,6 +29,7 @@ from orchestration.providers.breaker_updates import BreakerUpdates
 from orchestration.providers.budget import Budgets
 from orchestration.providers.concurrency import ConcurrencyLimiter
 from orchestration.providers.dialects.dialect import refuses_usage, stepped_down
+from orchestration.providers.dialects.folding import CHARACTERS_PER_TOKEN, estimated_tokens, folded, window_after
 from orchestration.providers.dialects.wire_messages import wire_body
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import (
@@ -227,7 +228,8 @@ class Gateway:
         while True:
             attempt = RouteAttempt(record, self._clock, seconds=call.seconds, progress=call.progress, on_chunk=on_chunk)
             try:
-                completion = await liveness.complete(record, attempt, _as_understood(record, body, call), self._clock)
+                understood = _as_understood(record, body, call, self._window(record))
+                completion = await liveness.complete(record, attempt, understood, self._clock)
             except CallFailed as error:
                 failure = error.failure
                 history.tries.append(_failed(record, attempt, failure))
@@ -245,6 +247,17 @@ class Gateway:
                 return None
             self._record_success(record, attempt, completion, history)
             return completion
+
+    def _window(self, record: RouteRecord) -> int | None:
+        """The context of a route's model, in tokens: as configured, as the server says, or as its refusals have
+        told."""
+        settings = self._configuration().model(record.route.provider, record.route.model)
+        known = (
+            settings.context_tokens if settings else None,
+            record.provider.endpoint.windows.get(record.route.model),
+            record.window,
+        )
+        return min((size for size in known if size is not None), default=None)
 
     def _with_parameters(self, route: Route, body: ChatBody) -> ChatBody:
         """The request with the parameters of the model that the caller has not set."""
@@ -297,11 +310,13 @@ async def _always_may_probe(_: RouteRecord) -> bool:
     return True
 
 
-def _as_understood(record: RouteRecord, body: ChatBody, call: GatewayCall) -> ChatBody:
-    """The request as a route understands it, if the caller can deal with an answer in other forms."""
+def _as_understood(record: RouteRecord, body: ChatBody, call: GatewayCall, window: int | None) -> ChatBody:
+    """The request as a route understands it, folded to its context, if the caller can deal with an answer in other
+    forms."""
     if not call.adaptable:
         return body
-    return wire_body(body, record.dialect.spelled_out() if str(record.route) in call.avoided else record.dialect)
+    wired = wire_body(body, record.dialect.spelled_out() if str(record.route) in call.avoided else record.dialect)
+    return wired if window is None else folded(wired, window)
 
 
 def _steps_down(record: RouteRecord, body: ChatBody, call: GatewayCall, failure: Failure) -> bool:
@@ -310,7 +325,15 @@ def _steps_down(record: RouteRecord, body: ChatBody, call: GatewayCall, failure:
     if endpoint.asks_for_usage and refuses_usage(failure):
         endpoint.asks_for_usage = False
         return True
-    lower = stepped_down(record.dialect, failure, body) if call.adaptable else None
+    if not call.adaptable:
+        return False
+    sent = body if record.window is None else folded(body, record.window)
+    tokens = estimated_tokens(sent, CHARACTERS_PER_TOKEN)
+    if (window := window_after(failure.message, failure.status, tokens, record.window)) is not None:
+        record.window = window
+        # What cannot be left out stays too long, however often it is sent.
+        return estimated_tokens(folded(body, window), CHARACTERS_PER_TOKEN) < tokens
+    lower = stepped_down(record.dialect, failure, body)
     record.dialect = lower or record.dialect
     return lower is not None
 

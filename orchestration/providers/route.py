@@ -96,8 +96,10 @@ def _answers_during_calls(settings: ProviderSettings) -> bool:
 
 @dataclass(slots=True, eq=False)
 class RouteRecord:
-    """What the gateway knows about a route. `unsynced` until other processes can read the breaker's state; `dialect` is
-    what its refusals have taught, which costs a refused request to learn again."""
+    """What the gateway knows about a route. `unsynced` until other processes can read the breaker's state.
+
+    Its refusals have taught the `dialect` and the `window`, its context in tokens; to learn them again costs a request.
+    """
 
     route: Route
     provider: ProviderState
@@ -106,6 +108,7 @@ class RouteRecord:
     last_failure: str = ""
     last_seconds: float | None = None
     dialect: Dialect = field(default_factory=Dialect)
+    window: int | None = None
 
     @property
     def rules(self) -> BreakerRules:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from types import ModuleType
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from starlette.responses import HTMLResponse, Response
 
-from orchestration.providers.failures import NoRouteError
+from orchestration.providers.failures import NoRouteError, RequestRefusedError
 from tests.contract.gateway.conftest import MakeDesk
 from tests.support.gateway import BODY, provider
 from tests.support.vendor import Asked, Vendor, as_json, refused, yes
@@ -62,6 +63,56 @@ async def test_a_parameter_that_a_model_refuses_is_left_out_or_called_by_its_oth
     assert len(first.chats) == 4
     assert first.chats[-1].body["max_completion_tokens"] == 50
     assert "temperature" not in first.chats[-1].body
+
+
+def long_talk(turns: int) -> dict[str, Any]:
+    """A conversation with tool results of about a thousand tokens each."""
+    messages: list[dict[str, Any]] = [{"role": "user", "content": "the task"}]
+    for number in range(turns):
+        call = {"id": f"c{number}", "type": "function", "function": {"name": "read_file", "arguments": "{}"}}
+        messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
+        messages.append({"role": "tool", "tool_call_id": f"c{number}", "content": f"{number} " * 1500})
+    return {"messages": messages}
+
+
+async def test_a_conversation_that_is_too_long_is_folded_and_the_limit_remembered(
+    make_desk: MakeDesk, first: Vendor
+) -> None:
+    def short_of_memory(asked: Asked) -> Response:
+        tokens = len(json.dumps(asked.body)) // 3
+        message = f"This model's maximum context length is 8192 tokens. However, you requested {tokens} tokens."
+        return refused(400, message, code="context_length_exceeded") if tokens > 8192 else yes(asked)
+
+    first.answer = short_of_memory
+    desk = make_desk({"own": provider(first.url)})
+    for turns in (15, 16):
+        await desk.ask(body=long_talk(turns), adaptable=True)
+    assert len(first.chats) == 3
+    assert first.chats[-1].body["messages"][0] == {"role": "user", "content": "the task"}
+    with pytest.raises(RequestRefusedError):
+        await desk.ask(body=long_talk(16))
+    assert desk.breakers("own") == []
+
+
+async def test_what_is_too_long_by_itself_is_refused_after_a_try_or_two(make_desk: MakeDesk, first: Vendor) -> None:
+    first.answer = lambda asked: refused(400, "prompt is too long: 210000 tokens > 200000 maximum")
+    desk = make_desk({"own": provider(first.url)})
+    with pytest.raises(RequestRefusedError):
+        await desk.ask(body={"messages": [{"role": "user", "content": "x" * 700_000}]}, adaptable=True)
+    assert len(first.chats) <= 2
+
+
+@pytest.mark.parametrize("configured", [True, False])
+async def test_the_context_is_known_beforehand_where_it_is_configured_or_listed(
+    make_desk: MakeDesk, first: Vendor, configured: bool
+) -> None:
+    first.probe = lambda asked: as_json({"object": "list", "data": [{"id": "m", "max_model_len": 8192}, 7, {}]})
+    models = {"own": [{"name": "m", "contextTokens": 8192}]} if configured else {}
+    desk = make_desk({"own": provider(first.url)}, models=models)
+    await desk.gateway.probe("own")
+    await desk.ask(body=long_talk(15), adaptable=True)
+    [asked] = first.chats
+    assert len(json.dumps(asked.body)) // 3 < 8192
 
 
 async def test_a_compatible_server_that_wants_a_key_gets_it(make_desk: MakeDesk, first: Vendor) -> None:
