@@ -224,7 +224,7 @@ def listed_windows(document: Any) -> dict[str, int]:
     """The contexts that a list of models names: `max_model_len` (vLLM), `context_window` (Groq), `context_length`
     (OpenRouter), `max_context_length` (LM Studio, Mistral)."""
     models = document.get("data") if isinstance(document, dict) else None
-    found = {}
+    found: dict[str, int] = {}
     for model in models if isinstance(models, list) else ():
         if isinstance(model, dict):
             sizes = [model[name] for name in _WINDOW_NAMES if isinstance(model.get(name), int) and model[name] > 0]

@@ -129,13 +129,13 @@ def _without_system(messages: Sequence[Message]) -> list[Message]:
 
 
 def _merged(messages: Iterable[Message]) -> list[Message]:
-    """Neighbours of one role as one message; calls of tools and their results stay as they are."""
+    """Neighbours of one role as one message; a message with calls of tools is the last of its own."""
     merged: list[Message] = []
     for message in messages:
         before = merged[-1] if merged else None
-        plain = before is not None and not before.get("tool_calls") and not message.get("tool_calls")
-        if before is not None and plain and before["role"] == message["role"] != "tool":
-            merged[-1] = {**before, "content": f"{before['content']}\n\n{message['content']}"}
+        open_ = before is not None and not before.get("tool_calls")
+        if before is not None and open_ and before["role"] == message["role"] != "tool":
+            merged[-1] = {**message, "content": f"{before['content']}\n\n{message['content']}".strip()}
         else:
             merged.append(message)
     return merged
