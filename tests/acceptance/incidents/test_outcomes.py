@@ -147,10 +147,12 @@ def test_secrets_that_are_sought_are_an_incident_and_the_run_stays_stopped_for_a
     def script(body: dict[str, Any]) -> Any:
         if role(body) != "executor":
             return usual(body)
-        sought = [("read_file", {"path": ".env"}), ("run_command", {"command": "cat /proc/1/environ"})]
-        # Slowly, as a model is: the response has to stop the run while it is at work.
+        now = turns(body)
+        sought = {0: ("read_file", {"path": ".env"}), 1: ("run_command", {"command": "cat /proc/1/environ"})}
+        # Slowly, as a model is: the response has to stop the run while it is at work, and it gets on with that.
         time.sleep(0.3)
-        return calls(sought[min(turns(body), 1)]) if turns(body) < 200 else DONE
+        work = ("write_file", {"path": "note.txt", "content": f"hello {now}\n"})
+        return calls(sought.get(now, work)) if now < 200 else DONE
 
     with ScriptedModel(script) as model, a_project(tmp_path, model, automation={"enabled": True}) as project:
         project.serve()

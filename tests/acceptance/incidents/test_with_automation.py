@@ -66,7 +66,7 @@ def test_an_agent_that_crashed_once_is_restarted_and_its_run_succeeds(provider: 
     with watch(automation=AUTOMATIC) as project:
         project.serve()
         # Answers that cannot be used, as often as one agent asks until it gives up.
-        provider.set_fault("bad_json_answer", match={"role": "reviewer"}, count=9)
+        provider.set_fault("bad_json_answer", match={"role": "reviewer"}, count=12)
         project.start_run()
         assert project.wait_for_incident()[:2] == ("agent-failure", "P2")
         project.wait_for_incident("resolved")
