@@ -25,8 +25,8 @@ from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_runn
 # A second probe follows on another connection: the pooled one may have died without notice, behind a NAT for example,
 # and its packets vanish until TCP gives up after minutes.
 _SECOND_AFTER_SECONDS = 0.2
-# An error page of a proxy can be of any size; more than this would only be cut off later.
 _WINDOW_NAMES = ("max_model_len", "context_window", "context_length", "max_context_length")
+# An error page of a proxy can be of any size; more than this would only be cut off later.
 _MOST_ERROR_BYTES = 64_000
 # A server that keeps the connection open after `[DONE]` must not delay a finished answer.
 _DRAIN_SECONDS = 0.1
@@ -108,12 +108,19 @@ class Endpoint:
             request_body |= {"stream": True}
             if self.asks_for_usage:
                 request_body |= {"stream_options": {"include_usage": True}}
+        async with self._sent(self.chat_url(model), request_body) as response:
+            yield await self._answer(response, now, streaming=streaming)
+
+    @asynccontextmanager
+    async def _sent(self, url: str, body: Mapping[str, Any]) -> AsyncIterator[httpx2.Response]:
+        """Send a request; yields the response, whose body is still to be read. Raises CallFailed if the connection
+        fails, also while the body is read."""
         async with self._in_use():
-            request = await self._request("POST", self.chat_url(model), request_body)
+            request = await self._request("POST", url, body)
             response: httpx2.Response | None = None
             try:
                 response = await self._client.send(request, stream=True)
-                yield await self._answer(response, now, streaming=streaming)
+                yield response
             except httpx2.HTTPError as error:
                 raise CallFailed(failure_of(error, begun=response is not None)) from error
             finally:
@@ -211,12 +218,10 @@ class Endpoint:
         return key
 
     async def _answer(self, response: httpx2.Response, now: datetime, *, streaming: bool) -> EndpointResponse:
-        if response.status_code != 200:
-            body = await _beginning(response)
-            raise CallFailed(classification.from_response(response.status_code, response.headers, body, now))
+        await check_status(response, now)
         # Some servers ignore `stream` and answer with one object; the content type tells.
         if streaming and "json" not in response.headers.get("content-type", ""):
-            return EndpointResponse(response.headers, None, _chunks(response))
+            return EndpointResponse(response.headers, None, read_chunks(response))
         return EndpointResponse(response.headers, _whole(await response.aread()), None)
 
 
@@ -232,6 +237,13 @@ def listed_windows(document: Any) -> dict[str, int]:
     return found
 
 
+async def check_status(response: httpx2.Response, now: datetime) -> None:
+    """Raise CallFailed for every status but 200."""
+    if response.status_code != 200:
+        body = await _beginning(response)
+        raise CallFailed(classification.from_response(response.status_code, response.headers, body, now))
+
+
 async def _beginning(response: httpx2.Response) -> bytes:
     body = b""
     async for part in response.aiter_bytes():
@@ -241,8 +253,8 @@ async def _beginning(response: httpx2.Response) -> bytes:
     return body[:_MOST_ERROR_BYTES]
 
 
-async def _chunks(response: httpx2.Response) -> AsyncIterator[Mapping[str, Any]]:
-    """The chunks of a stream of server-sent events. Raises CallFailed for what is no chunk."""
+async def read_chunks(response: httpx2.Response) -> AsyncIterator[Mapping[str, Any]]:
+    """The chunks of a stream of server-sent events, or of lines of JSON. Raises CallFailed for what is no chunk."""
     parts = response.aiter_bytes()
     async for line in _lines(parts):
         if line.startswith(b"data:"):

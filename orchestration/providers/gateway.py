@@ -19,6 +19,7 @@ from orchestration import backoff
 from orchestration.clock import Clock
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import Configuration
+from orchestration.domain.provider_kind import ProviderKind
 from orchestration.events import Event, EventBus
 from orchestration.events.configuration import CredentialsChanged
 from orchestration.providers import liveness
@@ -262,7 +263,13 @@ class Gateway:
     def _with_parameters(self, route: Route, body: ChatBody) -> ChatBody:
         """The request with the parameters of the model that the caller has not set."""
         settings = self._configuration().model(route.provider, route.model)
-        return body if settings is None else {**settings.parameters.request_fields, **body}
+        if settings is None:
+            return body
+        provider = self._configuration().provider(route.provider)
+        # Ollama loads a model with the context that is asked for, and otherwise with a small one of its own.
+        sized = settings.context_tokens is not None and provider is not None and provider.type is ProviderKind.OLLAMA
+        window = {"num_ctx": settings.context_tokens} if sized else {}
+        return {**window, **settings.parameters.request_fields, **body}
 
     def _retries_at_once(self, record: RouteRecord, failure: Failure) -> bool:
         """Whether to try once more on the spot. When many calls fail together, the first confirmed failure opens the

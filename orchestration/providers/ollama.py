@@ -1,16 +1,26 @@
-"""Ollama: chat through its OpenAI-compatible API, probes through its own.
+"""Ollama: chat through its OpenAI-compatible API, or through its own where the size of the context is given; probes
+through its own.
 
-https://docs.ollama.com/api/openai-compatibility and https://docs.ollama.com/api/tags.
+https://docs.ollama.com/api/openai-compatibility, https://docs.ollama.com/api/chat and https://docs.ollama.com/api/tags.
 """
 
 from __future__ import annotations
 
-from orchestration.providers.endpoint import Endpoint
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import httpx2
+
+from orchestration.providers.endpoint import CallFailed, Endpoint, EndpointResponse, check_status, read_chunks
+from orchestration.providers.failures import Failure, FailureKind
+from orchestration.providers.ollama_wire import NativeReading, native_request, whole_answer
 
 
 class OllamaEndpoint(Endpoint):
-    """`/v1/chat/completions` for work, `/api/tags` as the probe: unlike `/`, it fails when the models cannot be
-    read."""
+    """`/v1/chat/completions` for work, or `/api/chat` for a request with `num_ctx`; `/api/tags` as the probe: unlike
+    `/`, it fails when the models cannot be read."""
 
     hint = "start it with: ollama serve"
 
@@ -22,7 +32,32 @@ class OllamaEndpoint(Endpoint):
         # has none.
         return f"{self._root}/api/tags"
 
+    @asynccontextmanager
+    async def chat(self, model: str, body: Mapping[str, Any], now: datetime) -> AsyncIterator[EndpointResponse]:
+        if "num_ctx" not in body:
+            async with super().chat(model, body, now) as answer:
+                yield answer
+            return
+        request = native_request(model, body) | {"stream": self.settings.streaming}
+        async with self._sent(f"{self._root}/api/chat", request) as response:
+            await check_status(response, now)
+            yield await self._native(response)
+
+    async def _native(self, response: httpx2.Response) -> EndpointResponse:
+        if self.settings.streaming:
+            return EndpointResponse(response.headers, None, _native_chunks(response))
+        parts = [part async for part in read_chunks(response)]
+        if not parts:
+            raise CallFailed(Failure(FailureKind.MALFORMED, "the answer was empty", 200))
+        return EndpointResponse(response.headers, whole_answer(parts[-1]), None)
+
     @property
     def _root(self) -> str:
         # People name either address: that of Ollama's own API, or that of the OpenAI-compatible one.
         return self.base_url.removesuffix("/v1")
+
+
+async def _native_chunks(response: httpx2.Response) -> AsyncIterator[Mapping[str, Any]]:
+    reading = NativeReading()
+    async for part in read_chunks(response):
+        yield reading.chunk(part)
