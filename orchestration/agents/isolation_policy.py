@@ -20,15 +20,29 @@ def isolation_for(configuration: Configuration, project: Path, workspace: Path) 
         return None
     state = (project / configuration.runtime.state_directory).resolve()
     return IsolationRules(
-        writable=tuple(project / Path(path).expanduser() for path in settings.writable),
+        writable=tuple(project / _expanded(path) for path in settings.writable),
         hidden=tuple(_to_hide(project, state, workspace.resolve())),
         network=settings.network,
         required=settings.wall == "required",
     )
 
 
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # there is no home folder; such a path is not there
+        return Path(path)
+
+
 def _to_hide(project: Path, state: Path, workspace: Path) -> Iterator[Path]:
     if (keys := project / ".env").is_file():
         yield keys
     if state.is_dir():
-        yield from (path for path in sorted(state.iterdir()) if not workspace.is_relative_to(path))
+        for path in sorted(state.iterdir()):
+            if path.name == "caches":
+                # Of package managers, for all commands.
+                continue
+            if not workspace.is_relative_to(path):
+                yield path
+            elif path.name == "worktrees":
+                yield from (other for other in sorted(path.iterdir()) if not workspace.is_relative_to(other))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from orchestration.agents import sandbox
-from orchestration.agents.isolation_policy import IsolationPolicy
+import anyio.to_thread
+
+from orchestration.agents import patches, sandbox
+from orchestration.agents.project_brief import project_brief, project_map
 from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.workspace import Workspace
+from orchestration.agents.worktrees import Worktrees
 from orchestration.clock import Clock
 from orchestration.events import EventBus
 from orchestration.events.runs import ArtifactRestored, ArtifactWritten
@@ -16,7 +21,7 @@ from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.storage.runs import Run
 from orchestration.workflows.artifacts import QUARANTINE, ArtifactStore
 from orchestration.workflows.heartbeat import HeartbeatEmitter
-from orchestration.workflows.model import CommandRecord
+from orchestration.workflows.model import CommandRecord, ProjectBrief
 
 _SHOWN_CHARACTERS = 8000
 # The name under which the run's checks report progress.
@@ -33,14 +38,19 @@ class RunWorkspace:
         bus: EventBus,
         clock: Clock,
         redactor: ReportingRedactor,
-        isolation: IsolationPolicy,
+        limits: Callable[[Path], SandboxLimits],
+        own: Sequence[Path] = (),
     ) -> None:
+        """`limits` are those of a check in a folder; `own` are files and folders of ours, which a run never takes
+        along."""
         self._state_folder = state_folder
         self._artifacts = artifacts
         self._bus = bus
         self._clock = clock
         self._redactor = redactor
-        self._isolation = isolation
+        self._limits = limits
+        self._own = (state_folder, artifacts.folder, *own)
+        self.worktrees = Worktrees(state_folder / "worktrees", self._own)
         # Weak references: while somebody uses a workspace, all users of it share its lock.
         self._open: WeakValueDictionary[str, Workspace] = WeakValueDictionary()
 
@@ -48,17 +58,66 @@ class RunWorkspace:
         """The workspace of a run, with its shadow repository."""
         workspace = self._open.get(run.id)
         if workspace is None:
-            workspace = Workspace(Path(run.workspace), self._shadow(run.id))
+            record = self.worktrees.record(run.id) if run.has_worktree else None
+            workspace = Workspace(Path(record.top if record else run.folder), self._shadow(run.id), self._own)
             self._open[run.id] = workspace
         return workspace
+
+    async def open(self, run: Run) -> str:
+        """Make the run's worktree, if it is to have one; returns a record of the files that it begins with."""
+        if not run.has_worktree:
+            return await self.snapshot(run)
+        record = await self.worktrees.open(run.id, Path(run.workspace), partial(self._history, run.id))
+        return record.baseline
+
+    def _history(self, run_id: str, root: Path, left_out: Sequence[Path]) -> Workspace:
+        return Workspace(root, self._shadow(run_id), left_out)
+
+    async def brief(self, run: Run) -> ProjectBrief:
+        """What agents are told of the project before they begin."""
+        root = Path(run.folder)
+        return ProjectBrief(
+            instructions=await anyio.to_thread.run_sync(project_brief, root),
+            map=await anyio.to_thread.run_sync(project_map, root),
+        )
 
     async def snapshot(self, run: Run) -> str:
         """Record the workspace as it is; returns the identifier of the record."""
         return await self.workspace(run).snapshot()
 
     async def patch(self, run: Run, before: str, after: str) -> str:
-        """What changed between two snapshots, as a patch, redacted."""
-        return self._redactor.text(await self.workspace(run).diff(before, after), "a patch", run_id=run.id)
+        """What changed between two snapshots, as a patch for agents to read, redacted; a run's worktree gets it as a
+        commit on the run's branch. What is binary or too long is only named."""
+        whole = await self.workspace(run).patch(before, after)
+        if run.has_worktree and self.worktrees.record(run.id) is not None:
+            await self._commit(run, after)
+        return patches.readable(self._redacted(whole, run))
+
+    async def _commit(self, run: Run, tree: str) -> None:
+        history = self.workspace(run)
+        record = self.worktrees.record(run.id)
+        changes = await history.changes(record.baseline, tree) if record else ()
+        secret = [one.path for one in changes if one.new and await self._holds_secret(history, one.new)]
+        await self.worktrees.commit(run.id, history, tree, patches.commit_message(run, secret), secret)
+
+    async def _holds_secret(self, history: Workspace, blob: str) -> bool:
+        # A commit is for ever; what redaction would take out of a patch must not get into one.
+        text = (await history.blob(blob)).decode("utf-8", "replace")
+        return await anyio.to_thread.run_sync(self._redactor.quiet, text) != text
+
+    def _redacted(self, patch: bytes, run: Run) -> bytes:
+        """The patch without secrets. The data of binary files is left alone: it is compressed, and a change would break
+        it."""
+        parts = patches.sections(patch)
+        return b"".join(part if patches.is_binary(part) else self._redacted_text(part, run) for part in parts)
+
+    def _redacted_text(self, part: bytes, run: Run) -> bytes:
+        text = part.decode("utf-8", "surrogateescape")
+        return self._redactor.text(text, "a patch", run_id=run.id).encode("utf-8", "surrogateescape")
+
+    async def whole_patch(self, run: Run, before: str, after: str) -> bytes:
+        """What changed between two snapshots, as a patch that `git apply` takes, redacted."""
+        return self._redacted(await self.workspace(run).patch(before, after), run)
 
     async def check(self, run: Run, command: tuple[str, ...]) -> CommandRecord:
         """Run one of the run's checks in the workspace."""
@@ -70,18 +129,26 @@ class RunWorkspace:
         def on_output(count: int) -> None:
             heartbeat.beat(f"{command[0]} printed {count:,} bytes")
 
-        root = self.workspace(run).root
-        result = await sandbox.run(command, root, SandboxLimits(isolation=self._isolation(root)), on_output=on_output)
+        root = Path(run.folder)
+        limits = self._limits(root)
+        result = await sandbox.run(command, root, limits, on_output=on_output)
+        if result.was_killed:
+            # From outside, which says nothing about the work.
+            result = await sandbox.run(command, root, limits, on_output=on_output)
         output = self._redactor.text(result.output, "a check's output", run_id=run.id)
         return command_record(command, result.exit_code, output, result.stopped)
 
-    async def write(self, run: Run, name: str, text: str, agent: str) -> None:
-        """Write an artifact, redacted; writing the same text again changes nothing."""
-        clean = self._redactor.text(text, "an artifact", run_id=run.id, agent=agent)
+    async def write(self, run: Run, name: str, text: str, agent: str, patch: tuple[str, str] | None = None) -> None:
+        """Write an artifact, redacted; writing the same text again changes nothing. With `patch`, the whole patch
+        between two snapshots is written, which a text cannot always hold."""
+        if patch is None:
+            clean = self._redactor.text(text, "an artifact", run_id=run.id, agent=agent).encode()
+        else:
+            clean = await self.whole_patch(run, *patch)
         artifact = self._artifacts.write(run.id, name, clean, agent)
         self._bus.publish(ArtifactWritten(name=name, sha256=artifact.sha256), run_id=run.id, agent=agent)
 
-    async def keep(self, run: Run, name: str, text: str, agent: str) -> None:
+    async def keep(self, run: Run, name: str, text: str, agent: str, patch: tuple[str, str] | None = None) -> None:
         """Write an artifact again if its file is not as it was written. One in quarantine stays there."""
         written = next((one for one in self._artifacts.list(run.id) if one.name == name), None)
         problem = "missing" if written is None else self._artifacts.problem(written)
@@ -89,13 +156,24 @@ class RunWorkspace:
             return
         if problem == "changed":
             self._artifacts.set_aside(run.id, name)
-        await self.write(run, name, text, agent)
+        await self.write(run, name, text, agent, patch)
         self._bus.publish(ArtifactRestored(name=name, problem=problem), run_id=run.id, agent=agent)
 
-    async def export(self, run: Run, tree: str, target: Path) -> None:
-        """Put a snapshot's files into a new folder, named like the run that will work there, with the history."""
-        await self.workspace(run).export(tree, target)
-        await Workspace(target, self._shadow(target.name)).begin_with(self.workspace(run))
+    async def export(self, run: Run, tree: str, fork: Run) -> None:
+        """Put a snapshot's files where a fork of the run will work: into a new folder or a worktree, with the
+        history."""
+        history = self.workspace(run)
+        root = Path(fork.workspace)
+        await Workspace(root, self._shadow(fork.id)).begin_with(history)
+        if fork.has_worktree:
+            origin = self.worktrees.record(run.id)
+            await self.worktrees.open(fork.id, root, partial(self._history, fork.id), tree, origin)
+        else:
+            await history.export(tree, root)
+
+    def history_of(self, run: Run) -> Path:
+        """The folder with the snapshots of a run."""
+        return self._shadow(run.id)
 
     def _shadow(self, run_id: str) -> Path:
         return self._state_folder / "shadow" / f"{run_id}.git"

@@ -13,10 +13,11 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -66,7 +67,7 @@ class IsolationRules:
 @dataclass(frozen=True, slots=True)
 class SandboxLimits:
     """What a command may use, together with all that it starts. Of output beyond `output_bytes`, the middle is
-    discarded. Without isolation it reaches whatever we reach."""
+    discarded. Without isolation it reaches whatever we reach. `variables` are added to its environment."""
 
     seconds: float = 300.0
     memory_mb: int = 2048
@@ -75,6 +76,7 @@ class SandboxLimits:
     file_bytes: int = 1 << 30
     processes: int = 512
     isolation: IsolationRules | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def describe(self, name: str) -> str:
         """The sentence for a limit that was reached, by its name in the init process."""
@@ -89,17 +91,24 @@ class SandboxLimits:
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """How a command ended. `exit_code` is negative for a signal, None when it was stopped; `stopped` says why."""
+    """How a command ended. `exit_code` is negative for a signal, None when it was stopped; `stopped` says why.
+    `lost` if its supervisor was killed: by the command itself, or by the kernel for want of memory."""
 
     exit_code: int | None
     output: str
     truncated: bool
     seconds: float
     stopped: str | None = None
+    lost: bool = False
 
     @property
     def ok(self) -> bool:
         return self.exit_code == 0
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it ended by no doing of its own: where memory is short, the kernel kills whatever it finds."""
+        return self.lost or (self.stopped is None and self.exit_code == -signal.SIGKILL)
 
 
 class HeadAndEnd:
@@ -176,7 +185,7 @@ async def run(
     """Run a command until it ends, reaches a limit, or the caller is cancelled. No process of it is left after that."""
     async with _folder("orchestrator-") as home:
         return await _Command(limits, on_output, clock or SystemClock()).run(
-            command, cwd, environment(home, extra_environment)
+            command, cwd, environment(home, {**limits.variables, **(extra_environment or {})})
         )
 
 
@@ -206,7 +215,7 @@ class _Command:
             reason = None if stopped is None else self._limits.describe(stopped)
         code = said.get("code") if reason is None else None
         output = self._output
-        return CommandResult(code, output.text(), output.cut > 0, self._clock.monotonic() - started, reason)
+        return CommandResult(code, output.text(), output.cut > 0, self._clock.monotonic() - started, reason, not said)
 
     async def _start(
         self, command: Sequence[str], cwd: Path, variables: dict[str, str], told: int

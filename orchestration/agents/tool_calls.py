@@ -12,11 +12,12 @@ from typing import Any
 import anyio.to_thread
 
 from orchestration.agents import sandbox
-from orchestration.agents.isolation_policy import isolation_for
+from orchestration.agents.command_environment import limits_in
 from orchestration.agents.refusal_history import RefusalHistory
 from orchestration.agents.run_workspace import command_record
 from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.text import excerpt, sound
+from orchestration.agents.toolchains import allowed_commands
 from orchestration.agents.tools import AgentTool, BadArgumentsError, ToolContext, ToolResult, parse_arguments
 from orchestration.agents.tools.notes import FolderNotes
 from orchestration.agents.tools.registry import ALL, granted
@@ -176,7 +177,7 @@ class ToolCalls:
             raise sandbox.OwnCodeError(ISOLATED)
         started = self._clock.monotonic()
         heartbeat = self._heartbeat(run, task, agent_run_id)
-        payload = {**task.model_dump(mode="json"), "workspace": run.workspace}
+        payload = {**task.model_dump(mode="json"), "workspace": run.folder}
         limits = self._limits(task, seconds)
         output = await sandbox.call_python(
             entry_point,
@@ -220,13 +221,11 @@ class ToolCalls:
             known = ", ".join(granted(agent.tools)) if agent and agent.tools else "none"
             attempt = RefusedAttempt("tool", name)
             return await self._refused(run, task, attempt, f"there is no tool '{name}' for you; there is: {known}")
-        folder = SafeFolder(Path(run.workspace))
+        folder = SafeFolder(Path(run.folder))
         context = ToolContext(
             folder,
-            agent.commands,
-            replace(
-                self._limits(task, seconds), isolation=isolation_for(configuration, self._project_root, folder.root)
-            ),
+            allowed_commands(agent.commands, folder.root),
+            limits_in(self._limits(task, seconds), configuration, self._project_root, folder.root),
             lambda count: heartbeat.beat(f"{name} printed {count:,} bytes"),
             FolderNotes(Path(self._state[0]) / "notes" / run.id, self._redactor.quiet),
         )
@@ -250,7 +249,7 @@ class ToolCalls:
 
     async def _refused(self, run: Run, task: AgentTask, attempt: RefusedAttempt, reason: str) -> ToolResult:
         earlier = await anyio.to_thread.run_sync(self._history, run.id)
-        paths = ProtectedPaths(run.workspace, self._state)
+        paths = ProtectedPaths(run.folder, self._state)
         judged = assess_refusal(attempt, self._clock.now(), earlier, paths)
         refused = ToolCallRefused(
             about=attempt.about,

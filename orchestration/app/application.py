@@ -39,6 +39,7 @@ class Application(Project):
 
     def __init__(self, config_file: Path, *, shared: bool = False) -> None:
         super().__init__(config_file)
+        from orchestration.runs.changes import RunChanges
         from orchestration.runs.placement import RunPlacement
         from orchestration.runs.recovery import RunRecovery
         from orchestration.runs.rehearsal import EmbeddedRehearsal
@@ -55,10 +56,12 @@ class Application(Project):
         self.gateway = self._build_gateway()
         redactor = ReportingRedactor(self.redactor, self.bus, self.clock)
         workspace = self._build_workspace(redactor)
+        self.workspaces = workspace
         self.control = self._build_control(workspace)
         self.placement = RunPlacement(self.engine, self.leases)
         self.launcher = self._build_launcher()
-        self.run_service = RunService(self.launcher, self.control, self.runs, self.redactor)
+        changes = RunChanges(workspace, self.control, self.bus, self.clock)
+        self.run_service = RunService(self.launcher, self.control, changes, self.runs, self.redactor)
         self.recovery = RunRecovery(self.engine, self.control, self.bus, self.clock)
         self.calendar = self._build_calendar()
         attempts = Attempts(self.runs, self.effective, self.store.refresh_in_thread)
@@ -103,8 +106,9 @@ class Application(Project):
         )
 
     def _build_workspace(self, redactor: ReportingRedactor) -> RunWorkspace:
-        from orchestration.agents.isolation_policy import isolation_for
+        from orchestration.agents.command_environment import limits_in
         from orchestration.agents.run_workspace import RunWorkspace
+        from orchestration.agents.sandbox import SandboxLimits
 
         return RunWorkspace(
             self.state_folder,
@@ -112,7 +116,8 @@ class Application(Project):
             self.bus,
             self.clock,
             redactor,
-            lambda workspace: isolation_for(self.effective(), self.root, workspace),
+            lambda folder: limits_in(SandboxLimits(), self.effective(), self.root, folder),
+            (self.log_folder, self.root / ".env"),
         )
 
     def _build_control(self, workspace: RunWorkspace) -> RunControl:
@@ -129,6 +134,7 @@ class Application(Project):
 
         return RunLauncher(
             self.control,
+            self.workspaces.worktrees,
             self.placement,
             ProviderReadiness(self.store, self.gateway, self._rehearsal, self.tasks.start_soon, self.root / ".env"),
             self.runs,

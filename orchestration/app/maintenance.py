@@ -139,6 +139,8 @@ class ProjectMaintenance:
             app.alerts,
             Samples(app.database),
             app.engine,
+            app.workspaces.worktrees,
+            (app.state_folder / "shadow", app.state_folder / "notes"),
         )
 
     def _advisories(self) -> Path:

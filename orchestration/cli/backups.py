@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -91,7 +90,7 @@ def restore(config: str, backup: str, yes: bool, as_json: bool) -> None:
     restored = store.vault.restore(found, store.in_use)
     # Opened only now, so that the event is on the timeline of the restored database and not of the one put aside.
     with project(config) as opened:
-        actor, seconds = getpass.getuser(), restored.seconds
+        actor, seconds = common.user_name(), restored.seconds
         opened.bus.publish(BackupRestored(backup=restored.backup, aside=restored.aside, seconds=seconds), actor=actor)
     if as_json:
         common.print_json(restored)

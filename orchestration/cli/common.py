@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import getpass
 import json
 import math
+import os
 import signal
 import sys
 import threading
@@ -48,6 +50,14 @@ provider_option = click.option("--provider", help="The provider to use first.  [
 priority_option = click.option(
     "--priority", type=click.Choice(["low", "normal", "high"]), default="normal", show_default=True
 )
+
+
+def user_name() -> str:
+    """Who gives a command: the name of the account, or its number where it has no name, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def run_async(function: Callable[[], Awaitable[T]]) -> T:

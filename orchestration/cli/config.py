@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import sys
@@ -155,7 +154,7 @@ def rollback(config: str, number: int, yes: bool, as_json: bool) -> int:
             click.echo("nothing was written")
             return 1
         version = here.store.rollback(number)
-        here.bus.publish(ConfigurationRolledBack(number=number), actor=getpass.getuser())
+        here.bus.publish(ConfigurationRolledBack(number=number), actor=common.user_name())
         if as_json:
             common.print_json({"file": config, "number": number, "sha256": version.sha256, "changes": changes})
             return 0
@@ -201,7 +200,7 @@ def list_overrides(config: str, as_json: bool) -> None:
 def remove(config: str, override: str, as_json: bool) -> None:
     """Remove OVERRIDE before it expires."""
     with project(config) as here:
-        here.store.remove_override(override, getpass.getuser(), "removed on the console")
+        here.store.remove_override(override, common.user_name(), "removed on the console")
         if as_json:
             common.print_json({"removed": override})
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -207,7 +206,7 @@ def _asking(context: click.Context, text: str) -> Iterator[AskingSubject]:
 
 
 def _me() -> Actor:
-    return person(getpass.getuser())
+    return person(common.user_name())
 
 
 def _markdown(here: Project, found: Incident) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -58,7 +57,7 @@ def isolate() -> None:
 def on(config: str, reason: str, incident: str | None, as_json: bool) -> None:
     """Isolate the system. Isolating it once more changes nothing."""
     with project(config) as here:
-        found, changed = isolate_system(here, reason=_given(reason), actor=getpass.getuser(), incident=incident)
+        found, changed = isolate_system(here, reason=_given(reason), actor=common.user_name(), incident=incident)
     print_isolation(found.as_json(), as_json, "" if changed else "It was isolated already; nothing was changed.")
 
 
@@ -69,7 +68,7 @@ def on(config: str, reason: str, incident: str | None, as_json: bool) -> None:
 def off(config: str, reason: str, as_json: bool) -> None:
     """Lift the isolation. Lifting it once more changes nothing."""
     with project(config) as here:
-        lifted = lift(here, reason=_given(reason), actor=getpass.getuser())
+        lifted = lift(here, reason=_given(reason), actor=common.user_name())
     print_isolation(None, as_json, _NOT_ISOLATED if lifted is None else "The isolation is lifted.")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-
 import anyio.to_thread
 import click
 
@@ -66,7 +64,7 @@ def run_job(config: str, job: str, as_json: bool) -> int:
 
     async def run() -> JobRun:
         async with application(config) as app:
-            return await ProjectMaintenance(app).service.run_now(job, getpass.getuser())
+            return await ProjectMaintenance(app).service.run_now(job, common.user_name())
 
     done = common.run_async(run)
     if as_json:
@@ -102,7 +100,7 @@ def history(config: str, job: str | None, limit: int, as_json: bool) -> None:
 def sign_off(config: str, duty: str, note: str, as_json: bool) -> None:
     """Sign off DUTY: confirm that you have done this monthly task."""
     with project(config) as here:
-        actor = getpass.getuser()
+        actor = common.user_name()
         signed = project_maintenance.sign_off(here, duty, actor, note)
         if as_json:
             common.print_json(signed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from pathlib import Path
 
@@ -194,7 +193,7 @@ def history(config: str, name: str | None, incident: str | None, limit: int, as_
 def reset(config: str, action: str, as_json: bool) -> None:
     """Reset the guards of ACTION, so that it may run without approval again."""
     with project(config) as here:
-        count = PlaybookRecords(here.database).reset_trips(action, getpass.getuser(), here.clock.now())
+        count = PlaybookRecords(here.database).reset_trips(action, common.user_name(), here.clock.now())
     if not count:
         raise UsageError(
             f"No guard is tripped for the action '{action}'. List tripped guards with: orchestrator playbooks history"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -93,7 +92,7 @@ def asking_here(here: Project, subject: str, status: str) -> AskingSubject:
     """A run or an incident of this machine's project."""
 
     def answer(question: OpenQuestion, approved: bool, reason: str) -> Any:
-        here.answer(here.approvals.get(question.id), approved=approved, by=getpass.getuser(), reason=reason)
+        here.answer(here.approvals.get(question.id), approved=approved, by=common.user_name(), reason=reason)
         return here.approvals.get(question.id)
 
     found = here.approvals.list_open(subject)

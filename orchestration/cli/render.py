@@ -149,6 +149,9 @@ def outcome_text(run: Run, artifacts: Sequence[Path]) -> str:
             lines.append("  rehearsal  answered by the rehearsal provider, not by a real model")
         lines += [f"  finding    {_finding(finding)}" for finding in run.outcome.get("findings", ())]
     lines.append(f"  workspace  {run.workspace}")
+    if run.has_worktree:
+        lines.append(f"  worktree   {run.folder}")
+        lines.append(f"  branch     {run.branch}")
     lines += [f"  artifact   {path}" for path in artifacts]
     lines += [f"  {step.name:<10} {step.command}" for step in next_steps(run, artifacts)]
     return "\n".join(lines)

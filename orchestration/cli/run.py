@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from orchestration.agents.toolchains import command_for_tests
 from orchestration.app import Application, application, project
 from orchestration.cli import common
 from orchestration.cli.demonstration import show_demonstration
@@ -40,9 +41,20 @@ def patience_parameter() -> click.Option:
 @click.option("--agent", help="Run this agent alone.")
 @common.provider_option
 @common.priority_option
-@click.option("--check", "checks", multiple=True, help="A command that must pass at the end. Repeatable.")
+@click.option(
+    "--check",
+    "checks",
+    multiple=True,
+    help="A command that must pass at the end; `auto` for the project's tests. Repeatable.",
+)
 @click.option("--approve", multiple=True, help="Ask for approval before this agent starts. Repeatable.")
 @click.option("--seconds", type=common.SecondsParam(min=1), help="The working time that the run may use.")
+@click.option(
+    "--in-place/--worktree",
+    "in_place",
+    default=None,
+    help="Work in your own git tree, or in a worktree on a branch.  [default: the configuration's]",
+)
 @click.option("--queue", is_flag=True, help="Leave the run to `orchestrator serve` and return at once.")
 @patience_option
 @common.json_option
@@ -58,6 +70,7 @@ def run(
     checks: tuple[str, ...],
     approve: tuple[str, ...],
     seconds: float | None,
+    in_place: bool | None,
     queue: bool,
     patience: float,
     as_json: bool,
@@ -66,7 +79,8 @@ def run(
     text = common.read_goal(goal, goal_file)
     if text is None:
         raise UsageError('There is no goal. Say what should be done: orchestrator run "make the tests pass"')
-    options: dict[str, Any] = {"checks": [split_command(check) for check in checks], "approve": list(approve)}
+    root = workspace or Path.cwd()
+    options: dict[str, Any] = {"checks": [_check(check, root) for check in checks], "approve": list(approve)}
     if seconds is not None:
         options["seconds"] = seconds
 
@@ -74,11 +88,12 @@ def run(
         async with application(config) as app:
             new = await app.launcher.start(
                 text,
-                workspace or Path.cwd(),
+                root,
                 agent=agent,
                 provider=provider,
                 priority=priority,
                 options=options,
+                in_place=in_place,
                 # None lets the launcher decide by whether workers are running; False would keep the run in this
                 # process.
                 queue=queue or None,
@@ -132,6 +147,18 @@ def _say_queued(run: Run, *, as_json: bool) -> int:
     else:
         click.echo(f"{run.id}: queued for `orchestrator serve`; `orchestrator runs show {run.id}` shows it")
     return 0
+
+
+def _check(text: str, root: Path) -> list[str]:
+    """A check as its words. Raises UsageError."""
+    if text != "auto":
+        return split_command(text)
+    found = command_for_tests(root)
+    if found is None:
+        raise UsageError(
+            f"how the tests of {root} are run cannot be told from its files; name the command with --check"
+        )
+    return list(found)
 
 
 def split_command(text: str) -> list[str]:

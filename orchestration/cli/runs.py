@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 import click
 
@@ -17,6 +21,7 @@ from orchestration.cli.questions import AskingSubject, OpenQuestion, add_answer_
 from orchestration.cli.render import age, console, outcome_text, runs_table, table
 from orchestration.cli.run import patience_parameter
 from orchestration.domain.run_status import RunStatus
+from orchestration.errors import UsageError
 from orchestration.events import Event
 from orchestration.events.render import followed_line
 from orchestration.runs.commands.base import RunCommand
@@ -121,17 +126,62 @@ def steps(config: str, run: str, as_json: bool) -> None:
     common.run_async(work)
 
 
+@runs.command()
+@_run_argument
+@click.option("--names", is_flag=True, help="Only the names of the files.")
+@common.json_option
+@click.pass_obj
+def diff(config: str, run: str, names: bool, as_json: bool) -> None:
+    """Show what a run has changed, as a patch that `git apply` takes."""
+
+    async def work() -> None:
+        async with application(config) as app:
+            found, changes = app.find_run(run), app.run_service.changes
+            if as_json:
+                patch = (await changes.patch(found)).decode("utf-8", "replace")
+                common.print_json({"run": found.id, "files": await changes.files(found), "patch": patch})
+            elif names:
+                for file in await changes.files(found):
+                    click.echo(f"{file.how:<8} {file.path}")
+            else:
+                # As bytes: a patch may hold any.
+                sys.stdout.buffer.write(await changes.patch(found))
+
+    common.run_async(work)
+
+
+@runs.command("open")
+@_run_argument
+@click.option("--path", "path_only", is_flag=True, help="Only print the folder.")
+@common.json_option
+@click.pass_obj
+def open_run(config: str, run: str, path_only: bool, as_json: bool) -> int:
+    """Open the folder that a run works in, in the editor named by VISUAL or EDITOR; without one, print it."""
+    with project(config) as here:
+        found = here.find_run(run)
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    if as_json:
+        common.print_json({"run": found.id, "folder": found.folder})
+    elif not Path(found.folder).is_dir():
+        raise UsageError(f"{found.folder} is gone; the patch of {found.id} is among its artifacts")
+    elif path_only or not editor:
+        click.echo(found.folder)
+    else:
+        return subprocess.run([*shlex.split(editor), found.folder], check=False).returncode  # noqa: S603
+    return 0
+
+
 def _give(context: click.Context, run: str, command: RunCommand, as_json: bool) -> int:
     async def work() -> int:
         async with application(context.obj) as app:
             # In this process, whatever workers there are: what is followed here can be interrupted here.
-            changed = await app.run_service.execute(run, command, by=getpass.getuser(), queue=False)
+            changed = await app.run_service.execute(run, command, by=common.user_name(), queue=False)
             if command.followed:
                 return await _follow(app, changed, context.params["patience"], as_json)
             if as_json:
                 common.print_json(changed)
             else:
-                click.echo(f"{changed.id}: {changed.status}; go on with: orchestrator runs resume {changed.id}")
+                click.echo(command.report(changed))
             return 0
 
     return common.run_async(work)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -54,7 +53,7 @@ def add(
             matchers=[str(matcher) for matcher in validate_matchers(matchers)],
             starts_at=begins,
             ends_at=begins + read_duration(duration),
-            author=author or getpass.getuser(),
+            author=author or common.user_name(),
             # A comment may quote a log line, and the list of silences is shown to every user.
             comment=opened.redactor.text(comment),
             created_at=now,
@@ -109,7 +108,7 @@ def expire(config: str, silence: str, as_json: bool) -> None:
         found = opened.silences.find(silence)
         opened.silences.expire(found.id, opened.clock.now())
         # On the timeline, because alerts that were muted are reported from now on, and somebody will ask why.
-        opened.bus.publish(SilenceExpired(silence=found.id), actor=getpass.getuser())
+        opened.bus.publish(SilenceExpired(silence=found.id), actor=common.user_name())
         if as_json:
             common.print_json(opened.silences.find(found.id))
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,7 +110,7 @@ def access_control(config: str) -> Iterator[tuple[str, AccessControl, AuditTrail
     There is no check of roles here: whoever can write the database file could change the users anyway.
     """
     with project(config) as opened:
-        yield getpass.getuser(), AccessControl(opened.database, opened.bus, opened.clock), trail_of(opened)
+        yield common.user_name(), AccessControl(opened.database, opened.bus, opened.clock), trail_of(opened)
 
 
 def trail_of(opened: Project) -> AuditTrail:

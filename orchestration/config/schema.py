@@ -142,16 +142,22 @@ class CommandSettings(Section):
 
     `writable` are further files and folders that they may change: absolute, from `~`, or relative to the project.
     `wall` says how they are isolated: as far as this machine permits (`possible`), completely or not at all started
-    (`required`), or not (`off`).
+    (`required`), or not (`off`). `variables` are names of variables of the environment that they get; `caches` are
+    those of package managers, `shared` by all commands below the state directory or of each command alone (`none`).
     """
 
     network: bool = False
+    variables: tuple[EnvironmentName, ...] = ()
+    caches: Literal["shared", "none"] = "shared"
     writable: tuple[str, ...] = ()
     wall: Literal["possible", "required", "off"] = "possible"
 
 
 class RuntimeSettings(Section):
     """How runs are executed. The daily limits apply to all model calls of a day (UTC).
+
+    `workspace` says where runs work in a git repository: each in a worktree and on a branch of its own, or in your own
+    tree. Folders without git are always worked in directly.
 
     `isolated` turns isolation mode on: no run starts or is resumed, agents have no tools, clients get no model calls.
     """
@@ -163,6 +169,7 @@ class RuntimeSettings(Section):
     log_directory: str = "logs"
     artifacts_directory: str = "artifacts"
     state_directory: str = "var"
+    workspace: Literal["worktree", "in-place"] = "worktree"
     database_url_env: EnvironmentName | None = None
     # A run without any limit could go on, and spend, for ever.
     limits: UsageLimits = UsageLimits(seconds=3600)

@@ -63,6 +63,7 @@ _KIND_OF_ERROR: Mapping[str, str] = MappingProxyType(
         "TimeLimitError": "time_limit",
         "OwnCodeError": "own_code_failed",
         "MachineFaultError": "machine_fault",
+        "HelperKilledError": "machine_fault",
         "OwnCodeTimeError": "time_limit",
         "RunTimeLimitError": "time_limit",
         "LimitReachedError": "run_limit",

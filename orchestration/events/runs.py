@@ -139,6 +139,28 @@ class RunCancelled(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
+class RunChangesApplied(EventPayload):
+    """A person brought the changes of a run, `files` of them, into the workspace that it was started on."""
+
+    kind: ClassVar[str] = "run.changes_applied"
+    template: ClassVar[str] = "changes applied ({files} files written)"
+    about_run: ClassVar[bool] = True
+
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunChangesDiscarded(EventPayload):
+    """A person threw away what a run had changed: its worktree, or `files` in the workspace were put back."""
+
+    kind: ClassVar[str] = "run.changes_discarded"
+    template: ClassVar[str] = "changes discarded"
+    about_run: ClassVar[bool] = True
+
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunForked(EventPayload):
     """A run was begun from step `number` of another, `origin`."""
 

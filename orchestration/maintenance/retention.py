@@ -1,4 +1,5 @@
-"""Retention: deletes old logs, artifacts, events, heartbeats, resolved alerts, and the steps of ended runs.
+"""Retention: deletes old logs, artifacts, events, heartbeats, resolved alerts, and worktrees, snapshots and steps of
+ended runs.
 
 It deletes only what the system has made itself, and nothing of a run that has not ended: such a run can be resumed.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from orchestration.agents.worktrees import Worktrees
 from orchestration.config.schema import Configuration
 from orchestration.errors import NotFoundError
 from orchestration.playbooks.actions.cleanup import is_older, remove, size_of
@@ -42,7 +44,10 @@ class RetentionJob:
         alerts: Alerts,
         samples: Samples,
         engine: Engine,
+        worktrees: Worktrees,
+        run_folders: Sequence[Path] = (),
     ) -> None:
+        """In `run_folders`, each entry is called after a run."""
         self._configuration = configuration
         self._log_folder = log_folder
         self._artifact_folder = artifact_folder
@@ -51,6 +56,8 @@ class RetentionJob:
         self._alerts = alerts
         self._samples = samples
         self._engine = engine
+        self._worktrees = worktrees
+        self._run_folders = run_folders
 
     async def run(self, now: datetime) -> str:
         """Delete all of it; returns a summary."""
@@ -60,13 +67,41 @@ class RetentionJob:
         rows = await anyio.to_thread.run_sync(self._rows, before, now)
         # The engine knows nothing of our runs: `_unfinished` names the flows of those that can still be resumed.
         flows = await self._engine.forget_ended(before, self._unfinished)
-        return f"older than {days} days: {files}, {rows}, {flows} flows of the engine"
+        trees = await self._remove_worktrees(now, before)
+        return f"older than {days} days: {files}, {rows}, {flows} flows of the engine, {trees} worktrees"
+
+    async def _remove_worktrees(self, now: datetime, before: datetime) -> int:
+        """Remove the worktrees of old runs, and a day after its changes were applied, that of any run. The branches are
+        the user's."""
+        removed = 0
+        for run_id in self._worktrees.list():
+            record = self._worktrees.record(run_id)
+            applied = datetime.fromisoformat(record.applied_at) if record and record.applied_at else None
+            if self._ended_before(run_id, before) or (applied and now - applied > timedelta(days=1)):
+                await self._worktrees.remove(run_id, with_branch=False)
+                removed += 1
+        return removed
+
+    def _ended_before(self, run_id: str, before: datetime) -> bool:
+        try:
+            run = self._runs.get(run_id)
+        except NotFoundError:
+            return False
+        return run.status.ended and run.finished_at is not None and run.finished_at < before
 
     def _files(self, now: datetime, days: float) -> str:
         logs = _delete([path for path in self._logs() if is_older(path, now, days)])
         ended = [path for path in self._artifacts() if is_older(path, now, days)]
         artifacts = _delete([*ended, *self._beyond_limit(ended)])
-        return f"{logs} of logs, {artifacts} of artifacts"
+        old = [path for path in self._of_runs() if is_older(path, now, days)]
+        return f"{logs} of logs, {artifacts} of artifacts, {_delete(old)} of histories"
+
+    def _of_runs(self) -> Iterator[Path]:
+        """What is kept of ended runs beside their artifacts: snapshots of their workspaces, notes of their tools."""
+        for folder in self._run_folders:
+            for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+                if path.is_dir() and not path.is_symlink() and self._has_ended(path.name.removesuffix(".git")):
+                    yield path
 
     def _rows(self, before: datetime, now: datetime) -> str:
         events = 0

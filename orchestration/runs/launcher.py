@@ -10,7 +10,9 @@ from typing import Any
 
 import anyio.to_thread
 
+from orchestration.agents.tools.registry import may_write
 from orchestration.agents.workspace import checked_root
+from orchestration.agents.worktrees import Worktrees, locate
 from orchestration.clock import Clock
 from orchestration.config.isolation import require_not_isolated
 from orchestration.config.store import ConfigurationStore
@@ -23,7 +25,7 @@ from orchestration.ids import new_id
 from orchestration.runs.placement import RunPlacement
 from orchestration.runs.provider_readiness import ProviderReadiness
 from orchestration.security.redaction import Redactor
-from orchestration.storage.runs import Run, Runs
+from orchestration.storage.runs import IN_PLACE, WORKTREE, Run, Runs
 from orchestration.workflows.run_control import RunControl
 
 
@@ -37,6 +39,7 @@ class RunLauncher:
     def __init__(
         self,
         control: RunControl,
+        worktrees: Worktrees,
         placement: RunPlacement,
         providers: ProviderReadiness,
         runs: Runs,
@@ -48,6 +51,7 @@ class RunLauncher:
     ) -> None:
         self.providers = providers
         self._control = control
+        self._worktrees = worktrees
         self._placement = placement
         self._runs = runs
         self._store = store
@@ -75,32 +79,78 @@ class RunLauncher:
         options: dict[str, Any] | None = None,
         origin: str = "",
         here: bool = True,
+        in_place: bool | None = None,
     ) -> Run:
-        """A new run, checked but not recorded yet; `here` if this process will work on it. Raises UsageError if it
-        cannot be started, and while the system is isolated."""
+        """A new run, checked but not recorded yet; `here` if this process will work on it. In a git repository it gets
+        a worktree, unless it is to work `in_place`; None for what the configuration says. Raises UsageError if it
+        cannot be started, also while the system is isolated, and ConflictError if another run works in the place."""
         require_not_isolated(self._store, "start a run")
         self._check_agents([agent] if agent else [], (options or {}).get("approve", []))
         # Before anything is recorded, so that a run without a usable provider is refused and not started to fail.
         await self.providers.prepare(provider, here=here)
         now = self._clock.now()
+        run_id = new_id("run", now.timestamp())
+        root = checked_root(workspace, self._state_folder)
         return Run(
-            id=new_id("run", now.timestamp()),
+            id=run_id,
             # The goal is stored, shown and sent to providers; a key that was pasted into it must not be.
             goal=self._redactor.text(goal),
-            workspace=str(checked_root(workspace, self._state_folder)),
+            workspace=str(root),
             created_at=now,
             agent=agent,
             provider=provider,
             priority=priority,
             origin=origin,
-            options=options or {},
+            options={**(options or {}), **await self._place(run_id, root, agent, in_place)},
             config_version=self._store.number,
         )
+
+    async def _place(self, run_id: str, root: Path, agent: str | None, in_place: bool | None) -> dict[str, Any]:
+        """The options that say where a run works. One that only reads needs no place of its own."""
+        configuration = self._store.current
+        taking_part = [one for one in configuration.agents if agent in (None, one.id)]
+        if not any(may_write(one) for one in taking_part):
+            return {}
+        wanted = configuration.runtime.workspace == "in-place" if in_place is None else in_place
+        repository = await locate(root)
+        if repository is None:
+            return {}
+        if not wanted:
+            return {WORKTREE: str(self._worktrees.place(run_id, root, repository))}
+        await self._check_alone(run_id, root)
+        return {IN_PLACE: True}
+
+    async def _check_alone(self, run_id: str, root: Path) -> None:
+        """Raise ConflictError if another run is at work in a folder or in one around it or below."""
+        for other in await self._control.unfinished():
+            theirs = Path(other.workspace)
+            near = root in (theirs, *theirs.parents) or theirs in root.parents
+            busy = other.status is not RunStatus.STOPPED and not other.has_worktree
+            if other.id != run_id and near and busy and other.options.get(IN_PLACE):
+                raise ConflictError(
+                    f"{other.id} works in {theirs}, and two runs in one folder would mix their changes; wait for its "
+                    "end, cancel it, or start this one without --in-place"
+                )
+
+    async def get(self, run_id: str) -> Run:
+        """The run as it is now."""
+        return await anyio.to_thread.run_sync(self._runs.get, run_id)
+
+    async def _check_place(self, run: Run) -> None:
+        """Raise ConflictError if a run cannot go on where it was."""
+        if run.options.get(IN_PLACE):
+            await self._check_alone(run.id, Path(run.workspace))
+        begun, _ = await self._control.snapshots(run.id) if run.has_worktree else (None, None)
+        if begun and await anyio.to_thread.run_sync(self._worktrees.record, run.id) is None:
+            raise ConflictError(
+                f"the worktree of {run.id} was removed, so it cannot go on; fork it, or start a new run"
+            )
 
     async def resume(self, run_id: str, *, queue: bool | None = False, rounds: int | None = None) -> Run:
         """Continue a run, with so many more rounds of corrections. Raises ConflictError if it has succeeded, a live
         process works on it, or the system is isolated, and UsageError if it cannot use more rounds."""
         require_not_isolated(self._store, "resume a run")
+        await self._check_place(await self.get(run_id))
         if await self._goes_to_workers(queue):
             return await self._control.resume(run_id, shared=True, rounds=rounds)
         run = await anyio.to_thread.run_sync(self._runs.get, run_id)

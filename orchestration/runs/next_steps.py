@@ -22,9 +22,9 @@ class NextStep:
 
 
 def next_steps(run: Run, artifacts: Sequence[Path] = ()) -> tuple[NextStep, ...]:
-    """What can be done with a run; nothing if it has succeeded."""
+    """What can be done with a run. One that has succeeded in the user's own folder needs nothing."""
     if run.status is RunStatus.SUCCEEDED:
-        return ()
+        return _about_the_changes(run, artifacts)
     if not run.status.ended and run.status is not RunStatus.STOPPED:
         return NextStep("look", f"orchestrator runs show {run.id}"), NextStep("stop", _command("cancel", run))
     ending = ending_of(run)
@@ -53,7 +53,12 @@ def _fork_only(run: Run) -> tuple[NextStep, ...]:
 
 
 def _about_the_changes(run: Run, artifacts: Sequence[Path]) -> tuple[NextStep, ...]:
-    """How to keep the changes or to take them back. They are in the workspace, approved or not."""
+    """How to keep the changes or to take them back. They are in the worktree or the workspace, approved or not."""
+    if run.has_worktree:
+        if not run.status.ended:
+            return ()
+        ways = {"see": "diff", "apply": "apply", "discard": "discard"}
+        return tuple(NextStep(name, _command(command, run)) for name, command in ways.items())
     patch = next((path for path in artifacts if path.name == PATCH), None)
     if run.status is not RunStatus.NOT_APPROVED or patch is None:
         return ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio.to_thread
 
+from orchestration.runs.changes import RunChanges
 from orchestration.runs.commands.base import RunCommand, RunHandles
 from orchestration.runs.launcher import RunLauncher
 from orchestration.security.redaction import Redactor
@@ -14,7 +15,10 @@ from orchestration.workflows.run_control import RunControl
 class RunService:
     """Receives every command for a run."""
 
-    def __init__(self, launcher: RunLauncher, control: RunControl, runs: Runs, redactor: Redactor) -> None:
+    def __init__(
+        self, launcher: RunLauncher, control: RunControl, changes: RunChanges, runs: Runs, redactor: Redactor
+    ) -> None:
+        self.changes = changes
         self._launcher = launcher
         self._control = control
         self._runs = runs
@@ -26,6 +30,6 @@ class RunService:
         Raises NotFoundError, and ConflictError where the run's state does not allow it.
         """
         run = await anyio.to_thread.run_sync(self._runs.find, text)
-        handles = RunHandles(self._launcher, self._control, queue, by)
+        handles = RunHandles(self._launcher, self._control, self.changes, queue, by)
         changed = await command.redacted(self._redactor.text).apply(handles, run.id)
         return await anyio.to_thread.run_sync(self._runs.get, changed.id)

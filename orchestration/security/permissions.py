@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from orchestration.errors import OrchestratorError
 
 # Files and folders that hold secrets by convention. No task of an agent needs them.
-_SECRET_FILES = (
+SECRET_FILES = (
     ".env",
     ".env.*",
     ".envrc",
@@ -34,7 +34,7 @@ _SECRET_FILES = (
 )
 _HARMLESS = (".env.example", ".env.sample", ".env.template")
 # The same as one expression over lower-case names, for the sandbox process, which must not import this package.
-SECRET_NAMES = f"(?!(?:{'|'.join(map(re.escape, _HARMLESS))})$)(?:{'|'.join(map(fnmatch.translate, _SECRET_FILES))})"
+SECRET_NAMES = f"(?!(?:{'|'.join(map(re.escape, _HARMLESS))})$)(?:{'|'.join(map(fnmatch.translate, SECRET_FILES))})"
 _SECRET = re.compile(SECRET_NAMES)
 _LONGEST_PATH = 4096  # PATH_MAX of Linux
 

@@ -42,8 +42,9 @@ class SafeFolder:
                     )
                 return stream.read(at_most)
 
-    def write(self, path: str, data: bytes) -> bool:
-        """Put a file's content in place, whole or not at all; keeps its mode. Returns whether anything changed."""
+    def write(self, path: str, data: bytes, *, executable: bool = False) -> bool:
+        """Put a file's content in place, whole or not at all; keeps its mode, while a new file is `executable` or not.
+        Returns whether anything changed."""
         with self._parent(path, writing=True) as (folder, name):
             mode = self._mode(folder, name, path)
             if mode is not None and self._same(folder, name, data):
@@ -53,7 +54,7 @@ class SafeFolder:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             # A new file gets the mode that the umask leaves; one that replaces another is private until it has the
             # other's mode.
-            file = os.open(temporary, flags, 0o666 if mode is None else 0o600, dir_fd=folder)
+            file = os.open(temporary, flags, (0o777 if executable else 0o666) if mode is None else 0o600, dir_fd=folder)
             try:
                 with os.fdopen(file, "wb") as stream:
                     stream.write(data)
@@ -66,6 +67,16 @@ class SafeFolder:
                 os.unlink(temporary, dir_fd=folder)
                 raise
             return True
+
+    def set_executable(self, path: str, on: bool) -> None:
+        """Let a file be executable for all who may read it, or for nobody."""
+        with self._parent(path, writing=False) as (folder, name):
+            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+            try:
+                mode = stat.S_IMODE(os.fstat(file).st_mode)
+                os.fchmod(file, mode | (mode & 0o444) >> 2 if on else mode & ~0o111)
+            finally:
+                os.close(file)
 
     def remove(self, path: str) -> None:
         """Delete a file or a link."""
@@ -159,6 +170,9 @@ class SafeFolder:
         if not following and asked.parts:
             real /= asked.name
         if not real.is_relative_to(self.root):
+            if SKIPPED.intersection(asked.parts):
+                # In a worktree, what is installed is a link of ours to where the user has it.
+                raise PermissionRefusedError("path", path, f"'{path}' is installed software and no part of the project")
             reason = f"'{path}' leads out of the workspace; that is not allowed"
             raise PermissionRefusedError("path", path, reason, leads_out=True)
         # Checked again: a link inside the workspace may lead to `.git`, or to a file with secrets under a harmless

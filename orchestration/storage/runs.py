@@ -15,6 +15,11 @@ from orchestration.errors import NotFoundError
 from orchestration.storage.database import Database
 from orchestration.storage.tables import runs
 
+# The option that names the folder of a run's worktree.
+WORKTREE = "worktree"
+# The option of a run that writes into the user's own git tree, because somebody asked for that.
+IN_PLACE = "in_place"
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -46,6 +51,20 @@ class Run:
     held_by: str | None = None
     forked_from: str | None = None
     attempt: int = 1
+
+    @property
+    def folder(self) -> str:
+        """Where its agents work: its git worktree, or the workspace itself."""
+        return str(self.options.get(WORKTREE) or self.workspace)
+
+    @property
+    def has_worktree(self) -> bool:
+        return bool(self.options.get(WORKTREE))
+
+    @property
+    def branch(self) -> str:
+        """The branch of its worktree."""
+        return f"orchestrator/{self.id}"
 
 
 def ending_of(run: Run) -> RunEnding | None:

@@ -31,9 +31,9 @@ class ArtifactStore:
             raise UsageError(f"expected a plain file name for an artifact, got '{name}'; correct the agent's `outputs`")
         return self.folder / run_id / name
 
-    def write(self, run_id: str, name: str, text: str, agent: str) -> ArtifactRecord:
+    def write(self, run_id: str, name: str, content: str | bytes, agent: str) -> ArtifactRecord:
         """Write an artifact whole or not at all, and record it."""
-        data = text.encode()
+        data = content.encode() if isinstance(content, str) else content
         path = self.path(run_id, name)
         # The file first: a record without its file counts as missing, while a file without a record is written again
         # when the step is repeated.

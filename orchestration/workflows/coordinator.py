@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from types import NoneType
 
@@ -30,6 +31,7 @@ from orchestration.workflows.model import (
     CommandRecord,
     FailingCheck,
     PlanStep,
+    ProjectBrief,
     ReviewReport,
     RunLimits,
     RunOutcome,
@@ -80,7 +82,7 @@ class RunSetup(StoredRecord):
     """The settings of a run: those that it started with, and from a later `attempt` on the limits in force then. Edits
     of the configuration change them at no other time."""
 
-    added = ("attempt",)
+    added = ("attempt", "brief")
 
     levels: tuple[tuple[WorkflowMember, ...], ...]
     baseline: str
@@ -91,6 +93,7 @@ class RunSetup(StoredRecord):
     checks: tuple[tuple[str, ...], ...]
     approve: tuple[str, ...]
     attempt: int = 1
+    brief: ProjectBrief = ProjectBrief()
 
     @property
     def limits(self) -> RunLimits:
@@ -116,6 +119,15 @@ _NOBODYS = frozenset({RunEnding.STEP_FAILED, RunEnding.INTERNAL_ERROR, RunEnding
 _NOTHING = RunSetup(levels=(), baseline="", seconds=None, review_rounds=0, parallel_steps=1, checks=(), approve=())
 
 
+@dataclass(frozen=True, slots=True)
+class ArtifactText:
+    """What an agent delivers; of a patch that is too long for a text, the snapshots that it is between."""
+
+    text: str
+    agent: str
+    patch: tuple[str, str] | None = None
+
+
 class RunProgress:
     """The results of the run so far; rebuilt from the recorded steps when the flow is replayed."""
 
@@ -125,7 +137,7 @@ class RunProgress:
         self.use = AgentUsage()
         self.plan: RunPlan | None = None
         # The text and the author of each artifact, as it was last written.
-        self.delivered: dict[str, tuple[str, str]] = {}
+        self.delivered: dict[str, ArtifactText] = {}
         # What has really happened: the commands and tool calls of all executions, and the workspace after the last.
         self.commands: tuple[CommandRecord, ...] = ()
         self.facts: RunFacts | None = None
@@ -262,8 +274,10 @@ class Coordinator:
 
     async def _begin(self, run: Run) -> RunSetup:
         """Fix the settings of this run, and record the workspace as it was before."""
-        setup = make_setup(run, self._configuration(), await self._workspace.snapshot(run))
-        self._bus.publish(RunStarted(goal=run.goal, workspace=run.workspace), run_id=run.id)
+        setup = make_setup(run, self._configuration(), await self._workspace.open(run))
+        # Recorded: what a run changes must not change what its later agents are told.
+        setup = setup.model_copy(update={"brief": await self._workspace.brief(run)})
+        self._bus.publish(RunStarted(goal=run.goal, workspace=run.folder), run_id=run.id)
         await self._flush()
         return setup
 
@@ -321,7 +335,7 @@ class Coordinator:
             agent=member.id,
             role=member.role,
             goal=run.goal,
-            context=progress.context,
+            context={**_told(progress.setup.brief, member), **progress.context},
             seconds=progress.seconds_left(),
             model_calls=progress.model_calls_left(),
             attempt=progress.setup.attempt,
@@ -378,10 +392,10 @@ class Coordinator:
         )
         progress.context[member.output] = patch
         progress.context[documents.TESTS] = report
-        await self._write(flow, run, progress, member.output, patch, member.id)
-        await self._write(
-            flow, run, progress, documents.TESTS, documents.labelled(report, rehearsal=result.use.rehearsal), member.id
-        )
+        between = (progress.setup.baseline, tree)
+        await self._write(flow, run, progress, member.output, ArtifactText(patch, member.id, between))
+        labelled = documents.labelled(report, rehearsal=result.use.rehearsal)
+        await self._write(flow, run, progress, documents.TESTS, ArtifactText(labelled, member.id))
 
     async def _run_checks(self, flow: Flow, run: Run, progress: RunProgress) -> list[CommandRecord]:
         checks = [await self._check(flow, run, command) for command in progress.setup.checks]
@@ -437,17 +451,18 @@ class Coordinator:
     ) -> None:
         progress.context[member.output] = text
         labelled = documents.labelled(text, rehearsal=result.use.rehearsal)
-        await self._write(flow, run, progress, member.output, labelled, member.id)
+        await self._write(flow, run, progress, member.output, ArtifactText(labelled, member.id))
 
-    async def _write(self, flow: Flow, run: Run, progress: RunProgress, name: str, text: str, agent: str) -> None:
-        progress.delivered[name] = (text, agent)
-        await flow.step("artifact", NoneType, lambda: self._workspace.write(run, name, text, agent))
+    async def _write(self, flow: Flow, run: Run, progress: RunProgress, name: str, what: ArtifactText) -> None:
+        progress.delivered[name] = what
+        write = partial(self._workspace.write, run, name, what.text, what.agent, what.patch)
+        await flow.step("artifact", NoneType, write)
 
     async def _end(self, run: Run, progress: RunProgress) -> RunOutcome:
         """Record the outcome. A run that was cancelled in the meantime stays cancelled."""
         # What was lost or altered while the run went on is written again: its result is what its agents delivered.
-        for name, (text, agent) in progress.delivered.items():
-            await self._workspace.keep(run, name, text, agent)
+        for name, what in progress.delivered.items():
+            await self._workspace.keep(run, name, what.text, what.agent, what.patch)
         result = _outcome(run, progress)
         outcome = result.record()
         await anyio.to_thread.run_sync(
@@ -489,6 +504,13 @@ def make_setup(run: Run, configuration: Configuration, baseline: str) -> RunSetu
         approve=tuple(run.options.get("approve", ())),
         attempt=settings.attempt,
     )
+
+
+def _told(brief: ProjectBrief, member: WorkflowMember) -> dict[str, str]:
+    shown = {documents.INSTRUCTIONS: brief.instructions}
+    if member.role is AgentRole.PLANNER:
+        shown[documents.MAP] = brief.map
+    return {name: text for name, text in shown.items() if text}
 
 
 async def _give_up(problem: OrchestratorError) -> None:

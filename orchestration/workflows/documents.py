@@ -11,6 +11,9 @@ PATCH = "changes.patch"
 TESTS = "test-report.md"
 REVIEW = "review.md"
 SUMMARY = "summary.md"
+# What agents are told of the project, by the names under which prompts show it.
+INSTRUCTIONS = "instructions of the project"
+MAP = "map of the project"
 
 REHEARSAL_NOTE = (
     "> **Rehearsal.** No real model wrote this: the rehearsal provider answered from a script. "

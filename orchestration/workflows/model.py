@@ -140,6 +140,13 @@ class AgentTask(StoredRecord):
         )
 
 
+class ProjectBrief(StoredRecord):
+    """What agents are told of a project before they begin: its own instructions, and for planners a map of it."""
+
+    instructions: str = ""
+    map: str = ""
+
+
 class AgentUsage(StoredRecord):
     """Resources used: active seconds (without waiting for a provider), model calls, tokens, money."""
 

@@ -19,13 +19,13 @@ from orchestration.events import EventBus
 from orchestration.events.agents import Usage
 from orchestration.events.runs import RunCancelled, RunCreated, RunFinished, RunForked, RunResumed, RunStopped
 from orchestration.ids import new_id
-from orchestration.storage.runs import Run, Runs, ending_of
+from orchestration.storage.runs import WORKTREE, Run, Runs, ending_of
 from orchestration.workflows.attempts import begins_anew
 from orchestration.workflows.coordinator import EXTRA_ROUNDS, LIMITS_STEP, RUN, RunSetup
 from orchestration.workflows.engine import Engine, FlowState, FlowStatus, StepRecord
 from orchestration.workflows.model import AgentUsage
 
-Exporter = Callable[[Run, str, Path], Awaitable[None]]
+Exporter = Callable[[Run, str, Run], Awaitable[None]]
 
 # The name under which the engine records the start of a child: that of its one workflow function.
 _CHILD_STARTED = "flow"
@@ -203,6 +203,14 @@ class RunControl:
         """The steps at which a run started an agent or a group of agents: where it can be forked."""
         return tuple(step for step in await self._engine.steps(run_id) if step.name == _CHILD_STARTED)
 
+    async def snapshots(self, run_id: str) -> tuple[str | None, str | None]:
+        """The records of the workspace before a run and after its last changes, as far as there are any."""
+        steps = await self._engine.steps(run_id)
+        begun = [step for step in steps if step.name == "begin" and not step.failed]
+        taken = [step.output for step in steps if step.name == "snapshot" and not step.failed]
+        before = RunSetup.model_validate(begun[0].output).baseline if begun else None
+        return before, taken[-1] if taken else None
+
     async def fork(self, run_id: str, number: int | None = None, *, shared: bool = False) -> Run:
         """Start a new run that shares everything before one part of this run, in a copy of the workspace as it was
         then.
@@ -217,7 +225,7 @@ class RunControl:
             raise UsageError(f"{run.id} has no part {number}; its parts: {names}")
         fork = self._fork_of(run, chosen)
         # Workspace and record before the engine: a fork that runs at once must find both.
-        await self._export(run, _tree_before(await self._engine.steps(run.id), chosen), Path(fork.workspace))
+        await self._export(run, _tree_before(await self._engine.steps(run.id), chosen), fork)
         await anyio.to_thread.run_sync(self._runs.add, fork)
         await self._engine.fork(run.id, chosen, fork.id, shared=shared)
         self._bus.publish(RunForked(origin=run.id, number=chosen), run_id=fork.id)
@@ -229,7 +237,9 @@ class RunControl:
         return replace(
             run,
             id=new,
-            workspace=str(self._forks / new),
+            # A worktree of its own, or a copy of the folder.
+            workspace=run.workspace if run.has_worktree else str(self._forks / new),
+            options={**run.options, WORKTREE: run.folder.replace(run.id, new)} if run.has_worktree else run.options,
             status=RunStatus.QUEUED,
             reason="",
             hold=None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestration.agents.tools import AgentTool, command, edits, files, repository_map, search
+from orchestration.config.schema import AgentSettings
 
 ALL: dict[str, AgentTool] = {
     tool.name: tool for tool in (*files.TOOLS, *search.TOOLS, *repository_map.TOOLS, *edits.TOOLS, *command.TOOLS)
@@ -17,6 +18,11 @@ _BROUGHT = {
     "apply_patch": ("undo_edit",),
     "delete_file": ("undo_edit",),
 }
+
+
+def may_write(agent: AgentSettings) -> bool:
+    """Whether an agent can change files: with a tool, or by code of the user's own."""
+    return agent.entry_point is not None or any(not ALL[name].reads_only for name in agent.tools if name in ALL)
 
 
 def granted(names: Iterable[str]) -> tuple[str, ...]:

@@ -180,7 +180,7 @@ class SecretWatch:
 
     def _workspace(self, run: Run) -> _Workspace:
         since = (run.started_at or run.created_at).timestamp()
-        scan = FolderScan(Path(run.workspace), self._find, since=since)
+        scan = FolderScan(Path(run.folder), self._find, since=since)
         return self._workspaces.setdefault(run.id, _Workspace(scan))
 
     def _report(self, finding: SecretFinding, place: str, run: str, agent: str) -> Iterator[Signal]:

@@ -39,7 +39,7 @@ def exposed(services: ActionServices, run_ids: Sequence[str]) -> tuple[Exposed, 
     runs = list(_runs(services, run_ids))
     roots = [(folder / run.id, 0.0) for run in runs] if run_ids else [(folder, 0.0)]
     # What is older than the run is the user's own, and was not exposed by it.
-    roots += [(Path(run.workspace), (run.started_at or run.created_at).timestamp()) for run in runs]
+    roots += [(Path(run.folder), (run.started_at or run.created_at).timestamp()) for run in runs]
     found = [path for root, since in roots for path in _holding(services, root, since)]
     return tuple(_described(services, Path(path), kinds, count) for path, kinds, count in found)
 

@@ -11,6 +11,7 @@ from orchestration.commands.command import Command
 from orchestration.storage.runs import Run
 
 if TYPE_CHECKING:  # they bring the durable engine, which takes long to import; a console command may only list
+    from orchestration.runs.changes import RunChanges
     from orchestration.runs.launcher import RunLauncher
     from orchestration.workflows.run_control import RunControl
 
@@ -21,6 +22,7 @@ class ShownFor(Enum):
     UNFINISHED = "unfinished"
     RESUMABLE = "resumable"
     FORKABLE = "forkable"
+    CHANGED = "changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class RunHandles:
 
     launcher: RunLauncher
     control: RunControl
+    changes: RunChanges
     queue: bool | None
     by: str
 
@@ -45,3 +48,7 @@ class RunCommand(Command, ABC):
     @abstractmethod
     async def apply(self, handles: RunHandles, run_id: str) -> Run:
         """Do it; returns the run that goes on. Raises ConflictError where the run's state does not allow it."""
+
+    def report(self, run: Run) -> str:
+        """What was done, for the console."""
+        return f"{run.id}: {run.status}; go on with: orchestrator runs resume {run.id}"

@@ -52,7 +52,8 @@ _OPERATE = requires(Role.OPERATOR, _AREA)
 
 
 class NewRun(BaseModel):
-    """A run to start. `checks` are commands, each as a list of arguments, that must succeed at the end of the run."""
+    """A run to start. `checks` are commands, each as a list of arguments, that must succeed at the end of the run. In a
+    git repository it works in a worktree, or `in_place`; without that, as configured."""
 
     goal: _GOAL
     workspace: Text
@@ -62,6 +63,7 @@ class NewRun(BaseModel):
     checks: list[list[Text]] = Field(default_factory=list, max_length=20)
     approve: list[Text] = Field(default_factory=list, max_length=50)
     seconds: Seconds | None = None
+    in_place: bool | None = None
 
 
 class ApprovalAnswer(BaseModel):
@@ -123,6 +125,7 @@ async def start_run(services: Services, principal: Caller, body: NewRun) -> Run:
         provider=body.provider,
         priority=body.priority,
         options=options,
+        in_place=body.in_place,
         origin=f"api: {principal.name}",
     )
 

@@ -67,6 +67,7 @@ class _Run:
             ShownFor.UNFINISHED: not run.status.ended,
             ShownFor.RESUMABLE: resumable and run.status is not RunStatus.SUCCEEDED,
             ShownFor.FORKABLE: bool(parts),
+            ShownFor.CHANGED: run.status.ended and run.has_worktree,
         }
         choices = {Choices.PARTS: [(str(part.number), f"{part.number}: {part.child_id}") for part in reversed(parts)]}
         forms = forms_for(run, _FORMS.values(), lambda state: shown.get(state, False), choices)

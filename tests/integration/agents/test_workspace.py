@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.agents.patches import readable
 from orchestration.agents.run_workspace import RunWorkspace
+from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.workspace import Workspace, WorkspaceError, checked_root
 from orchestration.clock import SystemClock
 from orchestration.errors import UsageError
@@ -47,6 +49,10 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
+async def patch_of(workspace: Workspace, before: str, after: str) -> str:
+    return (await workspace.patch(before, after)).decode("utf-8", "surrogateescape")
+
+
 @pytest.fixture
 def workspace(root: Path, tmp_path: Path) -> Workspace:
     return Workspace(root, tmp_path / "shadow" / "run.git")
@@ -69,10 +75,10 @@ async def test_a_snapshot_is_the_same_for_the_same_content_and_differs_otherwise
     (root / "new.txt").write_text("new\n")
     second = await workspace.snapshot()
     assert second != first
-    patch = await workspace.diff(first, second)
+    patch = await patch_of(workspace, first, second)
     assert "-one\n+two\n" in patch
     assert "+++ b/new.txt" in patch
-    assert await workspace.diff(first, first) == ""
+    assert await patch_of(workspace, first, first) == ""
 
 
 async def test_a_patch_can_be_applied(workspace: Workspace, root: Path, tmp_path: Path) -> None:
@@ -84,7 +90,7 @@ async def test_a_patch_can_be_applied(workspace: Workspace, root: Path, tmp_path
     after = await workspace.snapshot()
     copy = tmp_path / "copy"
     await workspace.export(before, copy)
-    (tmp_path / "patch").write_text(await workspace.diff(before, after))
+    (tmp_path / "patch").write_text(await patch_of(workspace, before, after))
     git(copy, "apply", str(tmp_path / "patch"))
     assert files_of(copy) == files_of(root)
     assert os.access(copy / "run.sh", os.X_OK)
@@ -140,7 +146,7 @@ async def test_files_of_repositories_inside_are_recorded_like_others(workspace: 
     (nested / "fresh" / "more").write_text("more\n")
     after = await workspace.snapshot()
     assert await workspace.snapshot() == after
-    patch = await workspace.diff(before, after)
+    patch = await patch_of(workspace, before, after)
     assert [line for line in patch.splitlines() if line.startswith("diff")] == [
         "diff --git a/fresh/more b/fresh/more",
         "diff --git a/module/lib b/module/lib",
@@ -155,7 +161,7 @@ async def test_a_folder_that_becomes_a_repository_keeps_its_history(workspace: W
     repository(root / "sub")
     assert await workspace.snapshot() == before
     (root / "sub" / "x").unlink()
-    assert "deleted file" in await workspace.diff(before, await workspace.snapshot())
+    assert "deleted file" in await patch_of(workspace, before, await workspace.snapshot())
 
 
 async def test_odd_files_do_no_harm(workspace: Workspace, root: Path) -> None:
@@ -176,8 +182,8 @@ async def test_odd_files_do_no_harm(workspace: Workspace, root: Path) -> None:
     assert (copy / "link").is_symlink()
     odd.write_bytes(b"y\n")
     (root / "large").write_bytes(b"small")
-    patch = await workspace.diff(tree, await workspace.snapshot())
-    patch.encode()
+    patch = await patch_of(workspace, tree, await workspace.snapshot())
+    readable(patch.encode("utf-8", "surrogateescape")).encode()
     assert "-x\n+y\n" in patch
 
 
@@ -207,7 +213,7 @@ async def test_two_runs_in_one_workspace_keep_their_histories_apart(root: Path, 
     assert len(set(trees)) == 1
     (root / "b.txt").write_text("b\n")
     after = await asyncio.gather(*(run.snapshot() for run in runs))
-    patches = [await run.diff(trees[0], after[0]) for run in runs]
+    patches = [await patch_of(run, trees[0], after[0]) for run in runs]
     assert patches[0] == patches[1]
     assert "+++ b/b.txt" in patches[0]
 
@@ -245,7 +251,7 @@ def bench(tmp_path: Path) -> RunWorkspace:
     clock = SystemClock()
     bus = EventBus(clock)
     redactor = ReportingRedactor(Redactor([SECRET]), bus, clock)
-    return RunWorkspace(tmp_path / "state", store, bus, clock, redactor, lambda _: None)
+    return RunWorkspace(tmp_path / "state", store, bus, clock, redactor, lambda _: SandboxLimits())
 
 
 async def test_no_workspace_is_held_longer_than_somebody_works_with_it(bench: RunWorkspace, root: Path) -> None:

@@ -24,7 +24,7 @@ from orchestration.workflows.attempts import Attempts
 from orchestration.workflows.coordinator import RUN, Coordinator
 from orchestration.workflows.engine import JSON, Engine, Flow
 from orchestration.workflows.execution import AGENT, EXECUTION, PlanExecution
-from orchestration.workflows.model import AgentResult, AgentTask, AgentUsage, CommandRecord, FailingCheck
+from orchestration.workflows.model import AgentResult, AgentTask, AgentUsage, CommandRecord, FailingCheck, ProjectBrief
 from orchestration.workflows.run_control import RunControl
 from tests.support.database import migrated
 
@@ -54,6 +54,12 @@ class PaperWorkbench:
         self.exit_code = 0
         self.unchanged = False
 
+    async def open(self, run: Run) -> str:
+        return await self.snapshot(run)
+
+    async def brief(self, run: Run) -> ProjectBrief:
+        return ProjectBrief()
+
     async def snapshot(self, run: Run) -> str:
         return json.dumps(self.lines)
 
@@ -63,15 +69,15 @@ class PaperWorkbench:
     async def check(self, run: Run, command: tuple[str, ...]) -> CommandRecord:
         return CommandRecord(command=command, exit_code=self.exit_code, output="OK")
 
-    async def write(self, run: Run, name: str, text: str, agent: str) -> None:
+    async def write(self, run: Run, name: str, text: str, agent: str, patch: tuple[str, str] | None = None) -> None:
         self.artifacts[name] = text
 
-    async def keep(self, run: Run, name: str, text: str, agent: str) -> None:
+    async def keep(self, run: Run, name: str, text: str, agent: str, patch: tuple[str, str] | None = None) -> None:
         if self.artifacts.get(name) != text:
             await self.write(run, name, text, agent)
 
-    async def export(self, run: Run, tree: str, target: Path) -> None:
-        self.exported[target] = tree
+    async def export(self, run: Run, tree: str, fork: Run) -> None:
+        self.exported[Path(fork.workspace)] = tree
 
 
 class House:
