@@ -145,7 +145,7 @@ class Workspace:
         return await self._attempted(self._snapshot)
 
     async def _snapshot(self) -> str:
-        return await self._record("", await asyncio.to_thread(repositories_in, self.root))
+        return await self._record("", await asyncio.to_thread(repositories_in, self.root, self._own))
 
     async def _attempted(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do something to the history, again if a helper is killed."""
@@ -318,13 +318,14 @@ class Workspace:
         return result
 
 
-def repositories_in(root: Path) -> list[str]:
-    """The folders below one that are git repositories of their own, relative to it."""
-    found = []
+def repositories_in(root: Path, left_out: Sequence[Path] = ()) -> list[str]:
+    """The folders below one that are git repositories of their own, relative to it; not those in `left_out`."""
+    found, root = [], root.resolve()
+    outside = {str(path.resolve()) for path in left_out}
     for folder, folders, files in os.walk(root):
         if folder != str(root) and ".git" in (*folders, *files):
             found.append(os.path.relpath(folder, root))
-        folders[:] = [name for name in folders if name not in SKIPPED]
+        folders[:] = [name for name in folders if name not in SKIPPED and f"{folder}/{name}" not in outside]
     return found
 
 

@@ -65,13 +65,14 @@ class WorktreeRecord:
     applied_at: str | None = None
 
 
-async def locate(folder: Path) -> Repository | None:
+async def locate(folder: Path, left_out: Sequence[Path] = ()) -> Repository | None:
     """The repository that a folder belongs to, if runs can have worktrees of it; None for one without a commit, of
-    which the folder is no part, or that holds other repositories, whose files git would not bring along."""
-    return await attempted(partial(_locate, folder))
+    which the folder is no part, or that holds other repositories, whose files git would not bring along. Worktrees of
+    ours are in `left_out`."""
+    return await attempted(partial(_locate, folder, left_out))
 
 
-async def _locate(folder: Path) -> Repository | None:
+async def _locate(folder: Path, left_out: Sequence[Path]) -> Repository | None:
     asked = ("--show-toplevel", "--git-common-dir", "--git-dir", "--show-object-format", "--verify", "HEAD")
     try:
         found = await run_git(("-C", str(folder), "rev-parse", "--path-format=absolute", *asked[:4]), folder)
@@ -82,7 +83,7 @@ async def _locate(folder: Path) -> Repository | None:
     except WorkspaceError:
         return None
     top, common, own, object_format = os.fsdecode(found).splitlines()
-    inside: list[str] = await anyio.to_thread.run_sync(repositories_in, Path(top))
+    inside: list[str] = await anyio.to_thread.run_sync(repositories_in, Path(top), left_out)
     if not tracked or inside:
         return None
     return Repository(Path(top), Path(common), Path(own), head, object_format)
@@ -99,6 +100,10 @@ class Worktrees:
     def place(self, run_id: str, workspace: Path, repository: Repository) -> Path:
         """The folder in which a run will work: where its workspace is, in the worktree."""
         return self._top(run_id, repository.top) / workspace.resolve().relative_to(repository.top.resolve())
+
+    async def locate(self, folder: Path) -> Repository | None:
+        """The repository that a folder belongs to, if runs can have worktrees of it."""
+        return await locate(folder, self._own)
 
     def record(self, run_id: str) -> WorktreeRecord | None:
         """What is known of the worktree of a run; None while there is none."""
@@ -142,7 +147,7 @@ class Worktrees:
         tree: str | None,
         origin: WorktreeRecord | None,
     ) -> WorktreeRecord:
-        repository = await locate(source)
+        repository = await self.locate(source)
         if repository is None:
             raise WorkspaceError(f"{source} is no longer a git repository with a commit; start the run with --in-place")
         top, branch = self._top(run_id, repository.top), f"orchestrator/{run_id}"
@@ -172,7 +177,7 @@ class Worktrees:
 
     async def _commit(self, run_id: str, shadow: Workspace, tree: str, message: str, left_out: Sequence[str]) -> str:
         record = self.record(run_id)
-        repository = await locate(Path(record.source)) if record else None
+        repository = await self.locate(Path(record.source)) if record else None
         if record is None or repository is None:
             raise WorkspaceError(f"the worktree of {run_id} is gone")
         changes = [one for one in await shadow.changes(record.baseline, tree) if one.path not in left_out]

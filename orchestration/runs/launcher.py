@@ -12,7 +12,7 @@ import anyio.to_thread
 
 from orchestration.agents.tools.registry import may_write
 from orchestration.agents.workspace import checked_root
-from orchestration.agents.worktrees import Worktrees, locate
+from orchestration.agents.worktrees import Worktrees
 from orchestration.clock import Clock
 from orchestration.config.isolation import require_not_isolated
 from orchestration.config.store import ConfigurationStore
@@ -112,7 +112,7 @@ class RunLauncher:
         if not any(may_write(one) for one in taking_part):
             return {}
         wanted = configuration.runtime.workspace == "in-place" if in_place is None else in_place
-        repository = await locate(root)
+        repository = await self._worktrees.locate(root)
         if repository is None:
             return {}
         if not wanted:

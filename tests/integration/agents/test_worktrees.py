@@ -146,6 +146,21 @@ async def test_two_runs_in_one_repository_give_two_clean_branches(shed: Shed) ->
     assert (shed.project / "app.py").read_text() == "run-1\ntwo\nthree\nfour\nrun-2\n"
 
 
+async def test_a_repository_may_hold_the_worktrees_of_its_own_runs(tmp_path: Path) -> None:
+    project = make_repository(tmp_path / "project")
+    shed = Shed(project, project)
+    for run in ("run-1", "run-2"):
+        record = await shed.open(run)
+        (Path(record.top) / f"{run}.txt").write_text("x")
+        await shed.commit(record, run)
+        assert git(project, "diff", "--name-only", "main", record.branch).split() == [f"{run}.txt"]
+    # A run in place does not take them for a part of the workspace either.
+    tree = await Workspace(project, tmp_path / "shadow" / "x.git", (shed.state,)).snapshot()
+    copy = tmp_path / "copy"
+    await Workspace(project, tmp_path / "shadow" / "x.git", (shed.state,)).export(tree, copy)
+    assert [path.name for path in copy.iterdir()] == ["app.py"]
+
+
 async def test_a_worktree_that_was_not_finished_is_made_anew_and_a_finished_one_is_kept(shed: Shed) -> None:
     record = await shed.open()
     (Path(record.top) / "app.py").write_text("half\n")
