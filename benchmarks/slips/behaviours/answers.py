@@ -97,7 +97,8 @@ def plans() -> Iterator[Behaviour]:
         change=words("1. Open prices.py\n2. Mend it"),
         wanted=Wanted.HONEST,
     )
-    yield Behaviour("plan: nothing to do", FINDINGS, role="planner", change=fields(steps=[]), wanted=Wanted.HONEST)
+    # Nobody checks this claim but the reviewer, who can send the work to the executor after all.
+    yield Behaviour("plan: nothing to do", FINDINGS, role="planner", change=fields(steps=[]))
 
 
 def reviews() -> Iterator[Behaviour]:

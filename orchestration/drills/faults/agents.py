@@ -139,6 +139,9 @@ async def _save_nonsense(environment: DrillEnvironment) -> None:
     environment.configuration_file.write_text('{"runtime": {"defaultProvider": ', encoding="utf-8")
 
 
+# A second attempt would ask the fallback by itself, and nothing would be left to respond to.
+_ONE_ATTEMPT = DrillSetting(configuration={"runtime": {"agentRetries": 0}})
+
 AGENT_CRASHES = _drill("agent-crashes", "The user's own agent raises an error", trigger("crash"), quick=True)
 AGENT_EXITS = _drill("agent-exits", "The user's own agent ends its process", trigger("exit"))
 AGENT_LEAKS = _drill("agent-leaks", "An agent takes memory without end", trigger("leak"))
@@ -235,6 +238,7 @@ MODEL_IS_NOT_ABLE = Drill(
     _plan_always_badly,
     _SCENARIO,
     DrillWork(),
+    _ONE_ATTEMPT,
     mend=_name_other_provider,
 )
 PROVIDER_TALKS_NONSENSE = Drill(
@@ -251,7 +255,9 @@ PROVIDER_TALKS_NONSENSE = Drill(
     _half_break_provider,
     _SCENARIO,
     DrillWork(),
-    DrillSetting(configuration={"alerting": {"rules": {"provider-down": {"enabled": False}}}}),
+    DrillSetting(
+        configuration={**_ONE_ATTEMPT.configuration, "alerting": {"rules": {"provider-down": {"enabled": False}}}}
+    ),
 )
 EDIT_REFUSED = Drill(
     "edit-refused",
