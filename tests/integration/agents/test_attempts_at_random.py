@@ -16,6 +16,7 @@ import pytest
 
 from orchestration.app import project
 from tests.integration.agents.rooms import DONE, ScriptedModel, calls, configure
+from tests.support import prefork
 from tests.support.patience import patient
 
 SCRIPT = Path(__file__).with_name("attempt_process.py")
@@ -65,7 +66,7 @@ class Story:
 
     def _process(self) -> subprocess.Popen[str]:
         command = [sys.executable, str(SCRIPT), str(self.root / "config" / "agents.config.json")]
-        return subprocess.Popen(
+        return prefork.Program(
             [*command, str(self.root / "work")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 

@@ -11,6 +11,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+from tests.support import prefork
 from tests.support.console import REPOSITORY, environment, free_port
 from tests.support.patience import patient
 
@@ -29,10 +30,9 @@ def clone(folder: Path) -> Path:
 
 
 def invoke(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        (sys.executable, "-m", "invoke", *arguments),
-        cwd=folder, env=environment(), capture_output=True, text=True, timeout=patient(110), check=False,
-    )  # fmt: skip
+    command = (sys.executable, "-m", "invoke", *arguments)
+    done = prefork.call(command, seconds=patient(110), cwd=folder, env=environment())
+    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def test_without_a_goal_and_without_a_failure_no_task_begins_anything(tmp_path: Path) -> None:

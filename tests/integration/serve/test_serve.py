@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support import prefork
 from tests.support.console import (
     ConsoleProject,
     Family,
@@ -52,7 +53,7 @@ def provider(project: ConsoleProject) -> Iterator[None]:
     """Start the project's provider for as long as the block lasts."""
     port = project.document["runtime"]["own"]["baseUrl"].rpartition(":")[2].removesuffix("/v1")
     command = (sys.executable, "-m", "orchestration.rehearsal", "--port", port)
-    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE) as process:
+    with prefork.Program(command, env=environment(), stdout=subprocess.PIPE) as process:
         try:
             yield
         finally:
