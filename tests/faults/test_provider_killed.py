@@ -26,7 +26,9 @@ def test_the_fallback_provider_takes_over_at_once(provider: RehearsalProcess, tm
         assert {call["outcome"] for call in calls} == {"ok"}
         assert {call["route"].partition("/")[0] for call in calls} == {"first", "second"}
         assert run["status"] == "succeeded"
-        assert len(second.calls()) + _IN_THE_MIDDLE >= committed_steps(project.root / "var/engine.db", run["id"])
+        # Counted, because on a busy machine the first one answers a few more before it is killed.
+        by_first = sum(call["route"].startswith("first/") for call in calls)
+        assert len(second.calls()) + by_first >= committed_steps(project.root / "var/engine.db", run["id"])
         opened = [line for line in project.log.read_text().splitlines() if " route.opened " in line]
     assert any("first/rehearsal-1" in line and "unreachable" in line for line in opened)
 
