@@ -61,8 +61,8 @@ def user_name() -> str:
 
 
 def run_async(function: Callable[[], Awaitable[T]]) -> T:
-    """Run a coroutine function on a new event loop. SIGTERM acts like Ctrl-C, so that an unfinished run is marked as
-    stopped and can be resumed."""
+    """Run a coroutine function on a new event loop. SIGTERM, and the end of the terminal, act like Ctrl-C, so that
+    an unfinished run is marked as stopped and can be resumed, and a drill leaves nothing behind."""
     try:
         return anyio.run(_heeding_sigterm, function)
     except asyncio.CancelledError as error:
@@ -73,7 +73,11 @@ def run_async(function: Callable[[], Awaitable[T]]) -> T:
 async def _heeding_sigterm(function: Callable[[], Awaitable[T]]) -> T:
     task = asyncio.current_task()
     if task is not None and threading.current_thread() is threading.main_thread():  # signals reach no other
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+        # What a terminal sends that is closed. Under nohup it is ignored, and stays so.
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            loop.add_signal_handler(signal.SIGHUP, task.cancel)
     return await function()
 
 

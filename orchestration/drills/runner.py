@@ -32,6 +32,7 @@ from orchestration.storage.scratch import scratch_database
 _POLL_SECONDS = 0.1
 # How long no incident may be opened before a fault counts as absorbed: longer than the hold of any rule in a drill.
 _QUIET_SECONDS = 4.0
+_NOT_HELD = (DrillError, SQLAlchemyError, StorageError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,11 @@ async def run_drill(drill: Drill, clock: Clock, *, keep: Path | None = None, aga
         ):
             seen = await _calibrated(there, folder, clock)
     # A drill that could not be held is a result, too: the other drills of a session still get their turn.
-    except (DrillError, SQLAlchemyError, StorageError) as error:
-        seen = DrillObservation(clock.monotonic() - begun, problem=f"{type(error).__name__}: {error}")
+    except (*_NOT_HELD, ExceptionGroup) as error:
+        failed = _first_of(error)
+        if not isinstance(failed, _NOT_HELD):
+            raise
+        seen = DrillObservation(clock.monotonic() - begun, problem=f"{type(failed).__name__}: {failed}")
     return DrillResult(drill, started, seen, score(drill.expects, seen), folder if keep else None)
 
 
@@ -116,13 +120,10 @@ async def _begin(drill: Drill, environment: DrillEnvironment) -> None:
 
 async def _attended(drill: Drill, environment: DrillEnvironment, since: datetime) -> DrillObservation:
     """Watch, while the person on call does what a person has to do."""
-    try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(person.be_on_call, drill, environment)
-            seen = await _watched(drill, environment, since)
-            group.cancel_scope.cancel()
-    except ExceptionGroup as failed:
-        raise _first_of(failed) from failed
+    async with anyio.create_task_group() as group:
+        group.start_soon(person.be_on_call, drill, environment)
+        seen = await _watched(drill, environment, since)
+        group.cancel_scope.cancel()
     return seen
 
 

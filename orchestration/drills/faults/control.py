@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from contextlib import closing
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -23,6 +24,8 @@ from orchestration.drills.observer import DrillObserver
 from orchestration.drills.processes import DrillProcess
 from orchestration.drills.project import laid_over
 from orchestration.drills.setup import DrillSetting
+from orchestration.events.maintenance import BackupFailed
+from orchestration.storage.timeline import Timeline
 
 _SCENARIO = Scenario.CONTROL_PLANE
 _ABSORBED = DrillExpectation(DrillOutcome.ABSORBED, calls_repeated=1)
@@ -139,9 +142,16 @@ async def _fail_backup(environment: DrillEnvironment) -> None:
     if folder.exists():
         folder.rename(folder.with_suffix(".aside"))
     folder.write_text("", encoding="utf-8")
-    try:
-        await environment.command("backups", "make", code=1)
-    finally:
+    since = environment.clock.now()
+
+    async def failed() -> bool:
+        timeline = Timeline(environment.database)
+        return bool(await environment.database.call(lambda: timeline.list_recent((BackupFailed.kind,), since)))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(environment.command, "backups", "make", code=1))
+        await environment.until(failed, "a backup that fails")
+        # Only for a moment: what has failed once may work a second later.
         folder.unlink()
 
 
