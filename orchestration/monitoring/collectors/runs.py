@@ -18,6 +18,8 @@ from orchestration.storage.timeline import HeartbeatRow, Timeline
 
 _PAST_RUNS = 300
 _LEARN_EVERY_SECONDS = 60.0
+# Of so few, each further one counts, and reading them costs nothing.
+_FEW_RUNS = 20
 _AT_MOST = 500
 # After so long without a round the database was away, or the machine asleep.
 _BLIND_SECONDS = 10.0
@@ -41,7 +43,8 @@ class RunWatch:
 
     def collect(self) -> tuple[Signal, ...]:
         """One round of signals. Blocks."""
-        if self._clock.monotonic() - self._learned_at >= _LEARN_EVERY_SECONDS:
+        waited = self._clock.monotonic() - self._learned_at
+        if waited >= _LEARN_EVERY_SECONDS or len(self._past) < _FEW_RUNS:
             self._learned_at = self._clock.monotonic()
             self._past = self._runs.list([RunStatus.SUCCEEDED], limit=_PAST_RUNS)
         unfinished = self._runs.list([RunStatus.RUNNING, RunStatus.WAITING], limit=_AT_MOST)
