@@ -168,7 +168,7 @@ ANSWERS_MALFORMED = Drill(
     _SCENARIO,
     DrillWork(),
     # No fallback: another provider would give good answers, and the fault would never be seen.
-    DrillSetting(providers=("primary",)),
+    replace(_ONE_ATTEMPT, providers=("primary",)),
 )
 CONFIGURATION_BREAKS_AGENT = Drill(
     "configuration-breaks-agent",
