@@ -26,7 +26,7 @@ class StoredRecord(BaseModel):
     def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = serialize(self)
         fields = type(self).model_fields
-        usual = [name for name in self.added if getattr(self, name) == fields[name].get_default()]
+        usual = [name for name in self.added if getattr(self, name) == fields[name].get_default(call_default_factory=True)]
         return {name: value for name, value in values.items() if name not in usual}
 
 

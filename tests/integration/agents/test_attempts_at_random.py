@@ -20,7 +20,6 @@ from tests.support import prefork
 from tests.support.patience import patient
 
 SCRIPT = Path(__file__).with_name("attempt_process.py")
-READ = calls(("list_files", {}))
 REFUSED = 400
 OPERATIONS = ("go on", "edit", "fail", "kill", "roll back", "fork")
 LENGTH = 9
@@ -39,6 +38,7 @@ class Story:
         self.answers: queue.Queue[Any] = queue.Queue()
         self.model = ScriptedModel(self._answer)
         self.versions: list[str] = []
+        self.looks = 0
         self.in_force = self.works_with = ""
         self.run = ""
         self.edit()
@@ -50,10 +50,16 @@ class Story:
         self.asked.put(body)
         return self.answers.get()
 
+    def read(self) -> Any:
+        """A look at something else each time: the same call again and again would be stopped as a circle."""
+        self.looks = self.looks % 20 + 1
+        return calls(("list_files", {"depth": self.looks}))
+
     def edit(self) -> None:
         mark = f"model-{len(self.versions)}"
         agent = {"id": "executor", "tools": ["list_files"], "defaultModel": mark}
-        configure(self.root, self.model.url, [agent])
+        # One attempt: a request that is refused in the middle would be put again in a fresh conversation.
+        configure(self.root, self.model.url, [agent], agentRetries=0)
         self.versions.append(mark)
         self.in_force = mark
 
@@ -83,7 +89,7 @@ class Story:
     def kill(self) -> None:
         self.end()
         # The thread that answers the dead process ends, and its answer reaches nobody.
-        self.answers.put(READ)
+        self.answers.put(self.read())
         self.kills += 1
         self.process = self._process()
         assert self.say(f"resume {self.run}") == self.run
@@ -100,7 +106,7 @@ class Story:
         """Do one thing while the model is being asked; afterwards it is asked again."""
         if operation in ("edit", "roll back"):
             self.edit() if operation == "edit" else self.roll_back(chance)
-            self.answers.put(READ)
+            self.answers.put(self.read())
         elif operation == "kill" and self.kills < MOST_KILLS:
             self.kill()
         elif operation in ("fail", "fork"):
@@ -113,7 +119,7 @@ class Story:
                 assert self.say(f"resume {self.run}") == self.run
             self.works_with = self.in_force
         else:
-            self.answers.put(READ)
+            self.answers.put(self.read())
 
     def check(self) -> None:
         body = self.asked.get(timeout=patient(30))
