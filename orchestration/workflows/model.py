@@ -26,7 +26,8 @@ class StoredRecord(BaseModel):
     def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = serialize(self)
         fields = type(self).model_fields
-        usual = [name for name in self.added if getattr(self, name) == fields[name].get_default(call_default_factory=True)]
+        defaults = {name: fields[name].get_default(call_default_factory=True) for name in self.added}
+        usual = [name for name, default in defaults.items() if getattr(self, name) == default]
         return {name: value for name, value in values.items() if name not in usual}
 
 
