@@ -31,6 +31,10 @@ class ActiveAlerts:
         """The alerts that rules have made."""
         return [alert for alert in self if not alert.external]
 
+    def knows(self, alert: Alert) -> bool:
+        """Whether this or another occurrence of the alert is known."""
+        return (alert.source, alert.fingerprint) in self._alerts
+
     def restore(self, alerts: Iterable[Alert]) -> None:
         """Restore stored alerts, oldest first. If several are open under one fingerprint, the newest continues."""
         for alert in alerts:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestration.alerts.active_alerts import ActiveAlerts, is_open
+from orchestration.alerts.adoption import alerts_of
 from orchestration.alerts.batch_redaction import Redact
 from orchestration.alerts.error_isolation import ErrorIsolation
 from orchestration.alerts.group_notifier import GroupNotifier
@@ -24,6 +26,7 @@ from orchestration.config.alerting import AlertingSettings
 from orchestration.config.schema import Configuration
 from orchestration.events import EventBus
 from orchestration.events.alerts import AlertFired, AlertResolved
+from orchestration.incidents.report import TroubleReport
 from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.silences import Silences
@@ -68,6 +71,7 @@ class AlertEngine:
         self._redact = redact
         self._bus = bus
         self._silences_in_force: tuple[Silence, ...] = ()
+        self._orphans: deque[TroubleReport] = deque()
         self.reset()
 
     @property
@@ -107,6 +111,10 @@ class AlertEngine:
         self._buffer.restore(kept)
         self._loaded = True
 
+    def adopt(self, report: TroubleReport) -> None:
+        """Go on with the alerts of a report that was journalled, if they are not known. Any thread may call it."""
+        self._orphans.append(report)
+
     def evaluate(self, now: datetime) -> Evaluation:
         """Evaluate everything once.
 
@@ -126,6 +134,8 @@ class AlertEngine:
         # Before anything is applied, or an alert that began in this evaluation would not be seen as a change to
         # publish.
         before = self._active.firing()
+        with self.errors.isolate("adoption"):
+            self._adopt()
         self._evaluate_rules(now)
         # Each part may fail by itself: monitoring must go on with the other rules when the inbox cannot be read, and
         # the inbox must be emptied when a rule is broken.
@@ -148,6 +158,13 @@ class AlertEngine:
     @property
     def _settings(self) -> AlertingSettings:
         return self._configuration().alerting
+
+    def _adopt(self) -> None:
+        while self._loaded and self._orphans:
+            report = self._orphans.popleft()
+            orphans = [alert for alert in alerts_of(report) if not self._active.knows(alert)]
+            self._active.restore(orphans)
+            self._notifier.remember(report, orphans)
 
     def _evaluate_rules(self, now: datetime) -> None:
         own = [alert for alert in self._active.from_rules() if is_open(alert)]

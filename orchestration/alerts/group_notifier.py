@@ -18,6 +18,7 @@ from orchestration.alerts.ports import IncidentReporter
 from orchestration.alerts.records import group_from_row, group_to_row
 from orchestration.alerts.stages import NotifiedState, RemainingAlerts, StageContext, cleared_groups
 from orchestration.alerts.write_buffer import redacted
+from orchestration.incidents.report import TroubleReport
 from orchestration.storage.alerts import Alerts
 
 
@@ -42,6 +43,13 @@ class GroupNotifier:
         # Loading is repeated until it succeeds, and evaluations report meanwhile; the stored state must not undo what
         # they did.
         self.notified = {**kept, **self.notified}
+
+    def remember(self, report: TroubleReport, alerts: Sequence[Alert]) -> None:
+        """Take it as reported, so that the end of these alerts is reported as well."""
+        if alerts and report.key not in self.notified:
+            ids = frozenset(alert.id for alert in alerts)
+            self.notified[report.key] = NotifiedState(report.at, ids, report.facts)
+            self._unsaved.add(report.key)
 
     def report(self, kept: RemainingAlerts, context: StageContext) -> tuple[str, ...]:
         """Report each firing group. One whose report fails is reported again at the next evaluation."""

@@ -29,6 +29,7 @@ from orchestration.events import Event
 from orchestration.events.incidents import IncidentEvent
 from orchestration.incidents import background, oncall
 from orchestration.incidents.journal import ReportJournal
+from orchestration.incidents.report import TroubleReport
 from orchestration.monitoring.assembly import Monitoring, MonitoringContext
 from orchestration.notifications.channels import ChannelRegistry
 from orchestration.notifications.last_resort import LastResort
@@ -64,6 +65,7 @@ class IncidentResponse:
             app.clock,
             self._last_resort,
             self._last_resort.reached,
+            self._adopt,
         )
         redact = batch_redactor(app.redactor)
         self.alerts = AlertEngine(
@@ -90,6 +92,9 @@ class IncidentResponse:
     async def run(self) -> None:
         """Respond whenever this process leads, until cancelled."""
         await while_leading(self._leads, self._app.clock, self._responding)
+
+    def _adopt(self, report: TroubleReport) -> None:
+        self.alerts.adopt(report)
 
     def _monitoring_context(self) -> MonitoringContext:
         app = self._app

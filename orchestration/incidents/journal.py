@@ -54,13 +54,16 @@ class ReportJournal:
         clock: Clock,
         last_resort: Callable[[Notice], None],
         reached: Callable[[str], Reached] = lambda _: frozenset(),
+        replayed: Callable[[TroubleReport], None] = lambda _: None,
     ) -> None:
+        """`replayed` gets each report that was replayed: whoever has made it may be gone."""
         self._folder = folder
         self._service = service
         self._bus = bus
         self._clock = clock
         self._last_resort = last_resort
         self._reached = reached
+        self._replayed = replayed
         self._guard = threading.Lock()
         self._told: dict[str, tuple[str, Severity]] = {}
         self._unwritten: list[dict[str, Any]] = []
@@ -123,9 +126,9 @@ class ReportJournal:
                 at, observed = datetime.fromisoformat(record["at"]), record.get("observed", True)
                 self._service.mark_cleared(record["key"], at, observed=observed)
             else:
-                self._service.open_or_join(
-                    report_from_json(record["report"]), record["incident"], self._reached(record["incident"])
-                )
+                report, incident = report_from_json(record["report"]), record["incident"]
+                self._service.open_or_join(report, incident, self._reached(incident))
+                self._replayed(report)
         # Before the next clause, because StorageError is an OrchestratorError: the line is good, and must be kept.
         except _UNREACHABLE:
             raise

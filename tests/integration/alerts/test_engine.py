@@ -46,6 +46,27 @@ def test_a_report_has_the_cause_the_blast_radius_and_the_facts(bench: Bench) -> 
     assert report.evidence[0]["evidence"] == {"reason": "timeout", "detail": "5 s"}
 
 
+@pytest.mark.parametrize("drill", [False, True])
+@pytest.mark.parametrize("over", [False, True])
+def test_a_journalled_report_of_a_process_that_is_gone_is_observed_to_its_end(
+    bench: Bench, drill: bool, over: bool
+) -> None:
+    bench.signal("database_up", 0, drill=drill)
+    bench.evaluate()
+    (report,) = bench.reporter.reports
+    key = "drill:control-plane:database" if drill else "control-plane:database"
+    assert report.key == key
+    # Nothing of it was stored: the database was away, and then the process was killed.
+    bench.alerts.save([], [row.id for row in bench.alerts.list()])
+    bench.alerts.save_groups([], [key])
+    bench.restart()
+    list(bench.reported())
+    bench.engine.adopt(report)
+    bench.wait(60, before_each=lambda: bench.signal("database_up", int(over), drill=drill))
+    assert list(bench.reported()) == ([("clear", key)] if over else [])
+    assert [row.id for row in bench.alerts.list()] == [report.evidence[0]["alert"]]
+
+
 def test_an_unchanged_alert_is_reported_once_until_it_is_time_to_repeat_it(bench: Bench) -> None:
     bench.configuration = bench.configuration.model_validate({"alerting": {"repeatSeconds": 600}})
     still_down = lambda: bench.signal("provider_up", 0, provider="ollama")  # noqa: E731

@@ -15,6 +15,7 @@ from orchestration.domain.severity import Severity
 from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.journal import ReportJournal
+from orchestration.incidents.report import TroubleReport
 from orchestration.notifications.notice import Notice
 from tests.integration.incidents.conftest import Room
 from tests.support.incidents import ADA, ALL_AGENTS, HALF, a_report, after
@@ -94,6 +95,17 @@ def test_records_are_replayed_in_order_before_the_next_report(kept: Kept) -> Non
     assert [row.detected_at for row in rows] == [after(minutes=5), after(minutes=2), after()]
     kept.room.tick()
     assert kept.room.service.records.get(rows[2].id).status is IncidentStatus.RESOLVED
+
+
+def test_whoever_watches_is_given_the_reports_that_were_replayed(kept: Kept) -> None:
+    given: list[TroubleReport] = []
+    with kept.database_away():
+        kept.journal.report(a_report(ALL_AGENTS))
+    journal = ReportJournal(
+        kept.folder, kept.room.service, kept.room.bus, kept.room.clock, kept.told.append, replayed=given.append
+    )
+    journal.replay()
+    assert [report.key for report in given] == [a_report().key]
 
 
 def test_handing_over_twice_does_no_harm(kept: Kept) -> None:
