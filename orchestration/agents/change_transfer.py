@@ -51,7 +51,7 @@ async def transfer(
         more = f" and {len(conflicts) - _MOST_NAMED} more" if len(conflicts) > _MOST_NAMED else ""
         names = ", ".join(conflicts[:_MOST_NAMED]) + more
         raise ConflictError(f"{root} has changed since at the same places, so nothing was changed: {names}")
-    await anyio.to_thread.run_sync(lambda: [_write(folder, one) for one in planned])
+    await anyio.to_thread.run_sync(_write_all, folder, planned)
     return tuple(one.path for one in planned)
 
 
@@ -93,6 +93,11 @@ def _merged(present: bytes | None, old: bytes | None, new: bytes | None) -> byte
     if done.returncode:
         raise _UnmergeableError
     return done.stdout
+
+
+def _write_all(folder: SafeFolder, planned: Sequence[_Write]) -> None:
+    for one in planned:
+        _write(folder, one)
 
 
 def _write(folder: SafeFolder, one: _Write) -> None:
