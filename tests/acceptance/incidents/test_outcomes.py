@@ -99,7 +99,8 @@ def test_what_is_no_malfunction_opens_no_incident_and_leaves_a_way_on(tmp_path: 
         project.call("runs", "deny", "latest", "--reason", "not today")
         assert denied.wait() == 1
         assert "not-approved" in denied.output
-        model.script = lambda body: says({"summary": "all there", "steps": []})
+        nothing = says({"summary": "all there", "steps": []})
+        model.script = lambda body: nothing if role(body) == "planner" else APPROVED
         assert run(project)["outcome"]["ending"] == "nothing-to-do"
         settings = project.settings
         settings["runtime"]["limits"] = {"modelCalls": 1}
@@ -140,7 +141,8 @@ class SlippingExecutor:
         assert "relative to the workspace" in said[0]
         assert "use the tool list_files instead" in said[1]
         assert "there is no tool 'execute_python' for you; there is: " in said[3]
-        return WRITE if len(said) == self.refused else DONE
+        other = calls(("write_file", {"path": "note.txt", "content": "hello again\n"}))
+        return other if len(said) == self.refused else DONE
 
 
 def test_secrets_that_are_sought_are_an_incident_and_the_run_stays_stopped_for_a_person(tmp_path: Path) -> None:
