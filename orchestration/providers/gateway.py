@@ -29,8 +29,8 @@ from orchestration.providers.breaker import BreakerState
 from orchestration.providers.breaker_updates import BreakerUpdates
 from orchestration.providers.budget import Budgets
 from orchestration.providers.concurrency import ConcurrencyLimiter
+from orchestration.providers.dialects.context_window import CHARACTERS_PER_TOKEN, estimated_tokens, folded, window_after
 from orchestration.providers.dialects.dialect import refuses_usage, stepped_down
-from orchestration.providers.dialects.folding import CHARACTERS_PER_TOKEN, estimated_tokens, folded, window_after
 from orchestration.providers.dialects.wire_messages import wire_body
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import (

@@ -102,7 +102,7 @@ def test_a_run_ends_honestly(url: str, tmp_path: Path) -> None:
     provider = {"type": "openai", "baseUrl": f"{url}/v1", "defaultModel": "any", "auth": "none", "concurrency": 2}
     with a_project(tmp_path / "p", {"real": provider}) as project:
         command = project.start_run("--seconds", "20", "--json")
-        code = command.wait(120)
+        code = command.wait()
         run = project.show()
     patch = project.root / "artifacts" / run["id"] / "changes.patch"
     assert "Traceback" not in command.output

@@ -61,7 +61,7 @@ def untouched(server: RunningWebServer) -> Iterator[RunningWebServer]:
     """The server; overrides that came to be are ended, so that other tests find it as it was."""
     yield server
     for override in server.app.store.overrides:
-        server.portal.call(server.app.store.remove_override, override.id, "tests")
+        server.portal.call(server.app.store.remove_override, override.id, "tests", "the test is over")
 
 
 def test_nothing_that_is_sent_makes_a_server_error(untouched: RunningWebServer) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.providers.dialects.folding import estimated_tokens, folded, window_after
+from orchestration.providers.dialects.context_window import estimated_tokens, folded, window_after
 
 TASK = [{"role": "system", "content": "rules"}, {"role": "user", "content": "the task"}]
 
