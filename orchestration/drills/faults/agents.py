@@ -80,8 +80,8 @@ async def _allow_more_time(environment: DrillEnvironment) -> None:
 
 
 async def _plan_badly(environment: DrillEnvironment) -> None:
-    """Six bad answers: the planner gives up after three, is restarted, gives up again, and then succeeds."""
-    await environment.primary.fault("bad_json_answer", count=6, match={"role": "planner"})
+    """Three bad answers: the planner gives up after them, is restarted, and succeeds."""
+    await environment.primary.fault("bad_json_answer", count=3, match={"role": "planner"})
     await environment.inject_by_run(environment.sample.goal)
 
 
