@@ -134,7 +134,8 @@ def _without_turns(messages: Sequence[Message], body: Mapping[str, Any], room: i
         note = {"role": "user", "content": f"[{place - begin} earlier messages left out to save space]"}
         kept = [*messages[:begin], note, *messages[place:]]
         if place == turns[-1] or _tokens(kept, body, per_token) <= room:
-            return kept
+            # Where almost nothing was left out, the note is longer.
+            return min(kept, list(messages), key=lambda one: _tokens(one, body, per_token))
     return list(messages)
 
 
