@@ -149,5 +149,8 @@ def test_the_settings_are_those_in_force_after_a_failure_and_the_same_after_a_cr
             story.told.append(operation)
             story.act(operation, chance)
             story.check()
+        # A report of somebody who has looked at nothing since the run began anew would be sent back.
+        story.answers.put(story.read())
+        story.check()
         story.answers.put(DONE)
         assert story.hear() == "succeeded", story.told
