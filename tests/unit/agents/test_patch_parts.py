@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from orchestration.agents.patches import is_binary, readable, sections
 
-TEXT = b"diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-a\n+caf\xe9\n"
+TEXT = b"diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-a\n+ol\xe9\n"
 BINARY = b"diff --git a/x.bin b/x.bin\nindex 1..2 100644\nGIT binary patch\nliteral 3\nKcmZ\n\n"
 
 
@@ -15,7 +15,7 @@ def test_the_parts_of_a_patch_are_the_patch() -> None:
 def test_agents_read_text_and_the_names_of_the_rest() -> None:
     assert readable(b"") == ""
     shown = readable(TEXT + BINARY)
-    assert "+caf\ufffd\n" in shown
+    assert "+ol\ufffd\n" in shown
     assert "index 1..2 100644\n(binary)\n" in shown
     assert "literal" not in shown
     long = b"diff --git a/l b/l\n" + b"+line\n" * 60_000
