@@ -14,7 +14,7 @@ import anyio.to_thread
 from orchestration.drills.blind.primitives import DrawnFault
 from orchestration.drills.disk import remount
 from orchestration.drills.environment import DrillEnvironment
-from orchestration.drills.processes import DrillProcess
+from orchestration.drills.processes import DrillError, DrillProcess
 from orchestration.monitoring.collectors import cgroup
 
 End = Callable[[], Awaitable[None]]
@@ -67,7 +67,11 @@ async def _spoil(environment: DrillEnvironment, fault: DrawnFault) -> End:
     match: dict[str, str] = {"path": "/v1/chat/completions"} if "count" in order else {}
     if role := fault.values.get("role"):
         match["role"] = role
-    await environment.primary.fault(fault.values["fault"], **order, **({"match": match} if match else {}))
+    try:
+        await environment.primary.fault(fault.values["fault"], **order, **({"match": match} if match else {}))
+    except DrillError:
+        # Another fault has killed, stopped or closed it: it takes no order, and gives no answer that could be spoilt.
+        return _nothing
     return environment.primary.end_faults
 
 

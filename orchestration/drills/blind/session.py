@@ -40,6 +40,8 @@ _PATIENCE_SECONDS = 30.0
 # How long everything may take to settle after that: a provider is probed and watched, its incident verified and stable.
 _SETTLE_SECONDS = 40.0
 _STABLE_SECONDS = 10
+# A drill on a machine that is slower than that says little, and must come to an end all the same.
+_MOST_SLOWNESS = 3.0
 _QUIET_SECONDS = 4.0
 _LATENCY_MS = 60.0
 _CPUS = 1.0
@@ -183,10 +185,10 @@ class _BlindDrill:
             for fault in self._plan.faults:
                 group.start_soon(self._inject, fault)
             try:
-                patience = _PATIENCE_SECONDS * self._calibration.slowness
+                patience = _PATIENCE_SECONDS * min(self._calibration.slowness, _MOST_SLOWNESS)
                 await self._until(self._may_be_repaired, self._last_fault() + patience)
                 self._repair.set()
-                settled_by = self._elapsed() + _SETTLE_SECONDS * self._calibration.slowness
+                settled_by = self._elapsed() + _SETTLE_SECONDS * min(self._calibration.slowness, _MOST_SLOWNESS)
                 await self._until(self._all_is_settled, settled_by, _QUIET_SECONDS)
             except (DrillError, OSError, SQLAlchemyError) as error:
                 self._failures.append(error)
