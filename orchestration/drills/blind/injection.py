@@ -30,6 +30,7 @@ _MEGABYTE = 1_048_576
 _LEFT_PERCENT = 6.0
 _OLD_SECONDS = 30 * 86_400.0
 _START_SECONDS = 20.0
+_RESTART_SECONDS = 90.0
 
 
 async def _nothing() -> None:
@@ -96,8 +97,17 @@ def _signal_worker(number: signal.Signals) -> Injection:
 
 async def _kill_control(environment: DrillEnvironment, _fault: DrawnFault) -> End:
     environment.control.kill()
-    await environment.serve()
-    return _nothing
+    end = environment.clock.monotonic() + _RESTART_SECONDS
+    # As a service manager does it: again and again, since it may not start while its database is away.
+    while True:
+        try:
+            await environment.serve()
+        except DrillError:
+            if environment.clock.monotonic() > end:
+                raise
+            await environment.clock.sleep(1.0)
+        else:
+            return _nothing
 
 
 async def _shift_clock(environment: DrillEnvironment, fault: DrawnFault) -> End:
