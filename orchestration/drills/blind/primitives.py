@@ -122,13 +122,8 @@ def _disk(fault: DrawnFault) -> FaultTruth:
 
 
 def _memory(_fault: DrawnFault) -> FaultTruth:
-    return FaultTruth(
-        detected_as=frozenset({_MACHINE}),
-        demands=True,
-        causes=frozenset({"others"}),
-        levels=frozenset({1, 2}),
-        permits=_RESTARTS,
-    )
+    """It passes by itself, perhaps before anybody has to be called."""
+    return FaultTruth(frozenset({_MACHINE}), demands=True, causes=frozenset({"others"}), permits=_RESTARTS)
 
 
 def _processor(_fault: DrawnFault) -> FaultTruth:
