@@ -129,7 +129,15 @@ def _run_all(plans: Sequence[BlindPlan], clock: Clock, keep: Path | None, *, asi
     if not possible:
         raise UsageError("None of these drills can be carried out on this machine.")
     reference = common.run_async(lambda: run_reference(clock))
-    return [_run(plan, clock, reference, keep, aside=aside) for plan in possible]
+    results: list[BlindResult] = []
+    try:
+        # One by one: what was held before an interruption is reported.
+        results.extend(_run(plan, clock, reference, keep, aside=aside) for plan in possible)
+    except KeyboardInterrupt:
+        if not results:
+            raise
+        click.echo("interrupted: the report is about the drills that were held until now", err=True)
+    return results
 
 
 def _possible(plan: BlindPlan, *, aside: bool) -> bool:
