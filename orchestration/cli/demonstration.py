@@ -25,6 +25,7 @@ from orchestration.events.playbooks import ActionFinished
 from orchestration.events.providers import RouteClosed, RouteOpened
 from orchestration.events.render import followed_line, render
 
+_ENVIRONMENT = Path(".venv", "bin", "orchestrator")
 _OPENING = (
     "A goal is worked on, its provider is killed in the middle, and the system repairs that. The models are the\n"
     "rehearsal provider: scripts that need no key and no network, and label what they write with [rehearsal].\n"
@@ -132,15 +133,18 @@ def _after(seconds: float | None) -> str:
 
 def _what_next(shown: Demonstration) -> Iterator[str]:
     there = _relative(shown.folder)
-    config = f"orchestrator --config {shlex.quote(str(there / 'config' / 'agents.config.json'))}"
+    # `./run demo` sets up an environment that the caller's shell does not know.
+    program = str(_ENVIRONMENT) if _ENVIRONMENT.exists() else "orchestrator"
+    config = f"{program} --config {shlex.quote(str(there / 'config' / 'agents.config.json'))}"
     yield "look around"
     yield f"  {config} incidents show latest"
     yield f"  {config} runs show latest"
     yield f"  cat {shlex.quote(str(there / 'artifacts' / shown.run.id / 'review.md'))}"
     yield "go on"
-    yield "  orchestrator demo --provider ollama        the same goal with a real model"
-    yield "  orchestrator init my-agents                a project of your own"
-    yield "  orchestrator serve                         agents, response and dashboard, for good"
+    yield f"  {program} demo --provider ollama"
+    yield "    the same goal with a real model"
+    yield f"  {program} init my-agents"
+    yield "    a project of your own; in it, `serve` keeps agents, response and dashboard running"
 
 
 def _relative(folder: Path) -> Path:

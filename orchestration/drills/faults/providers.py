@@ -123,7 +123,7 @@ CONNECTIONS_RESET = _drill(
     "connections-reset", "Connections are reset in the middle of answers", provider_fault("disconnect")
 )
 RATE_LIMIT_STORM = _drill(
-    "rate-limit-storm", "Every call is refused with 429 and a Retry-After", provider_fault("429", number=30.0)
+    "rate-limit-storm", "Every call is refused with 429 and a Retry-After", provider_fault("429", number=30.0), _FEWER
 )
 QUOTA_USED_UP = _drill("quota-used-up", "The quota is used up (429)", provider_fault("429_quota"), mend=_mend_and_probe)
 CREDENTIALS_ROTATED = _drill(
