@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -31,6 +32,7 @@ _LEFT_PERCENT = 6.0
 _OLD_SECONDS = 30 * 86_400.0
 _START_SECONDS = 20.0
 _RESTART_SECONDS = 90.0
+_TRIES = 10
 
 
 async def _nothing() -> None:
@@ -73,7 +75,16 @@ async def _spoil(environment: DrillEnvironment, fault: DrawnFault) -> End:
     except DrillError:
         # Another fault has killed, stopped or closed it: it takes no order, and gives no answer that could be spoilt.
         return _nothing
-    return environment.primary.end_faults
+
+    async def end() -> None:
+        # The end of another fault may have started it anew, without this one, or is about to let it go on.
+        for _ in range(_TRIES):
+            with contextlib.suppress(DrillError):
+                await environment.primary.end_faults()
+                return
+            await environment.clock.sleep(1.0)
+
+    return end
 
 
 async def _damage_tool_result(environment: DrillEnvironment, fault: DrawnFault) -> End:
