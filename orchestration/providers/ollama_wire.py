@@ -12,8 +12,8 @@ from typing import Any
 
 # OpenAI's names of the options, and Ollama's: https://docs.ollama.com/modelfile#valid-parameters-and-values.
 _OPTIONS = {
-    **{name: name for name in ("num_ctx", "temperature", "top_p", "seed", "stop", "frequency_penalty")},
-    "presence_penalty": "presence_penalty",
+    **{name: name for name in ("num_ctx", "temperature", "top_p", "seed", "stop")},
+    **{name: name for name in ("frequency_penalty", "presence_penalty")},
     "max_tokens": "num_predict",
     "max_completion_tokens": "num_predict",
 }

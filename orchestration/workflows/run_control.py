@@ -21,9 +21,10 @@ from orchestration.events.runs import RunCancelled, RunCreated, RunFinished, Run
 from orchestration.ids import new_id
 from orchestration.storage.runs import WORKTREE, Run, Runs, ending_of
 from orchestration.workflows.attempts import begins_anew
-from orchestration.workflows.coordinator import EXTRA_ROUNDS, LIMITS_STEP, RUN, RunSetup
+from orchestration.workflows.coordinator import LIMITS_STEP, RUN
 from orchestration.workflows.engine import Engine, FlowState, FlowStatus, StepRecord
 from orchestration.workflows.model import AgentUsage
+from orchestration.workflows.run_progress import EXTRA_ROUNDS, RunSetup
 
 Exporter = Callable[[Run, str, Run], Awaitable[None]]
 

@@ -11,10 +11,10 @@ from orchestration.agents.loop import AgentSetup
 from orchestration.agents.model_calls import ModelReply
 from orchestration.agents.tool_calls import OwnCodeAnswer, ToolAnswer
 from orchestration.workflows.approvals import ApprovalDecision
-from orchestration.workflows.coordinator import RunSetup
 from orchestration.workflows.engine.values import from_json, to_json
 from orchestration.workflows.execution import AGENT, EXECUTION
 from orchestration.workflows.model import CommandRecord, RunOutcome
+from orchestration.workflows.run_progress import RunSetup
 
 COMMAND = '{"command": ["pytest", "-q"], "exit_code": 1, "output": "1 failed"}'
 USAGE = '{"seconds": 1.5, "model_calls": 1, "tokens": 42, "usd": 0.0021, "rehearsal": false}'
