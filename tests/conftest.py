@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,11 @@ pytest_plugins = ["tests.support.time_limits", "tests.support.run_report"]
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 collect_less_often()
+
+# A shell without job control starts what it puts into the background with SIGINT ignored, and every process begun from
+# there would ignore it, too; several tests press Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is slow, not wrong: the time limit of the whole test is enough.
 settings.register_profile("patient", deadline=None)

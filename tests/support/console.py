@@ -129,7 +129,9 @@ class Family:
     def look(self) -> list[psutil.Process]:
         """All of them that are there now."""
         with suppress(psutil.NoSuchProcess):
-            self._known |= {child.pid: child for child in self._parent.children(recursive=True)}
+            new = [child for child in self._parent.children(recursive=True) if child.pid not in self._known]
+            # What `prefork` forks workers from belongs to the tests.
+            self._known |= {one.pid: one for one in new if "tests.support.prefork" not in command_line(one)}
         return [child for child in self._known.values() if is_there(child)]
 
     def kill(self) -> None:

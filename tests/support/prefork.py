@@ -7,6 +7,9 @@ any other: a child of the test process with its own number, session, command lin
 standard streams, signals and exit code, and only those descriptors. Only the interpreter's start and the imports are
 saved.
 
+A forked `orchestrator serve` has a template of its own, from which its workers are forked: each of them would spend as
+much. A new SQLite database is made from the statements that the migrations once came to (`tests.support.tables`).
+
 What a fork cannot give – settings of the interpreter – is left to `Popen`. Some tests start the installed command, such
 as those of a new project (`tests/integration/console/test_init.py`).
 """
@@ -34,6 +37,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from orchestration.agents import process_title
+from tests.support.tables import replay_migrations
+
 _REPOSITORY = Path(__file__).parents[2]
 _MOST_BYTES = 4_000_000
 # The template's last argument makes room for the longest command line of a program, see proc_pid_cmdline(5), and a
@@ -48,6 +54,8 @@ _PR_SET_CHILD_SUBREAPER = 36  # from <linux/prctl.h>
 # Read by the interpreter before any program runs, so a fork cannot follow them.
 _INTERPRETERS_OWN = ("PYTHON", "LC_", "LANG", "LD_")
 _SUPPORTED = {"stdin", "stdout", "stderr", "cwd", "env", "text", "encoding", "errors", "bufsize", "start_new_session"}
+# asyncio gives these to each process that it starts; other values than False are for `Popen`.
+_OFF = {"shell", "universal_newlines"}
 
 
 def call(
@@ -76,7 +84,7 @@ class Program(subprocess.Popen[Any]):
         if self._template is None:
             super()._execute_child(*arguments, **named)  # type: ignore[misc]
             return
-        given = inspect.signature(subprocess.Popen._execute_child).bind(self, *arguments, **named).arguments  # type: ignore[attr-defined]
+        given = _CREATION.bind(self, *arguments, **named).arguments
         theirs = [given["p2cread"], given["c2pwrite"], given["errwrite"]]
         streams = [number if theirs[number] == -1 else theirs[number] for number in range(3)]
         whose = {"env": given["env"], "session": bool(given["start_new_session"])}
@@ -85,11 +93,13 @@ class Program(subprocess.Popen[Any]):
         self._close_pipe_fds(*(given[name] for name in _PIPES))  # type: ignore[attr-defined]
 
 
+_CREATION = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]
 _PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 
 
 def _is_possible(args: Sequence[str], options: Mapping[str, Any]) -> bool:
-    if sys.platform != "linux" or not set(options) <= _SUPPORTED:
+    given = {name for name, value in options.items() if name not in _OFF or value}
+    if sys.platform != "linux" or isinstance(args, str | bytes) or not given <= _SUPPORTED or len(args) < 2:
         return False
     # A test that has moved into a control group wants its programs there, and not where the template lives.
     if _control_groups() != _HOME:
@@ -132,14 +142,8 @@ def _template_environment() -> dict[str, str]:
 class _Template:
     """The process that has imported everything, seen from the test process."""
 
-    def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                (sys.executable, "-m", __name__, str(theirs.fileno()), _ROOM),
-                env=_template_environment() | {_ROOM_NAME: _ENVIRONMENT_ROOM},
-                cwd=_REPOSITORY, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),),
-            )  # fmt: skip
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
 
     def fork(
         self, args: Sequence[str], cwd: Any, streams: list[int], *, env: Mapping[str, str] | None, session: bool
@@ -161,11 +165,6 @@ class _Template:
             finally:
                 _adopt_orphans(False)
 
-    def close(self) -> None:
-        """End the template."""
-        self._socket.close()
-        self._process.wait()
-
 
 _lock = threading.Lock()
 
@@ -178,9 +177,17 @@ def _template() -> _Template:
 
 @functools.cache
 def _made() -> _Template:
-    made = _Template()
-    atexit.register(made.close)
-    return made
+    """The template of a process that has none, started anew; it ends with its connection."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(
+            (sys.executable, "-m", __name__, str(theirs.fileno()), _ROOM),
+            env=_template_environment() | {_ROOM_NAME: _ENVIRONMENT_ROOM},
+            cwd=_REPOSITORY, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),),
+        )  # fmt: skip
+    atexit.register(process.wait)
+    atexit.register(ours.close)
+    return _Template(ours)
 
 
 def _adopt_orphans(yes: bool) -> None:
@@ -225,14 +232,35 @@ def _serve(connection: socket.socket) -> dict[str, Any]:
         return request
 
 
-def _become(request: Mapping[str, Any]) -> NoReturn:
+def _with_a_template(request: dict[str, Any]) -> dict[str, Any]:
+    """Fork a template for the programs that this one will start; returns in each of them, too, with its own request."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if not os.fork():
+        ours.close()
+        os.setsid()  # what ends the program's group ends the template by its connection
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):
+            os.dup2(null, number)
+        os.close(null)
+        return _serve(theirs)
+    theirs.close()
+    template = _Template(ours)
+    globals()["_made"] = lambda: template
+    subprocess.Popen = Program  # type: ignore[misc]
+    return request
+
+
+def _become(request: dict[str, Any]) -> NoReturn:
     """Be the program, to its end."""
+    if "serve" in request["args"]:
+        request = _with_a_template(request)
     _, what, *arguments = request["args"]
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
     _show(_ARGUMENTS_START, b" ".join(map(os.fsencode, request["args"])), b"-")
     _show(_ENVIRONMENT_START, _joined_environment(request["env"]), b"\0")
+    process_title.show = functools.partial(_show_title, request["args"])
     time.tzset()
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream = _stream(number, getattr(sys, name))
@@ -267,10 +295,20 @@ def _show(field: int, text: bytes, last: bytes) -> None:
     ctypes.memmove(start, text.ljust(end - start - 1, b"\0") + last, end - start)
 
 
+def _show_title(args: Sequence[str], text: str) -> bool:
+    """As `process_title.show` does it, which needs to have the last argument in a place of its own."""
+    if not args[-1].startswith(process_title.MARK):
+        return False
+    title = f"{process_title.MARK}{text}".encode("ascii", "replace")[: len(args[-1])]
+    _show(_ARGUMENTS_START, b" ".join([*map(os.fsencode, args[:-1]), title]), b"-")
+    return True
+
+
 def _import_everything() -> None:
-    package = importlib.import_module("orchestration.cli")
-    for found in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"orchestration.cli.{found.name}")
+    package = importlib.import_module("orchestration")
+    for found in pkgutil.walk_packages(package.__path__, "orchestration."):
+        if not found.name.endswith("__main__") and ".migrations" not in found.name:
+            importlib.import_module(found.name)
     for name in ("alembic.command", "dbos", "fastapi", "uvicorn", "jinja2", "markdown_it", "holidays"):
         importlib.import_module(name)
 
@@ -279,6 +317,7 @@ def _main(descriptor: str) -> dict[str, Any]:
     connection = socket.socket(fileno=int(descriptor))
     gc.disable()
     _import_everything()
+    replay_migrations()
     # What everybody shares is not looked through again, and its memory stays shared.
     gc.freeze()
     gc.enable()
