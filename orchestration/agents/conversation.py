@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from orchestration.agents import answers, prompts
 from orchestration.agents.circles import CircleStage, CircleWatch, ToolUse, remark
+from orchestration.agents.history_digest import PastCall
+from orchestration.agents.history_summary import HistorySummary, PastMessages
 from orchestration.agents.model_calls import ModelReply
 from orchestration.agents.text import excerpt
 from orchestration.agents.tool_calls import ToolAnswer, name_of
 from orchestration.agents.usage_budget import AgentGaveUpError, AgentSetup
+from orchestration.providers.dialects.context_window import BYTES_PER_TOKEN, size_of, turns_of
 from orchestration.workflows.model import AgentTask, ReviewReport, StepReport, TextAnswer
 
 # A model that cannot produce the format after two corrections rarely does after ten, and each costs a call. What helps
@@ -25,13 +28,19 @@ _DEFAULT_MODEL_CALLS = 60
 _MOST_PARTS = 8
 _QUOTED_CHARACTERS = 300
 _ENFORCED_FROM = 2
+# Of the context, what the last turns may take that a summary leaves alone: with less it would soon be due again.
+_LAST_SHARE = 0.25
 
 
 class AgentConversation:
     """The messages of one attempt. Rebuilt from the recorded steps when the flow is replayed."""
 
     def __init__(self, task: AgentTask, output: type[BaseModel]) -> None:
-        self._messages: list[Mapping[str, Any]] = [{"role": "user", "content": prompts.task_prompt(task)}]
+        self._task: Mapping[str, Any] = {"role": "user", "content": prompts.task_prompt(task)}
+        # All that came after the task. A summary stands for the first of them, which are kept for the next summary.
+        self._history: list[Mapping[str, Any]] = []
+        self._past_calls: list[tuple[int, PastCall]] = []
+        self._summary: HistorySummary | None = None
         self._output = output
         self._in_all = 0
         self._parts: list[str] = []
@@ -49,22 +58,62 @@ class AgentConversation:
         return self._attempted and self.corrections >= _ENFORCED_FROM
 
     def messages(self, setup: AgentSetup) -> list[Mapping[str, Any]]:
-        """The messages for the model, under the prompt of the present attempt."""
-        return [{"role": "system", "content": setup.system}, *self._messages]
+        """The messages for the model, under the prompt of the present attempt. Nothing in them changes from one request
+        to the next but their end, unless the history is condensed: servers keep what they have computed for the same
+        beginning."""
+        summary = [{"role": "user", "content": self._summary.text}] if self._summary else []
+        return [{"role": "system", "content": setup.system}, self._task, *summary, *self._history[self._condensed :]]
+
+    @property
+    def can_be_condensed(self) -> bool:
+        """Whether there is more than the last turn that a summary could stand for."""
+        return len(turns_of(self._history[self._condensed :])) > 1
+
+    def past(self, window: int) -> PastMessages:
+        """The part of the history that is to be summed up for a context of so many tokens: all but the last turns."""
+        end = self._last_turns(int(window * _LAST_SHARE * BYTES_PER_TOKEN))
+        said = [str(one.get("content") or "") for one in self._history[:end] if one["role"] == "assistant"]
+        calls = [call for place, call in self._past_calls if place < end]
+        notes = self._summary.notes if self._summary else ""
+        return PastMessages(str(self._task["content"]), notes, self._history[self._condensed : end], calls, said, end)
+
+    def condense(self, summary: HistorySummary) -> None:
+        """Let a summary stand for the part of the history that it sums up."""
+        self._summary = summary
+
+    @property
+    def _condensed(self) -> int:
+        return self._summary.messages if self._summary else 0
+
+    def _last_turns(self, most: int) -> int:
+        """Where the last turns begin that take so many bytes together; the last one stays whatever its size."""
+        turns = [place for place in turns_of(self._history) if place > self._condensed]
+        sizes = [size_of(message) for message in self._history]
+        fitting = (place for place in turns if sum(sizes[place:]) <= most)
+        return next(fitting, turns[-1])
 
     def add_reply(self, reply: ModelReply) -> None:
         """Append a reply of the model."""
         self.calls += 1
         self.route, self._cut = reply.route, reply.cut
-        self._messages.append({**reply.message, "as_text": True} if reply.as_text else reply.message)
+        self._history.append({**reply.message, "as_text": True} if reply.as_text else reply.message)
 
-    def add_results(self, calls: Sequence[Mapping[str, Any]], results: Sequence[ToolAnswer]) -> CircleStage:
-        """Append the results of the calls of the last reply; returns what is to be done about repetitions."""
+    def add_results(
+        self,
+        calls: Sequence[Mapping[str, Any]],
+        results: Sequence[ToolAnswer],
+        reads_only: Callable[[str], bool] = bool,
+    ) -> CircleStage:
+        """Append the results of the calls of the last reply; returns what is to be done about repetitions.
+        `reads_only` tells which tools change nothing."""
         turns = [
             ToolUse(name_of(call), call["function"]["arguments"], result.text, result.ok)
             for call, result in zip(calls, results, strict=True)
         ]
         stage = self._circles.add(turns)
+        for turn, result in zip(turns, results, strict=True):
+            past = PastCall(turn.name, turn.arguments, turn.ok, reads_only(turn.name), result.command)
+            self._past_calls.append((len(self._history), past))
         if stage is CircleStage.NONE and any(result.ok for result in results):
             self.corrections, self._attempted = 0, False
         texts = [result.text for result in results]
@@ -73,7 +122,7 @@ class AgentConversation:
         elif self._cut and not results[-1].ok:
             texts[-1] += _CUT_CALL
         for call, text in zip(calls, texts, strict=True):
-            self._messages.append({"role": "tool", "tool_call_id": call["id"], "content": text})
+            self._history.append({"role": "tool", "tool_call_id": call["id"], "content": text})
         return stage
 
     def stop_circling(self) -> None:
@@ -138,7 +187,7 @@ class AgentConversation:
         self._say(" ".join(part for part in (problem, advice, answers.instead(self._output)) if part))
 
     def _say(self, text: str) -> None:
-        self._messages.append({"role": "user", "content": text})
+        self._history.append({"role": "user", "content": text})
 
 
 _NO_ACTION = "The answer had neither a tool call nor a report."

@@ -17,6 +17,7 @@ from orchestration.agents import answers, prompts
 from orchestration.agents.circles import CircleStage
 from orchestration.agents.conversation import AgentConversation
 from orchestration.agents.evidence import Evidence
+from orchestration.agents.history_summary import HistorySummaries, HistorySummary, summary_request
 from orchestration.agents.model_calls import AgentRequest, ModelCalls, ModelReply
 from orchestration.agents.tool_calls import OwnCodeAnswer, ToolAnswer, ToolCalls, name_of
 from orchestration.agents.usage_budget import AgentGaveUpError, AgentSetup, UsageBudget, least
@@ -92,6 +93,7 @@ class AgentLoop:
         events are, or a crash in between would leave work that no timeline shows."""
         self._runs = runs
         self._model_calls = model_calls
+        self._summaries = HistorySummaries(model_calls, bus)
         self._tool_calls = tool_calls
         self._bus = bus
         self._configuration = configuration
@@ -226,6 +228,9 @@ class AgentLoop:
                 return await self._call_own_code(work, work.setup.entry_point)
             conversation.check(work.setup)
             reply = await self._ask(work, conversation)
+            if reply.too_long_for:
+                await self._condense(work, conversation, reply.too_long_for)
+                continue
             conversation.add_reply(reply)
             if calls := reply.message.get("tool_calls"):
                 stage = await self._use_tools(work, conversation, calls)
@@ -253,7 +258,16 @@ class AgentLoop:
             # format.
             body["response_format"] = answers.response_format(work.output)
         number = work.usage.next_number()
-        call = GatewayCall(
+        call = self._call(work, number, condenses=conversation.can_be_condensed)
+        request = AgentRequest(work.flow.id, number, body, work.output)
+        more = partial(self._more_seconds, work)
+        ask = partial(self._model_calls.ask, request, call, more, partial(self._rerouted, work))
+        reply = await work.flow.step("model", ModelReply, partial(self._flushed, ask))
+        work.usage.add(reply.use)
+        return reply
+
+    def _call(self, work: AgentWork, number: int, *, condenses: bool = False) -> GatewayCall:
+        return GatewayCall(
             run_id=work.run.id,
             agent=work.task.agent,
             key=f"{work.flow.id}/{number}",
@@ -262,13 +276,20 @@ class AgentLoop:
             seconds=work.usage.seconds_left(),
             adaptable=True,
             avoided=work.avoided,
+            condenses=condenses,
         )
-        request = AgentRequest(work.flow.id, number, body, work.output)
-        more = partial(self._more_seconds, work)
-        ask = partial(self._model_calls.ask, request, call, more, partial(self._rerouted, work))
-        reply = await work.flow.step("model", ModelReply, partial(self._flushed, ask))
-        work.usage.add(reply.use)
-        return reply
+
+    async def _condense(self, work: AgentWork, conversation: AgentConversation, window: int) -> None:
+        """Sum up the older part of a conversation that does not fit a context of `window` tokens, as a step."""
+        number, past = work.usage.next_number(), conversation.past(window)
+        # The last call that is left is for the work itself.
+        spare = work.usage.calls_left is None or work.usage.calls_left > 1
+        request = summary_request(past, window, work.flow.id, number, work.setup.parameters) if spare else None
+        more, reroute = partial(self._more_seconds, work), partial(self._rerouted, work)
+        write = partial(self._summaries.write, past, window, request, self._call(work, number), more, reroute)
+        summary = await work.flow.step("summary", HistorySummary, partial(self._flushed, write))
+        work.usage.add(summary.use)
+        conversation.condense(summary)
 
     async def _use_tools(
         self, work: AgentWork, conversation: AgentConversation, calls: Sequence[Mapping[str, Any]]
@@ -303,7 +324,7 @@ class AgentLoop:
         for call, result in zip(calls, results, strict=True):
             reads_only = self._tool_calls.only_reads(name_of(call))
             work.evidence.add(ok=result.ok, reads_only=reads_only, command=result.command)
-        return conversation.add_results(calls, results)
+        return conversation.add_results(calls, results, self._tool_calls.only_reads)
 
     async def _call_own_code(self, work: AgentWork, entry_point: str) -> dict[str, Any]:
         """The user's own function instead of a model: one step, in a process of its own."""

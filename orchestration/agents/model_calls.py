@@ -14,7 +14,7 @@ from orchestration.agents.replies import read_reply
 from orchestration.clock import Clock
 from orchestration.errors import OrchestratorError
 from orchestration.events import EventBus
-from orchestration.providers.failures import NoRouteError
+from orchestration.providers.failures import ConversationTooLongError, NoRouteError
 from orchestration.providers.gateway import Gateway
 from orchestration.providers.wire import CallProgress, Completion, GatewayCall
 from orchestration.security.redaction_events import ReportingRedactor
@@ -49,15 +49,17 @@ class AgentRequest:
 
 class ModelReply(StoredRecord):
     """A model's answer as it is checkpointed. `message` is in the chat wire format; `as_text`: its tool calls were
-    found in the text; `cut`: it ended at the limit of length."""
+    found in the text; `cut`: it ended at the limit of length. There is no answer, but the context of the route in
+    tokens, `too_long_for`, where the conversation has to be condensed first."""
 
-    added = ("as_text", "cut")
+    added = ("as_text", "cut", "too_long_for")
 
     message: dict[str, Any]
     use: AgentUsage
     route: str
     as_text: bool = False
     cut: bool = False
+    too_long_for: int = 0
 
 
 class ModelCalls:
@@ -88,7 +90,11 @@ class ModelCalls:
         def progress(progress: CallProgress) -> None:
             heartbeat.beat(f"hears from {progress.route}", progress.completion_tokens)
 
-        completion = await self._complete(request.body, replace(call, progress=progress), more, reroute)
+        try:
+            completion = await self._complete(request.body, replace(call, progress=progress), more, reroute)
+        except ConversationTooLongError as error:
+            # An answer of its own, and recorded: a replay must condense where the first execution has.
+            return ModelReply(message={}, use=AgentUsage(), route=str(error.route), too_long_for=error.window)
         tools = request.body.get("tools", ())
         # Read before it is recorded, so that a later release, which may read more, comes to the same on a replay.
         read = read_reply(completion.message, completion.finish_reason, tools, request.output, request.number)

@@ -81,6 +81,11 @@ class UsageBudget:
         return None if self._seconds is None else self._seconds - self.use.seconds
 
     @property
+    def calls_left(self) -> int | None:
+        """Model calls that are left; None without a limit."""
+        return None if self._model_calls is None else self._model_calls - self.use.model_calls
+
+    @property
     def time_is_up(self) -> bool:
         left = self.seconds_left()
         return left is not None and left <= 0

@@ -8,8 +8,11 @@ from rich.text import Text
 from orchestration.app import project
 from orchestration.cli import common
 from orchestration.cli.render import console, first_line, table
+from orchestration.errors import NotFoundError
+from orchestration.events.providers import LearnedForgotten
 from orchestration.monitoring.health.service_documents import ServiceState
 from orchestration.monitoring.health.service_status import ServiceHealth
+from orchestration.providers.learned_routes import forget_learned, learned_routes
 from orchestration.providers.provider_summary import ProviderSummary, overview
 from orchestration.storage.route_states import RouteStates
 
@@ -81,6 +84,41 @@ def health(config: str, names: tuple[str, ...], as_json: bool) -> int:
         rows = [(one.provider, _reported(one.state), *_announced(one)) for one in found]
         console().print(table(("PROVIDER", "VENDOR REPORTS", "SINCE", "ABOUT"), rows))
     return 1 if any(one.state.is_trouble for one in found) else 0
+
+
+@providers.command("learned")
+@common.json_option
+@click.pass_obj
+def learned(config: str, as_json: bool) -> None:
+    """List what refusals and lists of models have taught: what each model understands, and how much it reads. All of it
+    expires after a day, and is then learned anew."""
+    with project(config) as here:
+        found = tuple(learned_routes(here.configuration, RouteStates(here.database).load(), here.clock.now()))
+    if as_json:
+        common.print_json(found)
+    elif not found:
+        click.echo("Nothing was learned: no model has refused anything, and no list of models names their contexts.")
+    else:
+        rows = [
+            (one.provider, one.model, "; ".join(one.facts), f"{one.expires_at:%Y-%m-%d %H:%M} UTC") for one in found
+        ]
+        console().print(table(("PROVIDER", "MODEL", "KNOWN", "UNTIL"), rows))
+
+
+@providers.command("forget")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.pass_obj
+def forget(config: str, names: tuple[str, ...]) -> None:
+    """Forget what was learned of the models of each NAME, by default of all providers: after a server was updated or a
+    model replaced, say. Running processes follow within a second."""
+    with project(config) as here:
+        known = here.configuration.runtime.providers
+        if unknown := [name for name in names if name not in known]:
+            raise NotFoundError(f"There is no provider '{unknown[0]}'. Configured providers: {', '.join(known)}.")
+        chosen = tuple(dict.fromkeys(names)) or tuple(known)
+        forget_learned(RouteStates(here.database), here.configuration, chosen, here.clock.now())
+        here.bus.publish(LearnedForgotten(chosen), actor=common.user_name())
+    click.echo(f"Forgotten: what was learned of the models of {', '.join(chosen)}.")
 
 
 def _reported(state: ServiceState) -> Text:

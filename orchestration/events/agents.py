@@ -115,6 +115,20 @@ class AgentRetried(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryCondensed(EventPayload):
+    """The older part of an agent's conversation was replaced by a summary, since it did not fit the context of the
+    model: `messages` of it, by the model's own words or, without `by_model`, by a list of what was done."""
+
+    kind: ClassVar[str] = "agent.history_condensed"
+    template: ClassVar[str] = "summed up {messages} older messages to fit {window} tokens"
+
+    agent_run_id: str
+    messages: int
+    window: int
+    by_model: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AgentProgressed(EventPayload):
     """A heartbeat: what an agent is doing, and the tokens of the answer that is arriving."""
 

@@ -111,3 +111,15 @@ class RouteHalfOpen(RouteEvent):
     # Not followed: while a provider is away, each probe would be a line.
     kind: ClassVar[str] = "route.half_open"
     template: ClassVar[str] = "{route} is being probed"
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedForgotten(EventPayload):
+    """A person has had the models of some providers learned anew: what they understand, and how much they read."""
+
+    kind: ClassVar[str] = "provider.learned_forgotten"
+
+    providers: tuple[str, ...]
+
+    def sentence(self) -> str:
+        return f"what is known of the models of {', '.join(self.providers)} is learned anew"

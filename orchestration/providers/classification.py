@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from orchestration.providers.context_overflow import overflow_of
 from orchestration.providers.failures import Failure, FailureKind
 
 _BY_STATUS = {
@@ -34,9 +35,10 @@ _SHOWN_CHARACTERS = 300
 def from_response(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Failure:
     """Classify an answer whose status is not 200. `now` is needed for a Retry-After that is a date."""
     error = error_of(body)
-    message = str(error.get("message") or body[:_SHOWN_CHARACTERS].decode("utf-8", "replace")).strip()
+    message = str(error.get("message") or body.decode("utf-8", "replace")).strip()
     wait = retry_after(headers, now)
-    return Failure(_kind(status, error, message, wait), message[:_SHOWN_CHARACTERS] or "no text", status, wait)
+    kind, shown = _kind(status, error, message, wait), message[:_SHOWN_CHARACTERS] or "no text"
+    return Failure(kind, shown, status, wait, overflow=overflow_of(status, error, message))
 
 
 def from_error(error: Mapping[str, Any]) -> Failure:
@@ -47,7 +49,7 @@ def from_error(error: Mapping[str, Any]) -> Failure:
     message = str(error.get("message") or error)
     if is_content_filter(error):
         return Failure(FailureKind.CONTENT_FILTER, message, 200)
-    return Failure(FailureKind.OVERLOADED, message, 200)
+    return Failure(FailureKind.OVERLOADED, message, 200, overflow=overflow_of(200, error, message))
 
 
 def error_of(body: bytes) -> Mapping[str, Any]:

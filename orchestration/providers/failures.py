@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestration.errors import OrchestratorError
+from orchestration.providers.context_overflow import ContextOverflow
 from orchestration.providers.wire import Route, RouteTry
 
 
@@ -28,13 +29,14 @@ class FailureKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One failed attempt. `retry_after` is in seconds, None if the provider sent none. `confirmed` means that no
-    immediate retry is needed."""
+    immediate retry is needed, `overflow` that the request was longer than the model's context."""
 
     kind: FailureKind
     message: str
     status: int | None = None
     retry_after: float | None = None
     confirmed: bool = False
+    overflow: ContextOverflow | None = None
 
 
 class GatewayError(OrchestratorError):
@@ -83,6 +85,18 @@ class RequestRefusedError(GatewayError):
         self.kind = kind
         self.outcome = kind.value
         self.route = route
+
+
+class ConversationTooLongError(GatewayError):
+    """The conversation does not fit the route's context of `window` tokens unless turns of it are left out, which the
+    caller wanted to do itself."""
+
+    outcome = "too_long"
+
+    def __init__(self, route: Route, window: int, tries: tuple[RouteTry, ...] = ()) -> None:
+        super().__init__(f"the conversation is too long for {route}, which reads {window:,} tokens", tries)
+        self.route = route
+        self.window = window
 
 
 class BudgetExceededError(GatewayError):

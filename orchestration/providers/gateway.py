@@ -19,7 +19,6 @@ from orchestration import backoff
 from orchestration.clock import Clock
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import Configuration
-from orchestration.domain.provider_kind import ProviderKind
 from orchestration.events import Event, EventBus
 from orchestration.events.configuration import CredentialsChanged
 from orchestration.providers import liveness
@@ -29,12 +28,10 @@ from orchestration.providers.breaker import BreakerState
 from orchestration.providers.breaker_updates import BreakerUpdates
 from orchestration.providers.budget import Budgets
 from orchestration.providers.concurrency import ConcurrencyLimiter
-from orchestration.providers.dialects.context_window import CHARACTERS_PER_TOKEN, estimated_tokens, folded, window_after
-from orchestration.providers.dialects.dialect import refuses_usage, stepped_down
-from orchestration.providers.dialects.wire_messages import wire_body
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import (
     BudgetExceededError,
+    ConversationTooLongError,
     Failure,
     FailureKind,
     NoRouteError,
@@ -42,12 +39,13 @@ from orchestration.providers.failures import (
     StreamInterruptedError,
 )
 from orchestration.providers.prober import Prober
+from orchestration.providers.request_adapter import RequestAdapter
 from orchestration.providers.route import ProbeResult, RouteRecord, RouteStatus, status_of
 from orchestration.providers.route_table import RouteTable
 from orchestration.providers.selection import RouteSelector, hints_of
 from orchestration.providers.state_sync import RouteStateSync
 from orchestration.providers.usage import UsageAccounting
-from orchestration.providers.wire import ChatBody, Completion, GatewayCall, Route, RouteTry
+from orchestration.providers.wire import ChatBody, Completion, GatewayCall, RouteTry
 from orchestration.storage.route_states import RouteStates
 
 # How often a run without any route checks for one. It has waited for seconds already, so this need not be instant.
@@ -86,6 +84,7 @@ class Gateway:
         self._limiter = ConcurrencyLimiter(clock)
         self._updates = BreakerUpdates(bus, self._limiter.wake)
         self._selector = RouteSelector(self._routes, configuration, clock)
+        self._adapter = RequestAdapter(configuration, clock)
         self._accounting = UsageAccounting(self._routes, configuration, bus, clock)
         self._sync = None if states is None else RouteStateSync(self._routes, self._updates, clock, states, redact)
         # Without a database nobody else could probe for us.
@@ -121,7 +120,7 @@ class Gateway:
         Fails over from route to route until the first token has been delivered. After that a failure raises
         StreamInterruptedError, and the caller has to repeat the request. Raises NoRouteError when no provider can
         answer now, RequestRefusedError when the request is at fault, and BudgetExceededError when the call would exceed
-        a budget.
+        a budget. A caller that condenses its conversations gets ConversationTooLongError.
         """
         history = AttemptHistory()
         started = self._clock.monotonic()
@@ -136,14 +135,16 @@ class Gateway:
             usd = self._accounting.price(completion.route, completion.usage)
             completion = replace(completion, tries=tuple(history.tries), usd=usd)
             outcome = "ok"
-        except (NoRouteError, RequestRefusedError, BudgetExceededError) as error:
+        except (NoRouteError, RequestRefusedError, ConversationTooLongError, BudgetExceededError) as error:
             outcome = error.outcome
             raise
         except anyio.get_cancelled_exc_class():
             outcome = "cancelled"
             raise
         finally:
-            self._accounting.publish(call, completion, history, outcome, self._clock.monotonic() - started)
+            # Nothing failed where a conversation was found to be too long before it was sent.
+            if history.tries or outcome != ConversationTooLongError.outcome:
+                self._accounting.publish(call, completion, history, outcome, self._clock.monotonic() - started)
             if reservation is not None:
                 # Shielded: a cancelled call would otherwise leave its reservation behind, which shrinks the budget.
                 with anyio.CancelScope(shield=True):
@@ -225,17 +226,19 @@ class Gateway:
         on_chunk: ChunkCallback | None,
     ) -> Completion | None:
         """Try a route, twice where that may help; None if it failed and another route may be tried."""
-        repeated, body = False, self._with_parameters(record.route, body)
+        repeated, body = False, self._adapter.with_parameters(record.route, body)
         while True:
+            understood = self._adapter.understood(record, body, call)
             attempt = RouteAttempt(record, self._clock, seconds=call.seconds, progress=call.progress, on_chunk=on_chunk)
             try:
-                understood = _as_understood(record, body, call, self._window(record))
                 completion = await liveness.complete(record, attempt, understood, self._clock)
             except CallFailed as error:
                 failure = error.failure
                 history.tries.append(_failed(record, attempt, failure))
                 retries = not repeated and self._retries_at_once(record, failure)
-                if not attempt.has_delivered and (retries or _steps_down(record, body, call, failure)):
+                if not attempt.has_delivered and (
+                    retries or self._adapter.adapts(record, body, understood, call, failure)
+                ):
                     repeated = repeated or retries
                     record.provider.count(self._clock.monotonic(), requests=1)  # `try_acquire` counted the first only
                     continue
@@ -246,30 +249,9 @@ class Gateway:
                 if attempt.has_delivered:
                     raise self._broken_off(record, failure, history) from error
                 return None
+            self._adapter.calibrate(record, understood, completion.usage)
             self._record_success(record, attempt, completion, history)
             return completion
-
-    def _window(self, record: RouteRecord) -> int | None:
-        """The context of a route's model, in tokens: as configured, as the server says, or as its refusals have
-        told."""
-        settings = self._configuration().model(record.route.provider, record.route.model)
-        known = (
-            settings.context_tokens if settings else None,
-            record.provider.endpoint.windows.get(record.route.model),
-            record.window,
-        )
-        return min((size for size in known if size is not None), default=None)
-
-    def _with_parameters(self, route: Route, body: ChatBody) -> ChatBody:
-        """The request with the parameters of the model that the caller has not set."""
-        settings = self._configuration().model(route.provider, route.model)
-        if settings is None:
-            return body
-        provider = self._configuration().provider(route.provider)
-        # Ollama loads a model with the context that is asked for, and otherwise with a small one of its own.
-        sized = settings.context_tokens is not None and provider is not None and provider.type is ProviderKind.OLLAMA
-        window = {"num_ctx": settings.context_tokens} if sized else {}
-        return {**window, **settings.parameters.request_fields, **body}
 
     def _retries_at_once(self, record: RouteRecord, failure: Failure) -> bool:
         """Whether to try once more on the spot. When many calls fail together, the first confirmed failure opens the
@@ -315,34 +297,6 @@ class Gateway:
 
 async def _always_may_probe(_: RouteRecord) -> bool:
     return True
-
-
-def _as_understood(record: RouteRecord, body: ChatBody, call: GatewayCall, window: int | None) -> ChatBody:
-    """The request as a route understands it, folded to its context, if the caller can deal with an answer in other
-    forms."""
-    if not call.adaptable:
-        return body
-    wired = wire_body(body, record.dialect.spelled_out() if str(record.route) in call.avoided else record.dialect)
-    return wired if window is None else folded(wired, window)
-
-
-def _steps_down(record: RouteRecord, body: ChatBody, call: GatewayCall, failure: Failure) -> bool:
-    """Whether a refused request is worth repeating in another form, which is then remembered for the route."""
-    endpoint = record.provider.endpoint
-    if endpoint.asks_for_usage and refuses_usage(failure):
-        endpoint.asks_for_usage = False
-        return True
-    if not call.adaptable:
-        return False
-    sent = body if record.window is None else folded(body, record.window)
-    tokens = estimated_tokens(sent, CHARACTERS_PER_TOKEN)
-    if (window := window_after(failure.message, failure.status, tokens, record.window)) is not None:
-        record.window = window
-        # What cannot be left out stays too long, however often it is sent.
-        return estimated_tokens(folded(body, window), CHARACTERS_PER_TOKEN) < tokens
-    lower = stepped_down(record.dialect, failure, body)
-    record.dialect = lower or record.dialect
-    return lower is not None
 
 
 def _failed(record: RouteRecord, attempt: RouteAttempt, failure: Failure) -> RouteTry:

@@ -10,7 +10,8 @@ from orchestration.config.providers.kinds import find_provider_kind
 from orchestration.config.schema import ProviderSettings
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.providers.breaker import Breaker, BreakerRules
-from orchestration.providers.dialects.dialect import Dialect
+from orchestration.providers.dialects.context_window import BYTES_PER_TOKEN
+from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.endpoint import Endpoint
 from orchestration.providers.failures import Failure
 from orchestration.providers.token_bucket import TokenBucket
@@ -98,7 +99,8 @@ def _answers_during_calls(settings: ProviderSettings) -> bool:
 class RouteRecord:
     """What the gateway knows about a route. `unsynced` until other processes can read the breaker's state.
 
-    Its refusals have taught the `dialect` and the `window`, its context in tokens; to learn them again costs a request.
+    `learned` is shared with other processes and survives a restart. `guessed_window`, in tokens, is the context to
+    assume after a refusal that named none, and `bytes_per_token` how dense its text is: both are known here only.
     """
 
     route: Route
@@ -107,8 +109,13 @@ class RouteRecord:
     unsynced: bool = False
     last_failure: str = ""
     last_seconds: float | None = None
-    dialect: Dialect = field(default_factory=Dialect)
-    window: int | None = None
+    learned: LearnedDialect = field(default_factory=LearnedDialect)
+    guessed_window: int | None = None
+    bytes_per_token: float = BYTES_PER_TOKEN
+
+    def forget(self) -> None:
+        """Forget what was guessed of the model."""
+        self.guessed_window, self.bytes_per_token = None, BYTES_PER_TOKEN
 
     @property
     def rules(self) -> BreakerRules:

@@ -8,6 +8,7 @@ from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import Configuration, ProviderSettings
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.errors import NotFoundError
+from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.endpoint_factory import make_endpoint
 from orchestration.providers.route import ProviderState, RouteRecord
 from orchestration.providers.wire import GatewayCall, Route
@@ -83,6 +84,9 @@ class RouteTable:
                 # Another server or account: what is known of the old one says nothing about the new one.
                 if address_of(settings) != address_of(provider.settings):
                     moved.append(name)
+                    for record in self.of_provider(name):
+                        record.learned = LearnedDialect()
+                        record.forget()
                 if settings.default_model != provider.settings.default_model and provider.settings.default_model:
                     self._records.pop(Route(name, provider.settings.default_model), None)
                 await provider.renew(make_endpoint(name, settings, self._credentials), now).retire()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
@@ -15,10 +15,11 @@ from orchestration.clock import Clock
 from orchestration.ids import new_id
 from orchestration.providers.breaker import Breaker, BreakerState
 from orchestration.providers.breaker_updates import BreakerUpdates
+from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.failures import FailureKind
 from orchestration.providers.route import RouteRecord
 from orchestration.providers.route_table import RouteTable, address_of
-from orchestration.storage.route_states import RouteStates
+from orchestration.storage.route_states import RouteStates, learned_of
 
 # Three exchanges fit into the second within which all processes must agree.
 _EXCHANGE_SECONDS = 0.3
@@ -68,6 +69,8 @@ class RouteStateSync:
                     self._adopt(record, stored[0])
                 self._known.add(record)
             for record in tuple(self._routes.all()):
+                found = known.get((record.route.provider, record.route.model))
+                await self._learn(record, learned_of(found[0]) if found else {})
                 await self._tell(record)
 
     async def may_probe(self, record: RouteRecord) -> bool:
@@ -97,6 +100,23 @@ class RouteStateSync:
                     record.last_failure = record.last_failure or str(state.get("last_failure", ""))
                     self._updates.adopt(record, merged)
 
+    async def _learn(self, record: RouteRecord, stored: dict[str, Any]) -> None:
+        """Agree with the others on what the route understands."""
+        route, address, now = record.route, address_of(record.provider.settings), self._clock.now()
+        seconds = now.timestamp()
+        mine = record.learned.with_listed(record.provider.endpoint.windows.get(route.model), seconds)
+        agreed = mine.merged(read_learned(stored, address), seconds)
+        if agreed.forgotten_at > record.learned.forgotten_at:
+            record.forget()
+        record.learned = agreed
+
+        def change(before: dict[str, Any]) -> dict[str, Any]:
+            return {"address": address, **agreed.merged(read_learned(before, address), seconds).as_json()}
+
+        # An expired record is left as it is, and read as nothing: only what was learned is worth a write.
+        if not agreed.is_empty and agreed != read_learned(stored, address):
+            await anyio.to_thread.run_sync(self._states.learn, route.provider, route.model, change, now)
+
     async def _tell(self, record: RouteRecord) -> None:
         route, now = record.route, self._clock.now()
         # A probe in progress is not shared: if this process died, the others would wait for its result for ever.
@@ -122,6 +142,14 @@ class RouteStateSync:
         if seen == said:
             return bool(seen["in_use"]) and passed >= _REPORT_AGAIN_SECONDS
         return passed >= _REPORT_SECONDS and (bool(said) or record.last_seconds is not None or bool(seen["in_use"]))
+
+
+def read_learned(stored: Mapping[str, Any], address: str) -> LearnedDialect:
+    """What was stored of a route's dialect, if it was at the same server and account."""
+    if stored.get("address") == address:
+        with contextlib.suppress(ValueError, TypeError):
+            return LearnedDialect.from_json(stored)
+    return LearnedDialect()
 
 
 def _seen(record: RouteRecord) -> dict[str, Any]:

@@ -71,7 +71,8 @@ class GatewayCall:
     that provider. `key` makes the call's accounting idempotent: the same key is charged once. `daily` is what all calls
     of this agent that belong to no run may use in a day (UTC). `adaptable` allows the request to be put in another way
     for a route that does not understand it: the caller reads tool calls and answers from a text, too. Routes in
-    `avoided` ("provider/model") have answered badly: they come last, and are asked in words.
+    `avoided` ("provider/model") have answered badly: they come last, and are asked in words. A caller that `condenses`
+    shortens a conversation itself before turns of it are left out: it gets a ConversationTooLongError.
     """
 
     run_id: str | None = None
@@ -85,6 +86,7 @@ class GatewayCall:
     daily: Allowance | None = None
     adaptable: bool = False
     avoided: frozenset[str] = frozenset()
+    condenses: bool = False
 
 
 @dataclass(frozen=True, slots=True)

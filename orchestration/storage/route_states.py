@@ -13,6 +13,7 @@ from orchestration.storage.tables import route_states
 
 _SEEN = "seen"
 _PROBER = "prober"
+_LEARNED = "learned"
 # Processes report every few seconds; one that has not for this long is gone, or no longer uses the route.
 _SEEN_SECONDS = 15.0
 
@@ -33,7 +34,7 @@ class RouteStates:
                 return before
             # The reports and the claim of a probe belong to other processes; the caller knows the state of the breaker
             # alone.
-            return {**state, **{name: before[name] for name in (_SEEN, _PROBER) if name in before}}
+            return {**state, **{name: before[name] for name in (_SEEN, _PROBER, _LEARNED) if name in before}}
 
         self._change(provider, model, merged, at)
 
@@ -47,6 +48,10 @@ class RouteStates:
             return {**before, _SEEN: {**others, process: {**seen, "at": now}}}
 
         self._change(provider, model, merged, at)
+
+    def learn(self, provider: str, model: str, change: Callable[[_State], _State], at: datetime) -> None:
+        """Change what is known of a route's dialect: `change` receives what is stored and returns what is to be."""
+        self._change(provider, model, lambda before: {**before, _LEARNED: change(before.get(_LEARNED, {}))}, at)
 
     def claim(self, provider: str, model: str, process: str, seconds: float, at: datetime) -> bool:
         """Whether this process may probe a route; if so, no other may for this many seconds."""
@@ -80,6 +85,12 @@ class RouteStates:
             else:
                 connection.execute(sa.update(route_states).where(key).values(**values))
         return after
+
+
+def learned_of(state: _State) -> _State:
+    """What is stored of a route's dialect."""
+    learned = state.get(_LEARNED)
+    return learned if isinstance(learned, dict) else {}
 
 
 def seen_now(state: _State, now: datetime) -> tuple[_State, ...]:

@@ -13,6 +13,7 @@ from orchestration.config.schema import Configuration
 from orchestration.events import Event, EventBus
 from orchestration.providers.attempt import ChunkCallback
 from orchestration.providers.budget import Budgets
+from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.gateway import Gateway
 from orchestration.providers.route import RouteStatus
 from orchestration.providers.wire import Completion, GatewayCall
@@ -71,6 +72,13 @@ class Desk:
 
     def status(self, provider: str) -> RouteStatus:
         return next(one for one in self.gateway.statuses() if one.provider == provider)
+
+    def knows(self, provider: str) -> LearnedDialect:
+        """What is known of the provider's route."""
+        return next(one.learned for one in self.gateway._routes.all() if one.route.provider == provider)
+
+    def teach(self, provider: str, learned: LearnedDialect) -> None:
+        next(one for one in self.gateway._routes.all() if one.route.provider == provider).learned = learned
 
     def said(self, kind: str) -> list[Event]:
         return [event for event in self.events if event.kind == kind]

@@ -45,6 +45,20 @@ class Dialect:
         return replace(self, tools=ToolForm.TEXT, answer=AnswerForm.WORDS)
 
 
+def combined(one: Dialect, other: Dialect) -> Dialect:
+    """What a route understands for which both were learned."""
+    forms = tuple(AnswerForm)
+    return Dialect(
+        tools=ToolForm.TEXT if ToolForm.TEXT in (one.tools, other.tools) else ToolForm.NATIVE,
+        answer=max(one.answer, other.answer, key=forms.index),
+        merged_roles=one.merged_roles or other.merged_roles,
+        system_role=one.system_role and other.system_role,
+        plain_ids=one.plain_ids or other.plain_ids,
+        left_out=one.left_out | other.left_out,
+        completion_tokens=one.completion_tokens or other.completion_tokens,
+    )
+
+
 _LOWER_ANSWER = {AnswerForm.SCHEMA: AnswerForm.OBJECT, AnswerForm.OBJECT: AnswerForm.WORDS}
 # Servers have no codes for these. The words are those of Ollama ("does not support tools"), vLLM ("requires
 # --enable-auto-tool-choice"), OpenRouter ("No endpoints found that support tool use"), llama.cpp ("Unsupported param:

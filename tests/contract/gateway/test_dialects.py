@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from starlette.responses import HTMLResponse, Response
 
-from orchestration.providers.failures import NoRouteError, RequestRefusedError
+from orchestration.providers.failures import ConversationTooLongError, NoRouteError, RequestRefusedError
 from tests.contract.gateway.conftest import MakeDesk
 from tests.support.gateway import BODY, provider
 from tests.support.vendor import Asked, Vendor, as_json, refused, yes
@@ -99,7 +99,41 @@ async def test_what_is_too_long_by_itself_is_refused_after_a_try_or_two(make_des
     desk = make_desk({"own": provider(first.url)})
     with pytest.raises(RequestRefusedError):
         await desk.ask(body={"messages": [{"role": "user", "content": "x" * 700_000}]}, adaptable=True)
-    assert len(first.chats) <= 2
+    assert len(first.chats) <= 4
+
+
+async def test_a_caller_that_condenses_is_told_the_context_and_nothing_is_sent_in_vain(
+    make_desk: MakeDesk, first: Vendor
+) -> None:
+    def short_of_memory(asked: Asked) -> Response:
+        message = "prompt is too long: 210000 tokens > 8192 maximum"
+        return refused(400, message) if len(json.dumps(asked.body)) > 3 * 8192 else yes(asked)
+
+    first.answer = short_of_memory
+    desk = make_desk({"own": provider(first.url)})
+    for refusals in (1, 1):
+        with pytest.raises(ConversationTooLongError) as caught:
+            await desk.ask(body=long_talk(60), adaptable=True, condenses=True)
+        assert caught.value.window == 8192
+        assert len(first.chats) == refusals
+    assert [event.data["outcome"] for event in desk.said("model_call.failed")] == ["too_long"]
+    await desk.ask(body=long_talk(4), adaptable=True, condenses=True)
+    assert desk.breakers("own") == []
+
+
+async def test_a_text_that_is_denser_than_it_seems_is_folded_more_and_the_context_is_not_forgotten(
+    make_desk: MakeDesk, first: Vendor
+) -> None:
+    def dense(asked: Asked) -> Response:
+        tokens = sum(len(message["content"]) for message in asked.body["messages"]) // 2
+        return refused(400, "maximum context length is 8192 tokens") if tokens > 8192 else yes(asked)
+
+    first.answer = dense
+    models = {"own": [{"name": "m", "contextTokens": 8192}]}
+    desk = make_desk({"own": provider(first.url)}, models=models)
+    for calls in (2, 3):
+        await desk.ask(body=long_talk(40), adaptable=True)
+        assert len(first.chats) == calls
 
 
 @pytest.mark.parametrize("configured", [True, False])

@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from orchestration.clock import FakeClock
+from orchestration.providers.dialects.dialect import Dialect, ToolForm
+from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.failures import NoRouteError
+from orchestration.providers.learned_routes import forget_learned
+from orchestration.providers.route_table import address_of
 from orchestration.storage.database import Database
 from orchestration.storage.route_states import RouteStates, seen_now
 from tests.contract.gateway.conftest import MakeDesk
@@ -18,6 +22,7 @@ from tests.support.gateway import Desk, provider, until
 from tests.support.vendor import Asked, Vendor, refused, yes
 
 Pair = tuple[Desk, Desk]
+TOOL = {"type": "function", "function": {"name": "look", "description": "d", "parameters": {"type": "object"}}}
 LATER = {"breaker": {"probeAfter": 60}}
 
 
@@ -207,3 +212,77 @@ async def test_what_was_learnt_is_told_before_the_process_ends(
             await desk.ask()
     state, _ = RouteStates(database).load()["a", "m"]
     assert (state["state"], state["reason"]) == ("open", "model_missing")
+
+
+def picky(asked: Asked) -> Any:
+    """A server without tools, and with a small context."""
+    if asked.body.get("tools"):
+        return refused(400, "m does not support tools")
+    if len(str(asked.body["messages"])) > 20_000:
+        return refused(400, "maximum context length is 4096 tokens")
+    return yes(asked)
+
+
+LONG = {"messages": [{"role": "user", "content": "task " * 8000}], "tools": [TOOL]}
+
+
+async def test_what_a_model_understands_is_learned_once_for_all_and_survives_a_restart(
+    make_desk: MakeDesk, settings: dict[str, Any], database: Database, pair: Pair, first: Vendor
+) -> None:
+    first.answer = picky
+    one, other = pair
+    await one.ask(body=LONG, adaptable=True)
+    assert len(first.chats) == 3
+    await until(lambda: other.knows("a").window == 4096)
+    await other.ask(body=LONG, adaptable=True)
+    assert len(first.chats) == 4
+    new = make_desk(settings, desk={"database": database})
+    async with new.gateway.running():
+        await new.ask(body=LONG, adaptable=True)
+    assert len(first.chats) == 5
+
+
+async def test_two_that_learn_different_things_at_once_agree_on_both(
+    make_desk: MakeDesk, settings: dict[str, Any], database: Database
+) -> None:
+    one, other = (make_desk(settings, desk={"database": database}) for _ in range(2))
+    now = one.clock.now().timestamp()
+    one.teach("a", LearnedDialect(Dialect(tools=ToolForm.TEXT), learned_at=now))
+    other.teach("a", LearnedDialect(Dialect(system_role=False), window=8192, learned_at=now - 1))
+    async with one.gateway.running(), other.gateway.running():
+        await until(lambda: one.knows("a") == other.knows("a"))
+    assert one.knows("a").dialect == Dialect(tools=ToolForm.TEXT, system_role=False)
+    assert one.knows("a").window == 8192
+
+
+async def test_what_was_learned_is_asked_anew_when_it_is_forgotten_has_expired_or_the_address_is_another(
+    make_desk: MakeDesk, settings: dict[str, Any], database: Database, first: Vendor, second: Vendor
+) -> None:
+    first.answer = picky
+    desk = make_desk(settings, desk={"database": database})
+    async with desk.gateway.running():
+        await desk.ask(body=LONG, adaptable=True)
+        await until(lambda: "learned" in RouteStates(database).load().get(("a", "m"), ({}, None))[0])
+        forget_learned(RouteStates(database), desk.configuration, ["a"], desk.clock.now())
+        await until(lambda: desk.knows("a").is_empty)
+        await desk.ask(body=LONG, adaptable=True)
+    assert len(first.chats) == 6
+    later = FakeClock(desk.clock.now() + timedelta(hours=25))
+    old = make_desk(settings, desk={"database": database, "clock": later})
+    async with old.gateway.running():
+        assert old.knows("a").is_empty
+    moved = make_desk({**settings, "a": provider(second.url)}, desk={"database": database})
+    async with moved.gateway.running():
+        assert moved.knows("a").is_empty
+
+
+async def test_what_cannot_be_read_of_what_was_learned_is_as_good_as_none(
+    make_desk: MakeDesk, settings: dict[str, Any], database: Database
+) -> None:
+    desk = make_desk(settings, desk={"database": database})
+    address = address_of(desk.configuration.runtime.providers["a"])
+    for damage in ({"window": "x"}, {"dialect": []}, {"dialect": {"tools": "signs"}}, {"learned_at": None}):
+        stored = {"address": address, **damage}
+        RouteStates(database).learn("a", "m", lambda _, stored=stored: stored, desk.clock.now())
+        async with desk.gateway.running():
+            assert desk.knows("a").is_empty

@@ -1,0 +1,118 @@
+"""Putting a request as one route understands it, and learning from what the route refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestration.clock import Clock
+from orchestration.config.schema import Configuration
+from orchestration.domain.provider_kind import ProviderKind
+from orchestration.providers.context_overflow import ContextOverflow
+from orchestration.providers.dialects.context_window import BYTES_PER_TOKEN, estimated_tokens, fold
+from orchestration.providers.dialects.dialect import refuses_usage, stepped_down
+from orchestration.providers.dialects.learned import LearnedDialect
+from orchestration.providers.dialects.wire_messages import wire_body
+from orchestration.providers.failures import ConversationTooLongError, Failure
+from orchestration.providers.route import RouteRecord
+from orchestration.providers.wire import ChatBody, GatewayCall, Route, TokenUsage
+
+# A prompt that does not fit this holds no task.
+_LEAST_WINDOW = 1000
+_LOWER = 0.6
+_DENSEST = 1.0
+# Below that, an estimate from a few words says nothing about the text.
+_CALIBRATED_FROM_TOKENS = 500
+
+
+class RequestAdapter:
+    """Adapts requests to routes, as far as the caller can deal with answers in other forms."""
+
+    def __init__(self, configuration: Callable[[], Configuration], clock: Clock) -> None:
+        self._configuration = configuration
+        self._clock = clock
+
+    def window(self, record: RouteRecord) -> int | None:
+        """The context of a route's model, in tokens: as configured, as the server lists it, or as its refusals have
+        taught; the smallest, if several are known."""
+        settings = self._configuration().model(record.route.provider, record.route.model)
+        known = (
+            settings.context_tokens if settings else None,
+            record.provider.endpoint.windows.get(record.route.model),
+            self._learned(record).known_window,
+            record.guessed_window,
+        )
+        return min((size for size in known if size is not None), default=None)
+
+    def with_parameters(self, route: Route, body: ChatBody) -> ChatBody:
+        """The request with the parameters of the model that the caller has not set."""
+        settings = self._configuration().model(route.provider, route.model)
+        if settings is None:
+            return body
+        provider = self._configuration().provider(route.provider)
+        # Ollama loads a model with the context that is asked for, and otherwise with a small one of its own.
+        sized = settings.context_tokens is not None and provider is not None and provider.type is ProviderKind.OLLAMA
+        window = {"num_ctx": settings.context_tokens} if sized else {}
+        return {**window, **settings.parameters.request_fields, **body}
+
+    def understood(self, record: RouteRecord, body: ChatBody, call: GatewayCall) -> ChatBody:
+        """The request as a route understands it, folded to its context. Raises ConversationTooLongError where turns
+        would have to be left out of it, and the caller condenses its conversation itself."""
+        if not call.adaptable:
+            return body
+        dialect = self._learned(record).dialect
+        wired = wire_body(body, dialect.spelled_out() if str(record.route) in call.avoided else dialect)
+        window = self.window(record)
+        if window is None:
+            return wired
+        folded = fold(wired, window, record.bytes_per_token)
+        if folded.left_out and call.condenses:
+            raise ConversationTooLongError(record.route, window)
+        return folded.body
+
+    def adapts(self, record: RouteRecord, body: ChatBody, sent: ChatBody, call: GatewayCall, failure: Failure) -> bool:
+        """Whether a refused request is worth repeating in another form, which is then remembered for the route. `sent`
+        is the request as it was refused."""
+        endpoint = record.provider.endpoint
+        if endpoint.asks_for_usage and refuses_usage(failure):
+            endpoint.asks_for_usage = False
+            return True
+        if not call.adaptable:
+            return False
+        if failure.overflow is not None:
+            return self._reads_less(record, sent, failure.overflow)
+        learned = self._learned(record)
+        lower = stepped_down(learned.dialect, failure, body)
+        if lower is not None:
+            record.learned = learned.with_dialect(lower, self._now())
+        return lower is not None
+
+    def calibrate(self, record: RouteRecord, sent: ChatBody, usage: TokenUsage) -> None:
+        """Return to the usual estimate of tokens as far as the provider's own count of an answered request allows."""
+        if record.bytes_per_token < BYTES_PER_TOKEN and usage.prompt_tokens >= _CALIBRATED_FROM_TOKENS:
+            counted = estimated_tokens(sent, 1.0) / usage.prompt_tokens
+            record.bytes_per_token = min(BYTES_PER_TOKEN, max(record.bytes_per_token, counted))
+
+    def _reads_less(self, record: RouteRecord, sent: ChatBody, overflow: ContextOverflow) -> bool:
+        """Whether a request that was too long can be made shorter, after what the refusal has taught."""
+        window, tokens = self.window(record), estimated_tokens(sent, record.bytes_per_token)
+        if overflow.limit is not None and (window is None or overflow.limit < window):
+            record.learned = self._learned(record).with_window(overflow.limit, self._now())
+        elif overflow.limit is not None:
+            # It was folded to this size, so its text has more tokens than was thought: hexadecimal, say.
+            record.bytes_per_token *= _LOWER
+        else:
+            record.guessed_window = int(min(tokens, window or tokens) * _LOWER)
+        smaller = self.window(record) or 0
+        if smaller < _LEAST_WINDOW or record.bytes_per_token < _DENSEST:
+            record.bytes_per_token = max(record.bytes_per_token, _DENSEST)
+            return False
+        # What cannot be left out stays too long, however often it is sent.
+        size = estimated_tokens(sent, 1.0)
+        return estimated_tokens(fold(sent, smaller, record.bytes_per_token).body, 1.0) < size
+
+    def _learned(self, record: RouteRecord) -> LearnedDialect:
+        record.learned = record.learned.current(self._now())
+        return record.learned
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
