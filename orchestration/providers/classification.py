@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from orchestration.providers.context_overflow import overflow_of
+from orchestration.providers.dialects.context_overflow import overflow_of
 from orchestration.providers.failures import Failure, FailureKind
 
 _BY_STATUS = {

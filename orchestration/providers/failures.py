@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestration.errors import OrchestratorError
-from orchestration.providers.context_overflow import ContextOverflow
+from orchestration.providers.dialects.context_overflow import ContextOverflow
 from orchestration.providers.wire import Route, RouteTry
 
 

@@ -142,8 +142,8 @@ class Gateway:
             outcome = "cancelled"
             raise
         finally:
-            # Nothing failed where a conversation was found to be too long before it was sent.
-            if history.tries or outcome != ConversationTooLongError.outcome:
+            # The caller goes on with a shorter conversation, and says so: no error for the log, and none to explain.
+            if outcome != ConversationTooLongError.outcome:
                 self._accounting.publish(call, completion, history, outcome, self._clock.monotonic() - started)
             if reservation is not None:
                 # Shielded: a cancelled call would otherwise leave its reservation behind, which shrinks the budget.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from orchestration.config.schema import Configuration
@@ -51,4 +52,8 @@ def forget_learned(states: RouteStates, configuration: Configuration, providers:
         nothing = {"address": address_of(settings), **LearnedDialect(forgotten_at=at.timestamp()).as_json()}
         models = {settings.default_model, *(model for provider, model in stored if provider == name)}
         for model in sorted(model for model in models if model):
-            states.learn(name, model, lambda _, nothing=nothing: nothing, at)
+            states.learn(name, model, partial(_replaced, nothing), at)
+
+
+def _replaced(after: dict[str, Any], _before: dict[str, Any]) -> dict[str, Any]:
+    return after

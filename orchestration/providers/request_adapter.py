@@ -7,7 +7,7 @@ from collections.abc import Callable
 from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
 from orchestration.domain.provider_kind import ProviderKind
-from orchestration.providers.context_overflow import ContextOverflow
+from orchestration.providers.dialects.context_overflow import ContextOverflow
 from orchestration.providers.dialects.context_window import BYTES_PER_TOKEN, estimated_tokens, fold
 from orchestration.providers.dialects.dialect import refuses_usage, stepped_down
 from orchestration.providers.dialects.learned import LearnedDialect

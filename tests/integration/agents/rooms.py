@@ -41,6 +41,11 @@ def calls(*named: tuple[str, Any]) -> dict[str, Any]:
     }
 
 
+def refuses(message: str) -> dict[str, Any]:
+    """A request that is refused with 400."""
+    return {"refused": {"message": message, "type": "invalid_request_error"}}
+
+
 DONE = says({"summary": "did it", "done": True})
 
 
@@ -62,6 +67,9 @@ class ScriptedModel:
                 answer = model.script(body)
                 if isinstance(answer, int):
                     self._send(answer, {"error": {"message": "out of order", "type": "server_error"}})
+                    return
+                if "refused" in answer:
+                    self._send(400, {"error": answer["refused"]})
                     return
                 finish = "tool_calls" if answer.get("tool_calls") else "stop"
                 choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", **answer}}

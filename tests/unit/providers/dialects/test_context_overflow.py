@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.providers.classification import from_error, from_response
-from orchestration.providers.context_overflow import overflow_of
+from orchestration.providers.dialects.context_overflow import overflow_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WORDS = {
