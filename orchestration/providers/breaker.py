@@ -35,9 +35,10 @@ _TRIP_AT_ONCE = frozenset(
 )
 # One slow or overloaded answer is no outage; several within the window are.
 _COUNT = frozenset({FailureKind.TIMEOUT, FailureKind.OVERLOADED})
-# Only a person can fix these, with a new key or another provider. Probing would only repeat
-# requests that were rejected.
-_UNTIL_CHANGED = frozenset({FailureKind.AUTHENTICATION, FailureKind.RETIRED})
+# Only a person can fix these, with a new key, another provider, or at the vendor's.
+NEEDS_A_PERSON = frozenset({FailureKind.AUTHENTICATION, FailureKind.RETIRED})
+# What a person does at the vendor's is seen by a probe alone. They are rare: a vendor may count rejected requests.
+_PERSON_SECONDS = 300.0
 # These end by themselves, at any moment, and a probe costs next to nothing: with pauses that grow, a provider that is
 # back after a minute would be left unused for another.
 _SOON_BACK = frozenset({FailureKind.UNREACHABLE, FailureKind.TIMEOUT, FailureKind.OVERLOADED})
@@ -62,7 +63,7 @@ class BreakerRules:
 class Breaker:
     """The breaker's state.
 
-    `probe_at` is None while closed, and where only a person can help. `held_until` is the end of a Retry-After, during
+    `probe_at` is None while closed, and while a probe is in progress. `held_until` is the end of a Retry-After, during
     which the route works but must not be used.
     """
 
@@ -84,7 +85,9 @@ class Breaker:
 
     def usable_at(self) -> float | None:
         """The earliest moment at which the route may be used again; None if only a person can help."""
-        return self.held_until if self.state is BreakerState.CLOSED else self.probe_at
+        if self.state is BreakerState.CLOSED:
+            return self.held_until
+        return None if self.reason in NEEDS_A_PERSON else self.probe_at
 
     def half_opened(self, now: float) -> Breaker:
         """The state while the one probe is in progress."""
@@ -99,10 +102,10 @@ class Breaker:
         """The state after a failed attempt.
 
         If the route is open already, failures of calls in progress add nothing, however many there are, unless one
-        shows that no probe will ever help.
+        shows that only a person can help.
         """
         if self.state is not BreakerState.CLOSED:
-            worse = failure.kind in _UNTIL_CHANGED and self.reason not in _UNTIL_CHANGED
+            worse = failure.kind in NEEDS_A_PERSON and self.reason not in NEEDS_A_PERSON
             return self._opened(failure, now, rules) if worse else self
         if failure.kind in _TRIP_AT_ONCE:
             return self._opened(failure, now, rules)
@@ -147,18 +150,18 @@ class Breaker:
         openings = self.openings + 1
         # The exponent is bounded, since a route that stays down for months would overflow the number.
         doublings = 0 if failure.kind in _SOON_BACK else min(openings - 1, 16)
-        wait: float | None = min(rules.probe_after * 2**doublings, rules.probe_at_most)
+        wait = min(rules.probe_after * 2**doublings, rules.probe_at_most)
         if failure.kind is FailureKind.QUOTA:
             wait = failure.retry_after or _QUOTA_SECONDS
-        elif failure.kind in _UNTIL_CHANGED:
-            wait = None
+        elif failure.kind in NEEDS_A_PERSON:
+            wait = max(_PERSON_SECONDS, rules.probe_at_most)
         elif failure.retry_after is not None:
-            wait = max(wait or 0.0, failure.retry_after)
+            wait = max(wait, failure.retry_after)
         return Breaker(
             state=BreakerState.OPEN,
             reason=failure.kind.value,
             since=now,
-            probe_at=None if wait is None else now + wait,
+            probe_at=now + wait,
             openings=openings,
         )
 

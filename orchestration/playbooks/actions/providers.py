@@ -34,7 +34,7 @@ from orchestration.playbooks.actions.override_effects import (
     workaround_duties,
 )
 from orchestration.playbooks.model import Risk
-from orchestration.providers.breaker import BreakerState
+from orchestration.providers.breaker import NEEDS_A_PERSON, BreakerState
 from orchestration.providers.failures import FailureKind
 from orchestration.providers.route import ProbeResult
 
@@ -271,12 +271,24 @@ class Reroute(ProviderAction[RouteParameters], ReversibleAction[RouteParameters,
         person = not parameters.until_it_answers
         undo = RerouteUndo(overrides=tuple(made), avoids=parameters.providers, person=person)
         return ActionOutcome(
-            summary, {"provider": to, "overrides": made}, undo=undo.as_json(), duties=_take_back(made, parameters)
+            summary, {"provider": to, "overrides": made}, undo=undo.as_json(), duties=self._duties(made, parameters)
         )
 
     async def revert(self, context: ActionContext, state: RerouteUndo) -> str:
         remove_overrides(self, context, state.overrides)
         return f"{', '.join(state.avoids)} may be used again"
+
+    def _duties(self, made: Sequence[str], parameters: RouteParameters) -> tuple[DutyRequest, ...]:
+        """Who takes it back: nobody needs to, once the providers answer, unless that takes a person."""
+        names = ", ".join(parameters.providers)
+        reasons = {one.reason for one in self.services.gateway.statuses() if one.provider in parameters.providers}
+        if not parameters.until_it_answers:
+            summary = f"choose another model in the configuration, or decide that {names} may be used again"
+        elif lasting := sorted(reasons & NEEDS_A_PERSON):
+            summary = f"mend {names} ({', '.join(lasting)}), or choose another provider in the configuration"
+        else:
+            return workaround_duties(made, f"use {names} again, once it answers", DutyOwner.AUTOMATION)
+        return workaround_duties(made, summary, DutyOwner.RESPONDER)
 
     async def _best(self, parameters: RouteParameters) -> str:
         """The named provider, or else the first of the chain that answers now. Raises ActionError if there is none."""
@@ -304,14 +316,6 @@ class Reroute(ProviderAction[RouteParameters], ReversibleAction[RouteParameters,
 
     def _override(self, context: ActionContext, target: str, to: str, parameters: RouteParameters) -> str:
         return add_override(self, context, RouteTo(target=target, provider=to), parameters.minutes)
-
-
-def _take_back(made: Sequence[str], parameters: RouteParameters) -> tuple[DutyRequest, ...]:
-    names = ", ".join(parameters.providers)
-    if parameters.until_it_answers:
-        return workaround_duties(made, f"use {names} again, once it answers", DutyOwner.AUTOMATION)
-    summary = f"choose another model in the configuration, or decide that {names} may be used again"
-    return workaround_duties(made, summary, DutyOwner.RESPONDER)
 
 
 @action

@@ -16,6 +16,7 @@ from orchestration.domain.duty import DutyKind, DutyOwner
 from orchestration.domain.playbook_state import ActionState
 from orchestration.playbooks.actions import ActionError, parse
 from orchestration.playbooks.actions.providers import Reroute, used_percent
+from orchestration.providers.wire import GatewayCall
 from tests.support.project import provider_at
 from tests.support.rehearsal import RehearsalProcess, a_provider
 from tests.support.response import EXECUTOR, PLANNER, Ward, a_ward
@@ -151,6 +152,17 @@ async def test_a_reroute_for_the_sake_of_the_model_is_for_a_person_to_end(tmp_pa
             assert ward.overrides == [("route_to", "executor")]
             [duty] = ward.services.incidents.get(ward.incident.id).open_duties
             assert (duty.kind, duty.owner) == (DutyKind.REMOVE_WORKAROUND, DutyOwner.RESPONDER)
+
+
+async def test_a_reroute_past_a_provider_that_a_person_has_to_mend_asks_for_one(tmp_path: Path) -> None:
+    with a_provider() as one, a_provider() as two:
+        async with a_ward(tmp_path, {"one": provider_at(one.url), "two": provider_at(two.url)}) as ward:
+            one.set_fault("410")
+            await ward.app.gateway.complete({"messages": [{"role": "user", "content": "hello"}]}, GatewayCall())
+            await ward.act("provider.route", {"providers": ["one"]}, key="k-9")
+            [duty] = ward.services.incidents.get(ward.incident.id).open_duties
+            assert (duty.kind, duty.owner) == (DutyKind.REMOVE_WORKAROUND, DutyOwner.RESPONDER)
+            assert "mend one (retired)" in duty.summary
 
 
 class _Standing:

@@ -135,18 +135,20 @@ def test_two_overloads_side_by_side_open_it_once() -> None:
     assert (breaker.openings, breaker.probe_at) == (1, 5.01)
 
 
-def test_only_what_no_probe_can_mend_is_worse_than_being_open() -> None:
+def test_only_what_a_person_has_to_mend_is_worse_than_being_open() -> None:
     breaker = Breaker().failed(failure(FailureKind.UNREACHABLE), 0, RULES)
     assert breaker.failed(failure(FailureKind.MODEL_MISSING), 1, RULES) is breaker
     gone = breaker.failed(failure(FailureKind.RETIRED), 1, RULES)
-    assert (gone.reason, gone.probe_at) == ("retired", None)
+    assert (gone.reason, gone.probe_at, gone.usable_at()) == ("retired", 301, None)
     assert gone.failed(failure(FailureKind.AUTHENTICATION), 2, RULES) is gone
 
 
 @given(kind=st.sampled_from(FOR_GOOD), now=st.floats(min_value=0, max_value=1e12), state=failures)
-def test_what_only_a_person_can_mend_is_never_probed(kind: FailureKind, now: float, state: Failure) -> None:
+def test_what_only_a_person_can_mend_is_probed_rarely_and_promises_nothing(
+    kind: FailureKind, now: float, state: Failure
+) -> None:
     breaker = Breaker().failed(failure(kind), 0, RULES).failed(state, 1, RULES).succeeded()
-    assert not breaker.probe_due(now)
+    assert breaker.probe_due(now) is (now >= 300)
     assert breaker.usable_at() is None
     assert breaker.reset(now).probe_due(now)
 
@@ -224,7 +226,7 @@ class OneRoute(RuleBasedStateMachine):
             return
         self.breaker = half_open.probe_failed(failure, self.now, RULES)
         assert self.breaker.state is OPEN
-        assert (self.breaker.probe_at is None) is (failure.kind in FOR_GOOD)
+        assert (self.breaker.usable_at() is None) is (failure.kind in FOR_GOOD)
 
     @rule()
     def a_person_resets(self) -> None:
