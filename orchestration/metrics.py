@@ -82,6 +82,9 @@ FALLBACKS = Instrument(Counter, "model_call_fallbacks_total", "Model calls that 
 MODEL_SECONDS = Instrument(Histogram, "model_call_seconds", "How long model calls took.", ("provider",))
 FIRST_TOKEN = Instrument(Histogram, "model_first_token_seconds", "How long the first token took.", ("provider",))
 TOKENS = Instrument(Counter, "model_tokens_total", "Tokens that providers have counted.", ("provider", "direction"))
+CACHED_TOKENS = Instrument(
+    Counter, "model_cached_tokens_total", "Tokens of prompts that providers have read from their cache.", ("provider",)
+)
 DOLLARS = Instrument(
     Counter, "model_cost_dollars_total", "What model calls have cost, where prices are known.", ("provider",)
 )

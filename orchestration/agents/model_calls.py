@@ -170,4 +170,5 @@ def _use(completion: Completion) -> AgentUsage:
         tokens=completion.usage.total,
         usd=completion.usd or 0.0,
         rehearsal=completion.rehearsal,
+        cached_tokens=completion.usage.cached_tokens,
     )

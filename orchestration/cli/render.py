@@ -137,7 +137,8 @@ def _cells(line: AgentProgress, width: int) -> dict[str, str]:
 def used(use: Mapping[str, Any]) -> str:
     """What was used, in words."""
     money = f", ${use['usd']:.4f}" if use["usd"] else ""
-    return f"{use['seconds']:.1f} s of work, {use['model_calls']} model calls, {use['tokens']} tokens{money}"
+    cached = f" ({use['cached_tokens']} from a prompt cache)" if use.get("cached_tokens") else ""
+    return f"{use['seconds']:.1f} s of work, {use['model_calls']} model calls, {use['tokens']} tokens{cached}{money}"
 
 
 def outcome_text(run: Run, artifacts: Sequence[Path]) -> str:

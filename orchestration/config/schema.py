@@ -20,6 +20,7 @@ from orchestration.config.providers.kinds import ProviderType, find_provider_kin
 from orchestration.config.response import ResponseSettings
 from orchestration.config.section import EnvironmentName, Identifier, LogLevel, PositiveSeconds, Section
 from orchestration.config.vendors.settings import RevokerSettings
+from orchestration.domain.prompt_cache_mode import PromptCacheMode
 from orchestration.domain.provider_kind import ProviderKind
 
 # Section names under `runtime` that are providers without saying so; any other section needs a `type`.
@@ -89,6 +90,7 @@ class ProviderSettings(Section):
     deep_probe: bool = False
     # Whether a playbook may start `ollama serve` on this machine: the user decides what runs on it.
     allow_start: bool = False
+    prompt_cache: PromptCacheMode = PromptCacheMode.AUTOMATIC
     status_url: str | None = None
     status_services: tuple[str, ...] = ()
     # Who gets a request for more quota: contacts, rotations or levels, as in the response.
@@ -241,10 +243,12 @@ _OURS = frozenset({"model", "messages", "tools", "stream", "stream_options", "re
 
 
 class ModelSettings(Section):
-    """One model: its prices, the size of its context, and how it is asked to answer."""
+    """One model: its prices, the size of its context, and how it is asked to answer. Without a price of their own,
+    tokens from the vendor's prompt cache cost as much as all others."""
 
     name: str
     input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    cached_input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
     output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
     context_tokens: Annotated[int, Field(gt=0)] | None = None
     parameters: ModelParameters = ModelParameters()

@@ -20,13 +20,15 @@ class FailureCause:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What work used up: active seconds, model calls, tokens, dollars; `rehearsal` when no real model answered."""
+    """What work used up: active seconds, model calls, tokens (some of them from a vendor's prompt cache), dollars;
+    `rehearsal` when no real model answered."""
 
     seconds: float
     model_calls: int
     tokens: int
     usd: float
     rehearsal: bool
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class ModelCallFinished(EventPayload):
     # None where no price is known, which is not the same as free.
     usd: float | None
     rehearsal: bool
+    # Of the prompt's; events of earlier versions do not have it.
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

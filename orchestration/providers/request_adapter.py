@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.providers.dialects.context_overflow import ContextOverflow
-from orchestration.providers.dialects.context_window import BYTES_PER_TOKEN, estimated_tokens, fold
+from orchestration.providers.dialects.context_window import (
+    BYTES_PER_TOKEN,
+    FoldedRequest,
+    estimated_tokens,
+    fold,
+)
 from orchestration.providers.dialects.dialect import refuses_usage, stepped_down
 from orchestration.providers.dialects.learned import LearnedDialect
+from orchestration.providers.dialects.prompt_cache import CACHE_KEY, CACHE_MARK, cached, marks_cache
 from orchestration.providers.dialects.wire_messages import wire_body
 from orchestration.providers.failures import ConversationTooLongError, Failure
 from orchestration.providers.route import RouteRecord
@@ -59,15 +66,11 @@ class RequestAdapter:
         would have to be left out of it, and the caller condenses its conversation itself."""
         if not call.adaptable:
             return body
-        dialect = self._learned(record).dialect
-        wired = wire_body(body, dialect.spelled_out() if str(record.route) in call.avoided else dialect)
-        window = self.window(record)
-        if window is None:
-            return wired
-        folded = fold(wired, window, record.bytes_per_token)
+        folded = self._folded(record, body, call)
         if folded.left_out and call.condenses:
-            raise ConversationTooLongError(record.route, window)
-        return folded.body
+            raise ConversationTooLongError(record.route, self.window(record) or 0)
+        about = f"{call.run_id or ''}/{call.agent or ''}"
+        return cached(folded.body, record.provider.settings.prompt_cache, about, record.learned.dialect.left_out)
 
     def adapts(self, record: RouteRecord, body: ChatBody, sent: ChatBody, call: GatewayCall, failure: Failure) -> bool:
         """Whether a refused request is worth repeating in another form, which is then remembered for the route. `sent`
@@ -79,9 +82,11 @@ class RequestAdapter:
         if not call.adaptable:
             return False
         if failure.overflow is not None:
-            return self._reads_less(record, sent, failure.overflow)
+            return self._reads_less(record, body, sent, call, failure.overflow)
         learned = self._learned(record)
-        lower = stepped_down(learned.dialect, failure, body)
+        marks: dict[str, Any] = {CACHE_MARK: True} if marks_cache(sent) else {}
+        marks |= {CACHE_KEY: sent[CACHE_KEY]} if CACHE_KEY in sent else {}
+        lower = stepped_down(learned.dialect, failure, {**body, **marks})
         if lower is not None:
             record.learned = learned.with_dialect(lower, self._now())
         return lower is not None
@@ -92,7 +97,14 @@ class RequestAdapter:
             counted = estimated_tokens(sent, 1.0) / usage.prompt_tokens
             record.bytes_per_token = min(BYTES_PER_TOKEN, max(record.bytes_per_token, counted))
 
-    def _reads_less(self, record: RouteRecord, sent: ChatBody, overflow: ContextOverflow) -> bool:
+    def _folded(self, record: RouteRecord, body: ChatBody, call: GatewayCall) -> FoldedRequest:
+        dialect, window = self._learned(record).dialect, self.window(record)
+        wired = wire_body(body, dialect.spelled_out() if str(record.route) in call.avoided else dialect)
+        return FoldedRequest(wired) if window is None else fold(wired, window, record.bytes_per_token)
+
+    def _reads_less(
+        self, record: RouteRecord, body: ChatBody, sent: ChatBody, call: GatewayCall, overflow: ContextOverflow
+    ) -> bool:
         """Whether a request that was too long can be made shorter, after what the refusal has taught."""
         window, tokens = self.window(record), estimated_tokens(sent, record.bytes_per_token)
         if overflow.limit is not None and (window is None or overflow.limit < window):
@@ -107,8 +119,7 @@ class RequestAdapter:
             record.bytes_per_token = max(record.bytes_per_token, _DENSEST)
             return False
         # What cannot be left out stays too long, however often it is sent.
-        size = estimated_tokens(sent, 1.0)
-        return estimated_tokens(fold(sent, smaller, record.bytes_per_token).body, 1.0) < size
+        return estimated_tokens(self._folded(record, body, call).body, 1.0) < estimated_tokens(sent, 1.0)
 
     def _learned(self, record: RouteRecord) -> LearnedDialect:
         record.learned = record.learned.current(self._now())

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestration.providers.dialects.call_assembly import ToolCallAssembly
+from orchestration.providers.dialects.prompt_cache import cached_tokens
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.wire import TokenUsage
 
@@ -73,7 +74,10 @@ class StreamAssembly:
 def usage_of(reported: Mapping[str, Any] | None, body: Mapping[str, Any], message: Mapping[str, Any]) -> TokenUsage:
     """The provider's own count if there is one, else an estimate."""
     if reported and "prompt_tokens" in reported:
-        return TokenUsage(int(reported["prompt_tokens"] or 0), int(reported.get("completion_tokens") or 0))
+        prompt, from_cache = int(reported["prompt_tokens"] or 0), cached_tokens(reported)
+        # Anthropic counts them beside the others, and some proxies pass that on.
+        prompt += from_cache if from_cache > prompt else 0
+        return TokenUsage(prompt, int(reported.get("completion_tokens") or 0), cached_tokens=from_cache)
     return TokenUsage(estimate_tokens(body.get("messages")), estimate_tokens(message), estimated=True)
 
 

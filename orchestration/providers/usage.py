@@ -43,7 +43,9 @@ class UsageAccounting:
         model = self._configuration().model(route.provider, route.model)
         if model is None or model.input_usd_per_million is None or model.output_usd_per_million is None:
             return None
-        dollars = usage.prompt_tokens * model.input_usd_per_million
+        cached = model.cached_input_usd_per_million
+        dollars = (usage.prompt_tokens - usage.cached_tokens) * model.input_usd_per_million
+        dollars += usage.cached_tokens * (model.input_usd_per_million if cached is None else cached)
         dollars += usage.completion_tokens * model.output_usd_per_million
         return dollars / 1_000_000
 
@@ -80,6 +82,7 @@ def _facts(completion: Completion) -> dict[str, Any]:
         "tokens": completion.usage.total,
         "prompt_tokens": completion.usage.prompt_tokens,
         "completion_tokens": completion.usage.completion_tokens,
+        "cached_tokens": completion.usage.cached_tokens,
         "estimated": completion.usage.estimated,
         "usd": completion.usd,
         "rehearsal": completion.rehearsal,

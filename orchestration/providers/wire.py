@@ -24,11 +24,13 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens as counted by the provider; if it does not report them, estimated and marked so."""
+    """Tokens as counted by the provider; if it does not report them, estimated and marked so. `cached_tokens` of the
+    prompt were read from the vendor's cache."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated: bool = False
+    cached_tokens: int = 0
 
     @property
     def total(self) -> int:

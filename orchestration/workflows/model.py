@@ -149,13 +149,17 @@ class ProjectBrief(StoredRecord):
 
 
 class AgentUsage(StoredRecord):
-    """Resources used: active seconds (without waiting for a provider), model calls, tokens, money."""
+    """Resources used: active seconds (without waiting for a provider), model calls, tokens, money. `cached_tokens` are
+    those of the tokens that were read from a vendor's prompt cache."""
+
+    added = ("cached_tokens",)
 
     seconds: float = 0.0
     model_calls: int = 0
     tokens: int = 0
     usd: float = 0.0
     rehearsal: bool = False
+    cached_tokens: int = 0
 
     def plus(self, other: AgentUsage) -> AgentUsage:
         """The usage of this followed by the other."""
@@ -182,6 +186,7 @@ def _sum(uses: Sequence[AgentUsage], seconds: float) -> AgentUsage:
         tokens=sum(use.tokens for use in uses),
         usd=sum(use.usd for use in uses),
         rehearsal=any(use.rehearsal for use in uses),
+        cached_tokens=sum(use.cached_tokens for use in uses),
     )
 
 

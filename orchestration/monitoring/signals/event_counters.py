@@ -133,6 +133,7 @@ class EventCounters:
             self._metrics.observe(metrics.FIRST_TOKEN, payload.first_token_seconds, provider=provider)
         self._add(metrics.TOKENS, payload.prompt_tokens, provider=provider, direction="prompt")
         self._add(metrics.TOKENS, payload.completion_tokens, provider=provider, direction="completion")
+        self._add(metrics.CACHED_TOKENS, payload.cached_tokens, provider=provider)
         self._add(metrics.DOLLARS, payload.usd or 0.0, provider=provider)
 
     def _tool_call(self, payload: ToolCallFinished) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from orchestration.providers.dialects.prompt_cache import CACHE_KEY, CACHE_MARK
 from orchestration.providers.failures import Failure
 
 
@@ -75,7 +76,13 @@ _IDS = re.compile(r"(?i)tool.?call.?id.{0,80}(?:length|a-z)")
 _PARAMETER = re.compile(
     r"(?i)unsupported (?:parameter|value):? ['\"`]?(\w+)|(?:unknown|unrecognized) [\w ]+:? ['\"`](\w+)"
 )
-_PARAMETERS = frozenset({"temperature", "top_p", "max_tokens", "max_completion_tokens", "reasoning_effort"})
+_PARAMETERS = frozenset(
+    {"temperature", "top_p", "max_tokens", "max_completion_tokens", "reasoning_effort", CACHE_KEY, CACHE_MARK}
+)
+# vLLM, Fireworks and NVIDIA: "Extra inputs are not permitted, field: 'prompt_cache_key'", or in a list.
+_EXTRA = re.compile(r"(?i)extra (?:inputs|fields)|extra_forbidden|additional properties")
+# A server that knows texts only, and no parts of a message: "messages.0.content: Input should be a valid string".
+_NO_PARTS = re.compile(r"(?i)content.{0,80}(?:should be|must be|expected|valid).{0,20}str")
 _USAGE = re.compile(r"stream_?options|include_usage")
 _UNABLE = re.compile(
     r"(?i)support|unavailable|not available|not allowed|allowed values|invalid|unknown|unrecognized|unexpected"
@@ -103,9 +110,16 @@ def refuses_usage(failure: Failure) -> bool:
 
 def _refused_parameter(message: str, body: Mapping[str, Any]) -> str:
     """The parameter of a request that a server refuses; an empty text if it is about something else."""
+    asked = _PARAMETERS & body.keys()
     found = _PARAMETER.search(message)
     name = (found.group(1) or found.group(2)) if found else ""
-    return name if name in _PARAMETERS and name in body else ""
+    if name in asked:
+        return name
+    if CACHE_MARK in asked and _NO_PARTS.search(message):
+        return CACHE_MARK
+    if not _EXTRA.search(message):
+        asked &= {CACHE_KEY, CACHE_MARK} if _UNABLE.search(message) else set()
+    return next((name for name in sorted(asked) if name in message), "")
 
 
 def _without(dialect: Dialect, parameter: str, message: str) -> Dialect | None:

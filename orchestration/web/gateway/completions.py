@@ -61,10 +61,12 @@ def completion_headers(completion: Completion) -> dict[str, str]:
     return headers | ({"X-Rehearsal": "true"} if completion.rehearsal else {})
 
 
-def _usage(completion: Completion) -> dict[str, int]:
+def _usage(completion: Completion) -> dict[str, Any]:
     usage = completion.usage
+    cached = {"prompt_tokens_details": {"cached_tokens": usage.cached_tokens}} if usage.cached_tokens else {}
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total,
+        **cached,
     }

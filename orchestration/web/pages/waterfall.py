@@ -53,6 +53,7 @@ class CallBar:
     tokens: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
     estimated: bool = False
     usd: float | None = None
     first_token: float | None = None
@@ -195,6 +196,7 @@ def _model_call(number: int, call: _ModelCall, began: datetime, ended: datetime,
         tokens=call.tokens,
         prompt_tokens=call.prompt_tokens,
         completion_tokens=call.completion_tokens,
+        cached_tokens=call.cached_tokens,
         estimated=call.estimated,
         usd=call.usd,
         first_token=call.first_token_seconds,
