@@ -10,7 +10,7 @@ from orchestration.clock import Clock
 from orchestration.events import Event
 from orchestration.events.workers import WorkerStarted
 from orchestration.storage.leases import Lease, Leases
-from orchestration.workflows.processes import control_processes
+from orchestration.workflows.processes import control_processes, is_live
 
 PREFIXES = ("worker/", "executor/")
 # A lost worker is reported for this long: after ten minutes an incident has been opened, and repeating it adds nothing.
@@ -30,8 +30,8 @@ class _Process:
 class WorkerWatch:
     """Remembers which workers were alive.
 
-    A lease that was released is no loss. One that had run out before this process started was reported by the process
-    before. One whose worker has a successor is forgotten.
+    A lease that was released is no loss. What was lost before this process started was reported by the process before,
+    or was that process: its lease may outlive it for some seconds. One whose worker has a successor is forgotten.
     """
 
     def __init__(self, leases: Leases, clock: Clock) -> None:
@@ -89,7 +89,8 @@ class WorkerWatch:
 
     def _update(self, leases: dict[str, Lease]) -> None:
         now = self._clock.monotonic()
-        live = {name: self._process(lease) for name, lease in leases.items() if lease.live}
+        valid = {name: lease for name, lease in leases.items() if lease.live}
+        live = {name: self._process(one) for name, one in valid.items() if name in self._alive or is_live(one)}
         lost = {name: (process, now) for name, process in self._alive.items() if name not in live}
         self._lost = {
             name: (process, since)

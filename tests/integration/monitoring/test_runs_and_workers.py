@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -196,6 +198,16 @@ def test_a_worker_that_started_before_anybody_listened_is_known_from_the_lease_o
     supervise(101)
     leases.acquire("executor/host-100", "x", -1, {"pid": 100})
     assert watch.collect() == (), "it was replaced, so it is not lost"
+
+
+def test_the_process_before_which_was_killed_is_no_lost_worker(database: Database) -> None:
+    leases, watch = Leases(database), WorkerWatch(Leases(database), FakeClock())
+    with subprocess.Popen([sys.executable, "-c", ""]) as before:
+        gone = {**this_process(), "pid": before.pid}
+    leases.acquire("executor/before", "before", 60, gone)
+    assert watch.collect() == ()
+    leases.acquire("executor/before", "before", -1, gone)
+    assert watch.collect() == ()
 
 
 async def test_a_lost_worker_is_not_spoken_of_for_ever(database: Database) -> None:
