@@ -35,8 +35,8 @@ _LAST_SHARE = 0.25
 class AgentConversation:
     """The messages of one attempt. Rebuilt from the recorded steps when the flow is replayed."""
 
-    def __init__(self, task: AgentTask, output: type[BaseModel]) -> None:
-        self._task: Mapping[str, Any] = {"role": "user", "content": prompts.task_prompt(task)}
+    def __init__(self, task: AgentTask, output: type[BaseModel], most_task_bytes: int | None = None) -> None:
+        self._task: Mapping[str, Any] = {"role": "user", "content": prompts.task_prompt(task, most_task_bytes)}
         # All that came after the task. A summary stands for the first of them, which are kept for the next summary.
         self._history: list[Mapping[str, Any]] = []
         self._past_calls: list[tuple[int, PastCall]] = []

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from orchestration.agents import answers, prompts
 from orchestration.agents.circles import CircleStage
+from orchestration.agents.context_budget import task_bytes
 from orchestration.agents.conversation import AgentConversation
 from orchestration.agents.evidence import Evidence
 from orchestration.agents.history_summary import HistorySummaries, HistorySummary, summary_request
@@ -182,6 +183,7 @@ class AgentLoop:
             config_version=self._config_version(),
             run_limits=await self._run_limits(run, configuration),
             parameters=agent.parameters.request_fields,
+            context_tokens=self._model_calls.window(run.provider or agent.provider, agent.default_model),
         )
         prepared = AgentPrepared(
             agent_run_id=flow_id,
@@ -204,7 +206,7 @@ class AgentLoop:
         in the place of native tools."""
         attempt = 1
         while True:
-            conversation = AgentConversation(work.task, work.output)
+            conversation = AgentConversation(work.task, work.output, task_bytes(work.setup))
             try:
                 return await self._converse(work, conversation)
             except (AgentGaveUpError, StepError) as error:

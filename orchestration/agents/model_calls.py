@@ -74,6 +74,10 @@ class ModelCalls:
         self._clock = clock
         self._redactor = redactor
 
+    def window(self, provider: str | None, model: str | None) -> int | None:
+        """The context of the model that an agent asks first, in tokens; None if it is not known."""
+        return self._gateway.window(GatewayCall(provider=provider, model=model))
+
     async def ask(self, request: AgentRequest, call: GatewayCall, more: MoreSeconds, reroute: Reroute) -> ModelReply:
         """One model call as a step: the message and its usage, redacted. `more` is asked when its time is up, and
         `reroute` while no provider can answer.

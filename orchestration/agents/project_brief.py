@@ -13,11 +13,10 @@ from orchestration.security.safe_folder import SafeFolder
 # By precedence: the first is an open format for all agents (https://agents.md), the others are those of single tools;
 # a guide for people is better than nothing.
 INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", ".cursorrules", ".github/copilot-instructions.md", "CONTRIBUTING.md")
-# About 4,000 tokens: half of a small model's window.
-_MOST_CHARACTERS = 12_000
+# About 4,000 tokens: half of a small model's window. An agent whose model reads less gets less of them.
+_MOST_BYTES = 12_000
 # Fewer files are listed with one call of a tool.
 _LARGE = 40
-_MAP_TOKENS = 1_500
 _BEGINNING = 24_000
 
 
@@ -37,13 +36,15 @@ def project_brief(root: Path) -> str:
 
 def _instructions(folder: SafeFolder, name: str) -> str:
     try:
-        data = folder.read(name, _MOST_CHARACTERS * 4)
+        data = folder.read(name, _MOST_BYTES * 4)
     except (OSError, PermissionRefusedError):
         return ""
     text = str(sound(data.decode("utf-8", "replace").strip()))
-    if len(text) <= _MOST_CHARACTERS:
+    whole = text.encode()
+    if len(whole) <= _MOST_BYTES:
         return text
-    cut = text[:_MOST_CHARACTERS].rpartition("\n")[0]
+    head = whole[:_MOST_BYTES].decode("utf-8", "ignore")
+    cut = head.rpartition("\n")[0] or head
     return f"{cut}\n[… {len(text) - len(cut):,} more characters; read {name} for the rest]"
 
 
@@ -52,11 +53,11 @@ def _tests(root: Path) -> str:
     return f"\nThe project's tests: {' '.join(command)}\n" if command else ""
 
 
-def project_map(root: Path) -> str:
-    """The map of a large repository and how it is tested, for planners; empty for a small one."""
+def project_map(root: Path, tokens: int = 1_500) -> str:
+    """The map of a large repository, of so many tokens, and how it is tested, for planners; empty for a small one."""
     found = [outline(name, data) for name, data in SafeFolder(root).beginnings(".", _BEGINNING)]
     if len(found) < _LARGE:
         return ""
     built = ", ".join(one.name for one in toolchains_of(root))
     head = f"{len(found)} files" + (f", built with {built}" if built else "")
-    return f"{head}.{_tests(root)}\n{sound(draw_map(found, _MAP_TOKENS))}"
+    return f"{head}.{_tests(root)}\n{sound(draw_map(found, tokens))}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 import anyio.to_thread
 
 from orchestration.agents import patches, sandbox
+from orchestration.agents.context_budget import map_tokens
 from orchestration.agents.project_brief import project_brief, project_map
 from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.workspace import Workspace
@@ -40,15 +41,17 @@ class RunWorkspace:
         redactor: ReportingRedactor,
         limits: Callable[[Path], SandboxLimits],
         own: Sequence[Path] = (),
+        window: Callable[[Run], Awaitable[int | None]] | None = None,
     ) -> None:
         """`limits` are those of a check in a folder; `own` are files and folders of ours, which a run never takes
-        along."""
+        along. `window` is the context of the models that plan a run, in tokens, where it is known."""
         self._state_folder = state_folder
         self._artifacts = artifacts
         self._bus = bus
         self._clock = clock
         self._redactor = redactor
         self._limits = limits
+        self._window = window
         self._own = (state_folder, artifacts.folder, *own)
         self.worktrees = Worktrees(state_folder / "worktrees", self._own)
         # Weak references: while somebody uses a workspace, all users of it share its lock.
@@ -76,9 +79,10 @@ class RunWorkspace:
     async def brief(self, run: Run) -> ProjectBrief:
         """What agents are told of the project before they begin."""
         root = Path(run.folder)
+        tokens = map_tokens(await self._window(run) if self._window else None)
         return ProjectBrief(
             instructions=await anyio.to_thread.run_sync(project_brief, root),
-            map=await anyio.to_thread.run_sync(project_map, root),
+            map=await anyio.to_thread.run_sync(project_map, root, tokens),
         )
 
     async def snapshot(self, run: Run) -> str:

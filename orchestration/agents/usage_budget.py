@@ -15,10 +15,11 @@ T = TypeVar("T")
 class AgentSetup(StoredRecord):
     """The settings of this agent in one attempt of the run, with the version of the configuration that they are from.
 
-    `run_limits` are those of the whole run, where they may have changed since the agent got its task.
+    `run_limits` are those of the whole run, where they may have changed since the agent got its task. `context_tokens`
+    is the context of its model, where it is known.
     """
 
-    added = ("attempt", "config_version", "run_limits", "parameters")
+    added = ("attempt", "config_version", "run_limits", "parameters", "context_tokens")
 
     system: str
     tools: tuple[dict[str, Any], ...]
@@ -31,6 +32,7 @@ class AgentSetup(StoredRecord):
     config_version: int | None = None
     run_limits: RunLimits | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
+    context_tokens: int | None = None
 
 
 class AgentGaveUpError(Exception):

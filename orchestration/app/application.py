@@ -13,9 +13,11 @@ from orchestration.app.background_tasks import BackgroundTasks
 from orchestration.app.live_credentials import LiveCredentials
 from orchestration.app.project import Project
 from orchestration.app.project_database import check_database
-from orchestration.config.schema import Configuration
+from orchestration.config.schema import AgentRole, Configuration
 from orchestration.errors import OrchestratorError
+from orchestration.providers.wire import GatewayCall
 from orchestration.storage.route_states import RouteStates
+from orchestration.storage.runs import Run
 from orchestration.storage.spend import Spend
 
 if TYPE_CHECKING:
@@ -118,7 +120,15 @@ class Application(Project):
             redactor,
             lambda folder: limits_in(SandboxLimits(), self.effective(), self.root, folder),
             (self.log_folder, self.root / ".env"),
+            self._planning_window,
         )
+
+    async def _planning_window(self, run: Run) -> int | None:
+        """The smallest context of the models that plan a run, in tokens; None if none is known."""
+        planners = [agent for agent in self.effective().agents if agent.effective_role is AgentRole.PLANNER]
+        calls = [GatewayCall(provider=run.provider or one.provider, model=one.default_model) for one in planners]
+        known = [await self.gateway.ask_for_window(call) for call in calls]
+        return min((size for size in known if size is not None), default=None)
 
     def _build_control(self, workspace: RunWorkspace) -> RunControl:
         from orchestration.workflows.run_control import RunControl

@@ -63,6 +63,7 @@ class Endpoint:
         self.probe_timeout = ProbeTimeout()
         # The context of each model, in tokens, as far as the list of models says it.
         self.windows: dict[str, int] = {}
+        self.asked_for_windows = False
         # Older servers and proxies refuse the field that asks for token counts; then they are estimated.
         self.asks_for_usage = True
         self._client = httpx2.AsyncClient(

@@ -19,6 +19,7 @@ from orchestration import backoff
 from orchestration.clock import Clock
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import Configuration
+from orchestration.errors import NotFoundError
 from orchestration.events import Event, EventBus
 from orchestration.events.configuration import CredentialsChanged
 from orchestration.providers import liveness
@@ -169,6 +170,30 @@ class Gateway:
     def statuses(self) -> tuple[RouteStatus, ...]:
         """Every route with its state, in the order of the configuration."""
         return tuple(status_of(record) for record in self._routes.all())
+
+    def window(self, call: GatewayCall) -> int | None:
+        """The context of the model that a call would ask first, in tokens, as far as it is known."""
+        record = self._first_route(call)
+        return None if record is None else self._adapter.window(record)
+
+    async def ask_for_window(self, call: GatewayCall) -> int | None:
+        """The same, after the provider was asked for its list of models where that may say it; once in the life of this
+        process, however often this is called."""
+        record = self._first_route(call)
+        if record is None or self._adapter.window(record) is not None or record.provider.rehearsal:
+            return self.window(call)
+        endpoint = record.provider.endpoint
+        if not endpoint.asked_for_windows:
+            endpoint.asked_for_windows = True
+            with contextlib.suppress(CallFailed):
+                await endpoint.probe(self._clock.now())
+        return self.window(call)
+
+    def _first_route(self, call: GatewayCall) -> RouteRecord | None:
+        try:
+            return next(iter(self._routes.candidates(call)), None)
+        except NotFoundError:
+            return None
 
     async def wait_for_route(self, call: GatewayCall) -> None:
         """Wait until some route may accept this call."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -12,8 +13,12 @@ from orchestration.config.schema import AgentRole, AgentSettings
 from orchestration.errors import UsageError
 from orchestration.workflows.model import AgentTask, TextAnswer
 
-# The limit per document of a task: a patch can exceed the context of any model.
-_MOST_CHARACTERS = 60_000
+# The limit per document of a task where the context is not known: a patch can exceed the context of any model.
+_MOST_BYTES = 60_000
+# A document of which less would be left says nothing any more.
+_LEAST_BYTES = 200
+# The title of a document, and the note that it was cut.
+_AROUND_DOCUMENT = 120
 
 CURRENT_VERSION = dict.fromkeys(AgentRole, 1)
 
@@ -39,8 +44,8 @@ def _form(output: type[BaseModel]) -> str:
     )
 
 
-def task_prompt(task: AgentTask) -> str:
-    """The agent's task, and the results before it."""
+def task_prompt(task: AgentTask, most: int | None = None) -> str:
+    """The agent's task, and the results before it: of so many bytes at most, as far as the goal and the step allow."""
     parts = [f"Goal:\n{task.goal.strip()}"]
     if task.step is not None:
         step = task.step
@@ -49,14 +54,30 @@ def task_prompt(task: AgentTask) -> str:
             parts.append("Files of this step: " + ", ".join(step.files))
         if step.done_when:
             parts.append(f"Done when: {step.done_when.strip()}")
-    parts += [f"--- {name} ---\n{_shortened(text.rstrip())}" for name, text in task.context.items() if text.strip()]
+    texts = {name: text.rstrip() for name, text in task.context.items() if text.strip()}
+    left = None if most is None else most - sum(len(part.encode()) + 2 for part in parts)
+    allowed = _shares({name: len(text.encode()) for name, text in texts.items()}, left)
+    parts += [f"--- {name} ---\n{_shortened(text, allowed[name])}" for name, text in texts.items()]
     return "\n\n".join(parts)
 
 
-def _shortened(text: str) -> str:
-    if len(text) <= _MOST_CHARACTERS:
+def _shares(sizes: Mapping[str, int], room: int | None) -> Mapping[str, int]:
+    """How many bytes of each document are shown: the short ones whole, and the others as much as is left for each."""
+    if room is None:
+        return {name: min(size, _MOST_BYTES) for name, size in sizes.items()}
+    allowed: dict[str, int] = {}
+    for place, (name, size) in enumerate(sorted(sizes.items(), key=lambda item: item[1])):
+        share = (room - sum(allowed.values())) // (len(sizes) - place) - _AROUND_DOCUMENT
+        allowed[name] = min(size, max(_LEAST_BYTES, share))
+        room -= _AROUND_DOCUMENT
+    return allowed
+
+
+def _shortened(text: str, most: int) -> str:
+    data = text.encode()
+    if len(data) <= most:
         return text
-    kept = text[:_MOST_CHARACTERS]
+    kept = data[:most].decode("utf-8", "ignore")
     return f"{kept}\n[… {len(text) - len(kept):,} more characters were cut; look into the workspace for the rest]"
 
 

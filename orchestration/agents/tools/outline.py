@@ -13,9 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-# Tokenizers of code need a little more than three characters for one token.
-_CHARACTERS_PER_TOKEN = 3
+# Tokenizers of code need a little more than three characters for one token, which are bytes where they are ASCII.
+_BYTES_PER_TOKEN = 3
 _MOST_NAMES = 14
+# Generated code has names of any length.
+_LONGEST_NAME = 60
+# A longer line does not end the map where it does not fit.
+_LONG_LINE_BYTES = 300
 _NAME = rb"([A-Za-z_$][\w$]*)"
 _MODIFIERS = (
     rb"\n[ \t]{0,4}(?:(?:public|private|protected|internal|static|final|abstract|sealed|open|data|partial|export|"
@@ -125,12 +129,13 @@ def _stem(imported: str) -> str:
 def draw_map(files: Sequence[SourceFile], tokens: int) -> str:
     """The files, the most important first, with as many of their names as fit into so many tokens; then the folders of
     those that do not fit, with how many there are."""
-    room = tokens * _CHARACTERS_PER_TOKEN
+    room = tokens * _BYTES_PER_TOKEN
     ranked = sorted(files, key=_importance(files))
     # A sixth is kept for the folders of the rest, without which the model would not know that there are any.
     chosen, used = _take(ranked, room if len(files) < 20 else room * 5 // 6)
     lines = [line for _, line in sorted(chosen)]
-    rest = ranked[len(chosen) :]
+    paths = {path for path, _ in chosen}
+    rest = [file for file in ranked if file.path not in paths]
     return "\n".join([*lines, *_folders(rest, room - used)])
 
 
@@ -140,15 +145,19 @@ def _take(ranked: Sequence[SourceFile], room: int) -> tuple[list[tuple[str, str]
         # The most important files get more of their names: a repository that just fits must not crowd out the rest.
         names = _MOST_NAMES if place < len(ranked) // 4 + 10 else _MOST_NAMES // 3
         line = _line(file, names)
-        if used + len(line) + 1 > room:
+        size = _size(line)
+        if used + size > room:
+            if size > _LONG_LINE_BYTES:
+                continue
             break
         chosen.append((file.path, line))
-        used += len(line) + 1
+        used += size
     return chosen, used
 
 
 def _line(file: SourceFile, most: int) -> str:
     shown = [name for name in file.names if not name.startswith("_")] or list(file.names)
+    shown = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in shown]
     more = f" … {len(shown) - most} more" if len(shown) > most else ""
     return f"{file.path}: {', '.join(shown[:most])}{more}" if shown else file.path
 
@@ -185,12 +194,17 @@ def _folders(rest: Sequence[SourceFile], room: int) -> Iterator[str]:
         return
     counted = Counter("/".join(PurePosixPath(file.path).parts[:-1][:2]) for file in rest)
     head = f"[and {len(rest)} more files, by folder:]"
-    used = len(head)
+    used = _size(head)
     yield head
     for shown, (folder, count) in enumerate(counted.most_common()):
         line = f"{folder or '.'}/: {count}"
-        used += len(line) + 1
-        if used > room - 20:
+        used += _size(line)
+        if used > room - 30:
             yield f"[… {len(counted) - shown} more folders]"
             return
         yield line
+
+
+def _size(line: str) -> int:
+    """The bytes of a line with its end."""
+    return len(line.encode("utf-8", "surrogatepass")) + 1

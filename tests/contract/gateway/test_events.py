@@ -32,6 +32,7 @@ async def test_a_finished_call_tells_everything(make_desk: MakeDesk, first: Vend
         "tokens": 12,
         "prompt_tokens": 10,
         "completion_tokens": 2,
+        "cached_tokens": 0,
         "estimated": False,
         "usd": pytest.approx(3e-5),
         "rehearsal": False,

@@ -183,7 +183,7 @@ def test_the_digest_says_what_was_changed_run_and_tried_in_vain() -> None:
     st.integers(600, 9000),
 )
 def test_a_digest_is_never_longer_than_it_may_be(calls: Any, said: Any, characters: int) -> None:
-    many = [PastCall("write_file", json.dumps({"path": f"{number}" * 40}), True, False) for number in range(80)]
+    many = [PastCall("write_file", json.dumps({"path": f"{number}" * 40}), True, False) for number in range(400)]
     assert len(digest([*calls, *many], said, characters)) <= characters
     assert "more" in digest(many, said, characters)
 
