@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestration.rehearsal.requests import WireChatRequest, WireMessage
@@ -54,6 +54,11 @@ class RehearsalRequest:
     def all_text(self) -> str:
         """All text of the user and the tools."""
         return "\n".join([self.user_text, *(past.result for past in self.past_calls)])
+
+    def without_damaged_calls(self) -> RehearsalRequest:
+        """The request without the calls whose arguments were lost on the way: no scene makes one without any. They are
+        then made again, as a model does that is told of them."""
+        return replace(self, past_calls=tuple(past for past in self.past_calls if past.call.arguments))
 
     def results(self, tool: str) -> tuple[str, ...]:
         """The results of the tool of this name, oldest first."""

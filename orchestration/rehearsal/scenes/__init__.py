@@ -29,4 +29,5 @@ SCENES: tuple[Scene, ...] = (
 
 def answer(conversation: RehearsalRequest) -> RehearsalReply:
     """The rehearsal model's next reply."""
-    return next(scene.reply(conversation) for scene in SCENES if scene.matches(conversation))
+    whole = conversation.without_damaged_calls()
+    return next(scene.reply(whole) for scene in SCENES if scene.matches(whole))

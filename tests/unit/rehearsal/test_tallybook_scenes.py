@@ -154,3 +154,10 @@ def test_the_reviewer_misses_a_test_in_the_first_round_and_not_in_the_second() -
 def test_a_reminder_of_the_finding_is_not_taken_for_the_test() -> None:
     text = "Asked for before: add tests/test_credit_notes.py\n" + DIFF + GREEN
     assert reviewer(text)["verdict"] == "changes_requested"
+
+
+def test_a_call_that_was_damaged_on_the_way_is_made_again() -> None:
+    damaged = PastToolCall(RehearsalToolCall("read_file"), "the arguments could not be read")
+    ran = PastToolCall(RUN_MONEY, RED)
+    for turns in ((damaged,), (ran, damaged), (ran, READ_MONEY, damaged)):
+        assert rounding(*turns) == rounding(*(turn for turn in turns if turn is not damaged))
