@@ -63,7 +63,6 @@ class Endpoint:
         self.probe_timeout = ProbeTimeout()
         # The context of each model, in tokens, as far as the list of models says it.
         self.windows: dict[str, int] = {}
-        self.asked_for_windows = False
         # Older servers and proxies refuse the field that asks for token counts; then they are estimated.
         self.asks_for_usage = True
         self._client = httpx2.AsyncClient(
@@ -138,6 +137,10 @@ class Endpoint:
             )
         self.check_probe(response.content)
 
+    async def read_windows(self, now: datetime) -> None:
+        """Ask how much the models read. Raises CallFailed."""
+        await self.probe(now)
+
     async def retire(self) -> None:
         """Close every connection as soon as no call uses one any more."""
         self._retired = True
@@ -157,10 +160,10 @@ class Endpoint:
         """Close every connection."""
         await self._client.aclose()
 
-    async def _probed(self) -> httpx2.Response:
-        """Send a probe, and a second one if the first is not answered at once; whichever is answered or fails first
-        counts. Raises CallFailed."""
-        request = await self._request("GET", self.probe_url())
+    async def _probed(self, url: str | None = None) -> httpx2.Response:
+        """Send a probe, to `url` if that is given, and a second one if the first is not answered at once; whichever is
+        answered or fails first counts. Raises CallFailed."""
+        request = await self._request("GET", url or self.probe_url())
         found: list[httpx2.Response | httpx2.HTTPError] = []
         limit, begun = self.probe_timeout.seconds, asyncio.get_running_loop().time()
 
@@ -179,7 +182,7 @@ class Endpoint:
             group.cancel_scope.cancel()
         if not found:
             self.probe_timeout.record_silence()
-            raise CallFailed(Failure(FailureKind.TIMEOUT, f"no answer to {self.probe_url()} within {limit:g} s"))
+            raise CallFailed(Failure(FailureKind.TIMEOUT, f"no answer to {request.url} within {limit:g} s"))
         if isinstance(found[0], httpx2.HTTPError):
             raise CallFailed(failure_of(found[0])) from found[0]
         self.probe_timeout.record_answer(asyncio.get_running_loop().time() - begun)

@@ -177,17 +177,10 @@ class Gateway:
         return None if record is None else self._adapter.window(record)
 
     async def ask_for_window(self, call: GatewayCall) -> int | None:
-        """The same, after the provider was asked for its list of models where that may say it; once in the life of this
-        process, however often this is called."""
+        """The same, after the provider was asked if that may say it; once in the life of this process, however often
+        this is called."""
         record = self._first_route(call)
-        if record is None or self._adapter.window(record) is not None or record.provider.rehearsal:
-            return self.window(call)
-        endpoint = record.provider.endpoint
-        if not endpoint.asked_for_windows:
-            endpoint.asked_for_windows = True
-            with contextlib.suppress(CallFailed):
-                await endpoint.probe(self._clock.now())
-        return self.window(call)
+        return None if record is None else await self._adapter.ask_for_window(record)
 
     def _first_route(self, call: GatewayCall) -> RouteRecord | None:
         try:
@@ -276,6 +269,9 @@ class Gateway:
                 return None
             self._adapter.calibrate(record, understood, completion.usage)
             self._record_success(record, attempt, completion, history)
+            if call.adaptable:
+                # Now, since a server that has answered is there, and has loaded the model.
+                await self._adapter.ask_for_window(record, loaded=True)
             return completion
 
     def _retries_at_once(self, record: RouteRecord, failure: Failure) -> bool:

@@ -6,6 +6,8 @@ https://docs.ollama.com/api/openai-compatibility, https://docs.ollama.com/api/ch
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -15,7 +17,7 @@ import httpx2
 
 from orchestration.providers.endpoint import CallFailed, Endpoint, EndpointResponse, check_status, read_chunks
 from orchestration.providers.failures import Failure, FailureKind
-from orchestration.providers.ollama_wire import NativeReading, native_request, whole_answer
+from orchestration.providers.ollama_wire import NativeReading, loaded_windows, native_request, whole_answer
 
 
 class OllamaEndpoint(Endpoint):
@@ -31,6 +33,15 @@ class OllamaEndpoint(Endpoint):
         # Not `/api/ps`: it lists the loaded models (https://docs.ollama.com/api/ps), and a healthy server that is idle
         # has none.
         return f"{self._root}/api/tags"
+
+    async def read_windows(self, now: datetime) -> None:  # noqa: ARG002
+        """Ask for the contexts that models are loaded with, which may be a small part of what they were made for:
+        `context_length` in https://docs.ollama.com/api/ps."""
+        async with self._in_use():
+            response = await self._probed(f"{self._root}/api/ps")
+        if response.status_code == 200:
+            with contextlib.suppress(ValueError):
+                self.windows |= loaded_windows(json.loads(response.content))
 
     @asynccontextmanager
     async def chat(self, model: str, body: Mapping[str, Any], now: datetime) -> AsyncIterator[EndpointResponse]:

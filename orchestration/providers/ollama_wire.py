@@ -105,6 +105,18 @@ def _usage(part: Mapping[str, Any]) -> dict[str, int]:
     return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
 
 
+def loaded_windows(document: Any) -> dict[str, int]:
+    """The context of each loaded model, under its names."""
+    models = document.get("models") if isinstance(document, dict) else None
+    found: dict[str, int] = {}
+    for model in models if isinstance(models, list) else ():
+        size = model.get("context_length") if isinstance(model, dict) else None
+        if isinstance(size, int) and size > 0:
+            found |= {str(model[name]): size for name in ("name", "model") if model.get(name)}
+    # A name without a tag means the latest.
+    return found | {name.removesuffix(":latest"): size for name, size in found.items()}
+
+
 def whole_answer(part: Mapping[str, Any]) -> dict[str, Any]:
     """An answer that was not streamed."""
     chunk = NativeReading().chunk(part)

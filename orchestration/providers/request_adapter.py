@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from orchestration.providers.dialects.dialect import refuses_usage, stepped_down
 from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.dialects.prompt_cache import CACHE_KEY, CACHE_MARK, cached, marks_cache
 from orchestration.providers.dialects.wire_messages import wire_body
+from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import ConversationTooLongError, Failure
 from orchestration.providers.route import RouteRecord
 from orchestration.providers.wire import ChatBody, GatewayCall, Route, TokenUsage
@@ -37,6 +39,18 @@ class RequestAdapter:
     def __init__(self, configuration: Callable[[], Configuration], clock: Clock) -> None:
         self._configuration = configuration
         self._clock = clock
+        self._asked: set[tuple[Route, bool]] = set()
+
+    async def ask_for_window(self, record: RouteRecord, *, loaded: bool = False) -> int | None:
+        """The context of a route's model, after the provider was asked for it where it is not known: once, and once
+        more when the model is `loaded`."""
+        key = record.route, loaded
+        if self.window(record) is None and key not in self._asked and not record.provider.rehearsal:
+            self._asked.add(key)
+            # Not asked for is better than a call that fails for it.
+            with contextlib.suppress(CallFailed):
+                await record.provider.endpoint.read_windows(self._clock.now())
+        return self.window(record)
 
     def window(self, record: RouteRecord) -> int | None:
         """The context of a route's model, in tokens: as configured, as the server lists it, or as its refusals have

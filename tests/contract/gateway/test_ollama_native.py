@@ -12,8 +12,9 @@ from starlette.responses import Response
 
 from orchestration.providers.failures import NoRouteError, RequestRefusedError
 from orchestration.providers.ollama_wire import native_request
+from orchestration.providers.wire import GatewayCall
 from tests.contract.gateway.conftest import MakeDesk
-from tests.support.vendor import Vendor, as_json, stream
+from tests.support.vendor import Vendor, as_json, stream, yes
 
 MODELS = {"local": [{"name": "m", "contextTokens": 16_384, "parameters": {"temperature": 0.1, "maxTokens": 99}}]}
 TOOL = {"type": "function", "function": {"name": "read_file", "parameters": {"type": "object"}}}
@@ -89,3 +90,31 @@ def test_arguments_of_any_kind_are_sent_as_an_object(calls: Any) -> None:
     whole = [{"id": "x", "function": {"name": "f", "arguments": call.get("id")}} for call in sound]
     request = native_request("m", {"messages": [{"role": "assistant", "content": None, "tool_calls": whole}]})
     assert all(isinstance(call["function"]["arguments"], dict) for call in request["messages"][0].get("tool_calls", ()))
+
+
+@pytest.mark.parametrize("listed", ["m", "m:latest"])
+async def test_the_context_that_a_model_was_loaded_with_is_asked_for_once_and_kept_to(
+    make_desk: MakeDesk, first: Vendor, listed: str
+) -> None:
+    loaded: list[dict[str, Any]] = []
+    first.probe = lambda asked: as_json({"models": loaded})
+    first.answer = yes
+    desk = make_desk(local(first.url))
+    assert await desk.gateway.ask_for_window(GatewayCall()) is None
+    loaded.append({"name": listed, "model": listed, "context_length": 4096})
+    for _ in range(2):
+        await desk.ask(body={"messages": [{"role": "user", "content": "word " * 9000}]}, adaptable=True)
+    assert desk.gateway.window(GatewayCall()) == 4096
+    assert [one.path for one in first.probes] == ["/api/ps"] * 2
+    sizes = [len(json.dumps(one.body)) for one in first.chats]
+    assert sizes[0] > 40_000
+    assert sizes[1] < 3 * 4096
+
+
+@pytest.mark.parametrize("answer", [{}, {"models": None}, {"models": [7, {"name": "m", "context_length": "big"}]}, []])
+async def test_a_server_that_does_not_say_it_is_used_as_before(make_desk: MakeDesk, first: Vendor, answer: Any) -> None:
+    first.probe = lambda asked: as_json(answer)
+    first.answer = yes
+    desk = make_desk(local(first.url))
+    await desk.ask(adaptable=True)
+    assert desk.gateway.window(GatewayCall()) is None
