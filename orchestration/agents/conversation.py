@@ -102,7 +102,7 @@ class AgentConversation:
         self,
         calls: Sequence[Mapping[str, Any]],
         results: Sequence[ToolAnswer],
-        reads_only: Callable[[str], bool] = bool,
+        reads_only: Callable[[str], bool],
     ) -> CircleStage:
         """Append the results of the calls of the last reply; returns what is to be done about repetitions.
         `reads_only` tells which tools change nothing."""

@@ -7,6 +7,7 @@ which is wrong or missing does not lose it.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ _LONGEST_CALL = 300
 # How much of each message a model is shown, in characters, until all of it fits.
 _ALLOWANCES = (2000, 1000, 500, 240, 120, 60)
 _SAID = 8
-_PLACES = ("path", "target", "pattern", "files")
+# The files that a unified diff changes; one that it deletes has no name after the change.
+_PATCHED = re.compile(r"^(?:\+\+\+|---) (?:[ab]/)?(?!/dev/null)(\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,9 @@ class PastCall:
             return ""
         if not isinstance(values, dict):
             return ""
-        return excerpt(" to ".join(str(values[name]) for name in _PLACES if values.get(name)), _LONGEST_LINE)
+        patched = dict.fromkeys(_PATCHED.findall(str(values.get("patch") or "")))
+        named = [str(values[name]) for name in ("pattern", "path", "to") if values.get(name)]
+        return excerpt(", ".join(patched) or " → ".join(named), _LONGEST_LINE)
 
 
 def digest(calls: Sequence[PastCall], said: Sequence[str], characters: int) -> str:

@@ -25,8 +25,9 @@ from orchestration.providers.failures import ConversationTooLongError, Failure
 from orchestration.providers.route import RouteRecord
 from orchestration.providers.wire import ChatBody, GatewayCall, Route, TokenUsage
 
-# A prompt that does not fit this holds no task.
+# A prompt that does not fit this holds no task; a smaller number in a refusal is not the size of a context.
 _LEAST_WINDOW = 1000
+_GUESS_SECONDS = 3600.0
 _LOWER = 0.6
 _DENSEST = 1.0
 # Below that, an estimate from a few words says nothing about the text.
@@ -60,7 +61,7 @@ class RequestAdapter:
             settings.context_tokens if settings else None,
             record.provider.endpoint.windows.get(record.route.model),
             self._learned(record).known_window,
-            record.guessed_window,
+            record.guessed_window if self._clock.monotonic() < record.guessed_until else None,
         )
         return min((size for size in known if size is not None), default=None)
 
@@ -121,16 +122,16 @@ class RequestAdapter:
     ) -> bool:
         """Whether a request that was too long can be made shorter, after what the refusal has taught."""
         window, tokens = self.window(record), estimated_tokens(sent, record.bytes_per_token)
-        if overflow.limit is not None and (window is None or overflow.limit < window):
-            record.learned = self._learned(record).with_window(overflow.limit, self._now())
-        elif overflow.limit is not None:
+        limit = overflow.limit if (overflow.limit or 0) >= _LEAST_WINDOW else None
+        guess = int(min(tokens, window or tokens) * _LOWER)
+        if limit is not None and (window is None or limit < window):
+            record.learned = self._learned(record).with_window(limit, self._now())
+        elif limit is not None and record.bytes_per_token * _LOWER >= _DENSEST:
             # It was folded to this size, so its text has more tokens than was thought: hexadecimal, say.
             record.bytes_per_token *= _LOWER
+        elif limit is None and guess >= _LEAST_WINDOW:
+            record.guessed_window, record.guessed_until = guess, self._clock.monotonic() + _GUESS_SECONDS
         else:
-            record.guessed_window = int(min(tokens, window or tokens) * _LOWER)
-        smaller = self.window(record) or 0
-        if smaller < _LEAST_WINDOW or record.bytes_per_token < _DENSEST:
-            record.bytes_per_token = max(record.bytes_per_token, _DENSEST)
             return False
         # What cannot be left out stays too long, however often it is sent.
         return estimated_tokens(self._folded(record, body, call).body, 1.0) < estimated_tokens(sent, 1.0)

@@ -100,7 +100,8 @@ class RouteRecord:
     """What the gateway knows about a route. `unsynced` until other processes can read the breaker's state.
 
     `learned` is shared with other processes and survives a restart. `guessed_window`, in tokens, is the context to
-    assume after a refusal that named none, and `bytes_per_token` how dense its text is: both are known here only.
+    assume after a refusal that named none, until a monotonic time; `bytes_per_token` is how dense the text for the
+    model is. Both are known here only.
     """
 
     route: Route
@@ -111,6 +112,7 @@ class RouteRecord:
     last_seconds: float | None = None
     learned: LearnedDialect = field(default_factory=LearnedDialect)
     guessed_window: int | None = None
+    guessed_until: float = 0.0
     bytes_per_token: float = BYTES_PER_TOKEN
 
     def forget(self) -> None:

@@ -121,6 +121,17 @@ async def test_a_caller_that_condenses_is_told_the_context_and_nothing_is_sent_i
     assert desk.breakers("own") == []
 
 
+async def test_a_number_that_is_no_context_is_not_taken_for_one(make_desk: MakeDesk, first: Vendor) -> None:
+    first.answer = lambda asked: refused(400, "maximum context length is exceeded, limit 300")
+    desk = make_desk({"own": provider(first.url)})
+    with pytest.raises(RequestRefusedError):
+        await desk.ask(adaptable=True)
+    assert desk.knows("own").is_empty
+    first.answer = yes
+    await desk.ask(body=long_talk(15), adaptable=True)
+    assert len(first.chats[-1].body["messages"]) == len(long_talk(15)["messages"])
+
+
 async def test_a_text_that_is_denser_than_it_seems_is_folded_more_and_the_context_is_not_forgotten(
     make_desk: MakeDesk, first: Vendor
 ) -> None:

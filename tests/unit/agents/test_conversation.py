@@ -54,7 +54,7 @@ def test_a_review_that_was_cut_off_is_asked_for_again(text: str, cut: bool) -> N
 def test_a_call_that_was_cut_off_is_named_as_such() -> None:
     conversation = AgentConversation(TASK, StepReport)
     conversation.add_reply(reply(None, cut=True, calls=[READ]))
-    conversation.add_results([READ], [ToolAnswer(text="no JSON", ok=False, seconds=0, command=None)])
+    conversation.add_results([READ], [ToolAnswer(text="no JSON", ok=False, seconds=0, command=None)], str.isalpha)
     assert "cut off at the limit of length" in last(conversation)
 
 
@@ -75,7 +75,7 @@ def test_work_that_gets_on_is_given_its_corrections_anew() -> None:
     for number in range(3):
         conversation.conclude(reply("Next I read."), SETUP)
         call = {**READ, "function": {"name": "read_file", "arguments": json.dumps({"path": str(number)})}}
-        conversation.add_results([call], [ToolAnswer(text=str(number), ok=True, seconds=0, command=None)])
+        conversation.add_results([call], [ToolAnswer(text=str(number), ok=True, seconds=0, command=None)], str.isalpha)
     assert conversation.corrections == 0
     assert conversation.conclude(reply(REPORT), SETUP) == StepReport(summary="s", done=True)
 

@@ -145,11 +145,28 @@ def test_the_beginning_of_a_request_is_that_of_the_one_before_until_the_history_
         assert other["messages"][: len(one["messages"])] == one["messages"]
 
 
+PATCH = """--- a/e.py
++++ b/e.py
+@@ -1 +1 @@
+-x
++y
+--- /dev/null
++++ b/new.py
+@@ -0,0 +1 @@
++z
+--- a/gone.py
++++ /dev/null
+@@ -1 +0,0 @@
+-w
+"""
+
+
 def test_the_digest_says_what_was_changed_run_and_tried_in_vain() -> None:
     calls = [
         PastCall("read_file", '{"path": "a.py"}', True, True),
         PastCall("write_file", '{"path": "a.py", "content": "x"}', True, False),
-        PastCall("move_file", '{"path": "b.py", "target": "c.py"}', True, False),
+        PastCall("move_file", '{"path": "b.py", "to": "c.py"}', True, False),
+        PastCall("apply_patch", json.dumps({"patch": PATCH}), True, False),
         PastCall("replace_in_file", '{"path": "d.py"}', False, False),
         PastCall("run_command", "{}", False, False, command("pytest -q", 1, "1 failed\n\n")),
         PastCall("run_command", "{}", True, False, command("pytest -q", 0, "2 passed\n")),
@@ -159,7 +176,8 @@ def test_the_digest_says_what_was_changed_run_and_tried_in_vain() -> None:
     text = digest(calls, ["I think that the parser is wrong.", ""], 2000)
     assert text.splitlines() == [
         "Changed:",
-        "- b.py to c.py (move_file)",
+        "- e.py, new.py, gone.py (apply_patch)",
+        "- b.py → c.py (move_file)",
         "- a.py (write_file)",
         "Commands, with the last result of each:",
         "- `sleep 99`: was stopped",
