@@ -37,6 +37,8 @@ _AGAIN_SECONDS = 5.0
 # A probe of a provider on this machine costs nothing: no rate limit, no network.
 _LOCAL_SECONDS = 1.0
 _REPORT_EVERY_SECONDS = 5.0
+# One slow answer of a busy machine is no outage. The second probe follows at once, and is given twice as long.
+_SILENCES = 2
 # These outcomes depend on the request, not on the provider.
 _NOT_ITS_FAULT = frozenset({OK, FailureKind.BAD_REQUEST.value, FailureKind.CONTENT_FILTER.value})
 
@@ -61,6 +63,7 @@ class ProviderWatch:
         self._known: frozenset[str] = frozenset()
         self._due: dict[str, float] = {}
         self._silent_at: dict[str, datetime] = {}
+        self._silences: dict[str, int] = {}
         self._unhurried: set[str] = set()
         self._reported: dict[str, ProviderHealth] = {}
         self._reported_usable: int | None = None
@@ -167,14 +170,25 @@ class ProviderWatch:
                 endpoint.probe_timeout.use_longest()
             await endpoint.probe(self._clock.now())
         except CallFailed as error:
-            self.board.probed(name, error.failure.kind.value, error.failure.message)
-            if error.failure.kind is FailureKind.TIMEOUT:
-                self._silent_at[name] = self._clock.now()
-            self._due[name] = self._clock.monotonic() + min(interval, _AGAIN_SECONDS)
+            if self._is_sure(name, error.failure.kind):
+                self.board.probed(name, error.failure.kind.value, error.failure.message)
+                self._due[name] = self._clock.monotonic() + min(interval, _AGAIN_SECONDS)
+            else:
+                self._due[name] = float("-inf")
         except NotFoundError:
             return  # removed from the configuration a moment ago
         else:
+            self._silences[name] = 0
             self.board.probed(name, OK)
+
+    def _is_sure(self, name: str, kind: FailureKind) -> bool:
+        """Note a failed probe; whether it shows that the provider is down."""
+        if kind is not FailureKind.TIMEOUT:
+            self._silences[name] = 0
+            return True
+        self._silent_at[name] = self._clock.now()
+        self._silences[name] = self._silences.get(name, 0) + 1
+        return self._silences[name] >= _SILENCES
 
     def _left(self) -> Iterable[Signal]:
         """What a person has taken out of the configuration: nothing waits for its answer any more."""

@@ -181,7 +181,7 @@ async def test_a_provider_on_this_machine_is_probed_every_second_another_as_ofte
             await watch.aclose()
 
 
-async def test_a_provider_that_hangs_is_down_within_two_seconds_of_a_probe() -> None:
+async def test_a_provider_that_hangs_is_down_after_two_probes_the_second_at_once() -> None:
     clock = SystemClock()
     async with RehearsalServer(latency=0) as server:
         configuration = configured(server.url)
@@ -190,8 +190,9 @@ async def test_a_provider_that_hangs_is_down_within_two_seconds_of_a_probe() -> 
         server.faults.add(FaultOrder(fault="hang"))
         await clock.sleep(1)
         begun = clock.monotonic()
+        assert ups(await watch.probe()) == [], "one slow answer is no outage"
         assert ups(await watch.probe()) == [("openai", 0.0, "timeout")]
-        assert clock.monotonic() - begun < 2
+        assert clock.monotonic() - begun < 5
         await watch.aclose()
 
 
@@ -204,6 +205,7 @@ async def test_one_that_was_at_work_when_it_said_nothing_is_not_hurried_again() 
         await watch.probe()
         server.faults.add(FaultOrder(fault="hang", count=2))
         await clock.sleep(1)
+        assert ups(await watch.probe()) == []
         assert ups(await watch.probe()) == [("openai", 0.0, "timeout")]
         tries = [{"route": "openai/rehearsal", "outcome": "ok", "seconds": 4.0}]
         watch.on_event(Event("model_call.finished", clock.now(), data={"tries": tries, "seconds": 4.0}))
