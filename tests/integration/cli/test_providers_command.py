@@ -16,10 +16,13 @@ from click.testing import CliRunner
 from orchestration.cli import cli
 from orchestration.clock import SystemClock
 from orchestration.errors import OrchestratorError
+from orchestration.providers.dialects.dialect import Dialect, ToolForm
+from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.failures import NoRouteError
 from orchestration.security.redaction import Redactor
+from orchestration.storage.route_states import RouteStates, learned_of
 from tests.support.database import migrated
-from tests.support.gateway import Desk, configuration, provider
+from tests.support.gateway import Desk, configuration, provider, until
 from tests.support.patience import patient
 from tests.support.vendor import Vendor, as_json, refused, vendor
 
@@ -160,3 +163,24 @@ async def test_the_command_runs_as_a_process_and_leaves_no_traceback(project: Pa
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("orchestrator: There is no provider")
+
+
+async def test_what_was_learned_of_a_model_is_listed_and_forgotten(run: Run, project: Path, server: Vendor) -> None:
+    assert "Nothing was learned" in (await run("learned")).output
+    database = migrated(f"sqlite:///{project.parent.parent / 'var' / 'orchestrator.db'}")
+    settings = {"main": provider(server.url, apiKeyEnv="MAIN_KEY", concurrency=3)}
+    desk = Desk(configuration(settings), database, SystemClock(), {"MAIN_KEY": SECRET})
+    desk.teach("main", LearnedDialect(Dialect(tools=ToolForm.TEXT), 8192, desk.clock.now().timestamp()))
+    async with desk.gateway.running():
+        await until(lambda: bool(learned_of(RouteStates(database).load().get(("main", "m"), ({}, None))[0])))
+        [known] = json.loads((await run("learned", "--json")).output)
+        assert (known["provider"], known["model"], known["window"]) == ("main", "m", 8192)
+        assert known["facts"] == ["tools in words", "context of 8,192 tokens by a refusal"]
+        assert "tools in words" in (await run("learned")).output
+        assert (await run("forget", "nobody")).code == 2
+        assert "learned of the models of main" in (await run("forget", "main")).output
+        # The process that still knew it has forgotten it, and does not bring it back.
+        await until(lambda: desk.knows("main").is_empty)
+        await desk.gateway._sync.exchange()  # type: ignore[union-attr]
+        assert "Nothing was learned" in (await run("learned")).output
+    database.close()
