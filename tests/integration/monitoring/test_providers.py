@@ -203,7 +203,7 @@ async def test_one_that_was_at_work_when_it_said_nothing_is_not_hurried_again() 
         configuration = configured(server.url)
         watch = ProviderWatch(lambda: configuration, Key(), clock)
         await watch.probe()
-        server.faults.add(FaultOrder(fault="hang", count=2))
+        server.faults.add(FaultOrder(fault="hang", count=4))
         await clock.sleep(1)
         assert ups(await watch.probe()) == []
         assert ups(await watch.probe()) == [("openai", 0.0, "timeout")]
