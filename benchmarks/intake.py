@@ -115,7 +115,8 @@ def serve(file: str) -> None:
     database = Database(f"sqlite:///{file}")
     database.migrate()
     settings = IntakeSettings(token_env="TOKEN")
-    intake = AlertIntake(AlertInbox(database), lambda: settings, {"TOKEN": TOKEN}.get, batch_redactor(Redactor()))
+    inbox, redact = AlertInbox(database), batch_redactor(Redactor())
+    intake = AlertIntake(inbox, lambda: settings, {"TOKEN": TOKEN}.get, redact, lambda _: False)
     # Only with its protocol named does asyncio send small answers without delay.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))

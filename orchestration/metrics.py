@@ -41,6 +41,7 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "about": ("path", "command", "tool", "host", OTHER),
         "assessment": (*(one.value for one in RefusalAssessment), OTHER),
+        "because": ("refused", "left out", "echo", OTHER),
         "state": ("closed", "half_open", "open", OTHER),
         "severity": ("P0", "P1", "P2", "P3", OTHER),
         "change": (
@@ -105,6 +106,12 @@ INCIDENTS = Instrument(
 NOTIFICATIONS = Instrument(Counter, "notifications_total", "Notifications, by how they ended.", ("channel", "outcome"))
 WORKERS = Instrument(Counter, "worker_changes_total", "Workers that began, ended or were replaced.", ("worker_change",))
 LOG_ERRORS = Instrument(Counter, "log_errors_total", "Error lines in the log.")
+ALERTS_MISSED = Instrument(
+    Counter,
+    "intake_alerts_missed_total",
+    "Alerts of other systems that could not be read, that their sender left out, or that were echoes.",
+    ("because",),
+)
 SECRETS = Instrument(Counter, "secrets_found_total", "Secrets found or caught by redaction.")
 SIGN_INS_FAILED = Instrument(Counter, "sign_ins_failed_total", "Sign-ins that failed.")
 RESOURCE = Instrument(Gauge, "resource_ratio", "Use of a resource, as a share of what there is.", ("resource",))

@@ -63,20 +63,13 @@ class ActiveAlerts:
             self.dropped.add(before.id)
             self._drop(key)
 
-    def apply_inbound(self, inbound: InboundAlert, source: str, timing: AlertTiming, now: datetime) -> bool:
-        """Apply an inbound alert; returns False for one that is outdated.
+    def apply_inbound(self, inbound: InboundAlert, source: str, timing: AlertTiming, now: datetime) -> None:
+        """Apply an inbound alert, in the order of receipt. The end of an alert that does not fire here changes nothing.
 
-        Senders repeat themselves, and a repetition may arrive after a newer message: the beginning of an alert that is
-        known to be resolved, the end of an earlier occurrence, the end of an alert that never began here.
+        The times in it decide nothing: a sender's clock may be wrong, and a sender that was halted for a moment reports
+        the same occurrence again after its end.
         """
-        before = self._alerts.get((source, inbound.fingerprint))
-        if inbound.firing:
-            outdated = before is not None and before.resolved and inbound.at <= before.since
-        else:
-            outdated = before is None or before.resolved or inbound.at < before.since
-        if not outdated:
-            self.apply(inbound.observation(source), timing, now)
-        return not outdated
+        self.apply(inbound.observation(source), timing, now)
 
     def firing(self) -> set[str]:
         """The ids of the firing alerts."""
@@ -94,7 +87,7 @@ class ActiveAlerts:
             # silent.
             if not alert.external or not alert.firing:
                 continue
-            unrepeated = (now - alert.seen_at).total_seconds() >= forget_seconds
+            unrepeated = _is_unrepeated(alert, forget_seconds, now)
             if alert.clear_since is not None or unrepeated:
                 # A sender that has fallen silent has not said that the condition is gone.
                 observation = replace(cleared_observation(alert, now), unobserved=alert.clear_since is None)
@@ -123,6 +116,12 @@ class ActiveAlerts:
         del self._alerts[key]
         if (before := self._before.pop(key, None)) is not None:
             self._alerts[key] = before
+
+
+def _is_unrepeated(alert: Alert, forget_seconds: float, now: datetime) -> bool:
+    if alert.expires is not None:
+        return now >= alert.expires
+    return (now - alert.seen_at).total_seconds() >= forget_seconds
 
 
 def cleared_observation(alert: Alert, now: datetime) -> AlertObservation:

@@ -19,6 +19,7 @@ class InboundAlert:
     """One alert of a source, firing or resolved.
 
     `at` is when it began, or when it ended; when it was received, if the sender does not say (`start_known`).
+    `expires` is when it counts as forgotten, where the sender says by when it repeats it.
     `scenario` is decided by our configuration (`classified`), whatever a reader puts there.
     """
 
@@ -34,6 +35,7 @@ class InboundAlert:
     details: Mapping[str, str] = field(default_factory=dict)
     drill: bool = False
     start_known: bool = True
+    expires: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The alert as JSON values, as the inbox stores it."""
@@ -47,7 +49,7 @@ class InboundAlert:
             "summary": self.summary,
             "severity": self.severity.value,
             "scenario": self.scenario.value,
-            "details": {**self.details, **({} if self.start_known else {_START: "received"})},
+            "details": {**self.details, **self._additions()},
             "drill": self.drill,
         }
 
@@ -59,11 +61,16 @@ class InboundAlert:
             **data,
             "details": details,
             "start_known": details.pop(_START, None) is None,
+            "expires": None if (expires := details.pop(_EXPIRES, None)) is None else datetime.fromisoformat(expires),
             "at": datetime.fromisoformat(data["at"]),
             "severity": Severity(data["severity"]),
             "scenario": Scenario(data["scenario"]),
         }
         return cls(**values)
+
+    def _additions(self) -> dict[str, str]:
+        expires = {} if self.expires is None else {_EXPIRES: self.expires.isoformat()}
+        return {**({} if self.start_known else {_START: "received"}), **expires}
 
     def classified(self, settings: IntakeSettings) -> InboundAlert:
         """The alert with the scenario that the configuration gives it."""
@@ -88,6 +95,7 @@ class InboundAlert:
             evidence=self.details,
             source=source,
             drill=self.drill,
+            expires=self.expires,
         )
 
 
@@ -101,7 +109,8 @@ def severity_of(labels: Mapping[str, str], settings: IntakeSettings) -> Severity
     return settings.severity(labels.get(settings.severity_label, ""))
 
 
-# A detail, because a process of an earlier release refuses an alert with a key that it does not know.
+# Details, because a process of an earlier release refuses an alert with a key that it does not know.
 _START = "start"
+_EXPIRES = "expires"
 # From the most specific to the least: of `host` and `job`, the host says more about what is broken.
 _SUBJECT_LABELS = ("subject", "provider", "agent", "run", "host", "instance", "service", "job")

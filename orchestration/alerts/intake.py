@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from orchestration import logs
 from orchestration.alerts.batch_redaction import Redact
+from orchestration.alerts.echo import is_echo
 from orchestration.alerts.source import AlertSource, InboundRequest, Receipt, RequestAuth
 from orchestration.config.alerting import IntakeSettings
 from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
 
 
 class AlertIntake:
-    """Accepts deliveries. Every call may run on a thread of its own, and blocks until the delivery is on the disk."""
+    """Accepts deliveries. Every call may run on a thread of its own, and blocks until the delivery is on the disk.
+
+    `is_own` tells whether an incident is one of this installation.
+    """
 
     def __init__(
         self,
@@ -21,17 +24,18 @@ class AlertIntake:
         settings: Callable[[], IntakeSettings],
         credential: Callable[[str], str | None],
         redact: Redact,
+        is_own: Callable[[str], bool],
     ) -> None:
         self._inbox = inbox
         self._settings = settings
         self._credential = credential
         self._redact = redact
-        self._log = logs.get_logger("intake")
+        self._is_own = is_own
 
-    @property
-    def max_bytes(self) -> int:
+    def max_bytes(self, source: AlertSource) -> int:
         """The greatest length of a body."""
-        return self._settings().max_bytes
+        configured = self._settings().max_bytes
+        return configured if source.max_bytes is None else min(source.max_bytes, configured)
 
     def precheck(self, source: AlertSource, headers: Mapping[str, str], now: datetime) -> None:
         """Refuse an unauthenticated request before its body is read. Raises PayloadRefusedError."""
@@ -46,13 +50,12 @@ class AlertIntake:
         # Verified over the raw bytes, before they are parsed: what has not proved its origin must not reach the parser.
         self._authentication(source, settings).verify(headers, body, now.timestamp())
         batch = source.read(InboundRequest(headers, body, settings, now))
-        if batch.alerts:
+        news = [alert for alert in batch.alerts if not is_echo(alert, self._is_own)]
+        if news:
             # Redacted before it is stored: labels and annotations are free text, and people put tokens into them.
-            clean = self._redact([alert.to_json() for alert in batch.alerts])
+            clean = self._redact([alert.to_json() for alert in news])
             self._inbox.add(InboxDelivery(source.name, now, clean))
-        if batch.truncated:
-            self._log.warning("intake.cut_off", source=source.name, missing=batch.truncated, accepted=len(batch.alerts))
-        return Receipt(len(batch.alerts), batch.truncated)
+        return Receipt(len(news), batch.truncated, batch.refused, batch.key, len(batch.alerts) - len(news))
 
     def _authentication(self, source: AlertSource, settings: IntakeSettings) -> RequestAuth:
         # Made anew for each request, so that a token that is replaced in `.env` counts at once.

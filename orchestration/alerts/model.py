@@ -36,6 +36,7 @@ class Alert:
     labels of the latest sample. `since` is when the condition began, by the sender's clock, which may be ahead of ours;
     where nobody knows (`since_known`), when it was first seen. `seen_at` is when it was last observed to hold,
     `clear_since` when it was first observed gone. `flips` are the times at which it last began to fire or was resolved.
+    `expires` is the time until which an alert of another system has to be repeated, where its sender says so.
     `unobserved` marks one that ended because nothing was observed any more, which does not show that its condition is
     gone. `duties` are what has to be done before it counts as repaired.
     """
@@ -66,6 +67,7 @@ class Alert:
     since_known: bool = True
     unobserved: bool = False
     duties: tuple[DutyRequest, ...] = ()
+    expires: datetime | None = None
 
     @property
     def group(self) -> str:
@@ -119,6 +121,7 @@ class AlertObservation:
     since_known: bool = True
     unobserved: bool = False
     duties: tuple[DutyRequest, ...] = ()
+    expires: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +183,8 @@ def _advance_holding(
         **{name: getattr(observation, name) for name in _COPIED},
         updated_at=now,
     )
-    # The sender's clock may be ahead of ours. Without the floor, an alert without a hold would not fire until our clock
-    # has caught up.
+    # The sender's clock may be ahead of ours, and ours may have been set back. Without the floor, an alert without a
+    # hold would not fire until our clock has caught up.
     held = max(0.0, (now - alert.since).total_seconds())
     if alert.status is AlertStatus.PENDING and held >= timing.hold:
         flips = (*alert.flips, now)[-_MAX_FLIPS:]
@@ -192,8 +195,9 @@ def _advance_holding(
 
 def _advance_clear(alert: Alert, observation: AlertObservation, timing: AlertTiming, now: datetime) -> Alert:
     """A firing alert whose condition is gone: resolved, unless that is too recent or the alert is flapping."""
-    # Not before it was last seen to hold and not after now, whatever the sender's clock says.
-    gone = alert.clear_since or min(now, max(observation.since, alert.seen_at))
+    # Not before it was last seen to hold and not after now, whatever the sender's clock says, and ours, which may have
+    # been set back.
+    gone = min(now, alert.clear_since or max(observation.since, alert.seen_at))
     quiet = (now - gone).total_seconds()
     marked = replace(alert, clear_since=gone, updated_at=now, unobserved=observation.unobserved)
     if alert.flapping:
@@ -218,4 +222,5 @@ _COPIED = (
     "source",
     "drill",
     "duties",
+    "expires",
 )

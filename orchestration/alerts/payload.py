@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from orchestration.alerts.text_templates import storable_text
 from orchestration.errors import OrchestratorError
+
+T = TypeVar("T")
 
 # Far above what any sender uses, and low enough that one delivery cannot fill memory or a database row.
 _MAX_LABELS = 100
@@ -41,6 +43,24 @@ def items(value: object, place: str, at_most: int) -> list[Any]:
     return value
 
 
+def read_each(
+    values: Sequence[object], place: str, read: Callable[[Mapping[str, Any], str], T]
+) -> tuple[tuple[T, ...], tuple[str, ...]]:
+    """Read each value by itself: those that can be used, and why the others cannot. Raises PayloadRefusedError when
+    none can: then the sender has to know."""
+    usable: list[T] = []
+    refused: list[str] = []
+    for number, value in enumerate(values):
+        try:
+            usable.append(read(mapping(value, f"{place}[{number}]"), f"{place}[{number}]"))
+        except PayloadRefusedError as refusal:
+            refused.append(str(refusal))
+    if refused and not usable:
+        more = f", and {len(refused) - 1} more cannot be used" if len(refused) > 1 else ""
+        raise PayloadRefusedError(f"{refused[0]}{more}")
+    return tuple(usable), tuple(refused)
+
+
 def texts(value: object, place: str) -> dict[str, str]:
     """An object of texts. Numbers and truth values become texts, long texts are cut. Raises PayloadRefusedError."""
     result = {}
@@ -63,16 +83,17 @@ def status(value: object, place: str) -> bool:
 
 
 def when(value: object, place: str) -> datetime | None:
-    """A time as in RFC 3339; None where there is none. Raises PayloadRefusedError."""
+    """A time as in RFC 3339, in UTC; None where there is none. Raises PayloadRefusedError."""
     if value is None or value == "":
         return None
     try:
         parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        parsed = None
-    if parsed is None or parsed.tzinfo is None:
-        raise PayloadRefusedError(f"expected a time such as 2026-03-01T12:00:00Z in {place}, got {value!r:.80}")
-    return parsed if parsed.year > _ZERO_TIME_YEAR else None
+        if parsed is not None and parsed.tzinfo is not None:
+            return parsed.astimezone(UTC) if parsed.year > _ZERO_TIME_YEAR else None
+    # OverflowError: a time of the year 9999 may be one of the year 10000 in UTC, which no calendar here has.
+    except (ValueError, OverflowError):
+        pass
+    raise PayloadRefusedError(f"expected a time such as 2026-03-01T12:00:00Z in {place}, got {value!r:.80}")
 
 
 def _kind(value: object) -> str:

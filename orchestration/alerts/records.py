@@ -43,6 +43,7 @@ def to_row(alert: Alert, decision: NotifyDecision | None) -> AlertRow:
             "flapping": alert.flapping,
             "since_known": alert.since_known,
             "unobserved": alert.unobserved,
+            "expires": None if alert.expires is None else alert.expires.isoformat(),
             "duties": [_DUTY.dump_python(duty, mode="json") for duty in alert.duties],
         },
         since=alert.since,
@@ -91,6 +92,7 @@ def _later(state: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that are not in rows of earlier releases."""
     return {
         "unobserved": state.get("unobserved", False),
+        "expires": _time(state.get("expires")),
         "duties": tuple(_DUTY.validate_python(duty) for duty in state.get("duties", ())),
     }
 

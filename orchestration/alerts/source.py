@@ -14,6 +14,8 @@ from orchestration.alerts.webhook_auth import WebhookAuth
 from orchestration.config.alerting import IntakeSettings
 
 INTAKE_PATH = "/api/v1/intake/"
+# Enough to find the fault; ten thousand alerts may have the same one.
+_MOST_REASONS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,27 +29,32 @@ class InboundRequest:
 
     def payload(self) -> object:
         """The JSON of the body. Raises PayloadRefusedError."""
-        try:
-            return json.loads(self.body, parse_constant=_refuse_constant)
-        # RecursionError: a few hundred kilobytes of `[` exhaust the parser's stack.
-        except (ValueError, RecursionError) as error:
-            raise PayloadRefusedError(f"expected JSON in UTF-8, got something else: {error}") from None
+        return read_json(self.body)
 
 
 @dataclass(frozen=True, slots=True)
 class InboundBatch:
-    """The alerts of one delivery, and how many more the sender left out of it."""
+    """The alerts of one delivery, how many more the sender left out of it, and why others cannot be used.
+
+    `key` is what the sender calls the delivery by, where its protocol has it returned.
+    """
 
     alerts: tuple[InboundAlert, ...] = ()
     truncated: int = 0
+    refused: tuple[str, ...] = ()
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was stored: how many alerts, and how many the sender had left out."""
+    """What was stored: how many alerts, how many the sender had left out, why others were refused, and how many were
+    echoes of our own."""
 
     accepted: int
     truncated: int = 0
+    refused: tuple[str, ...] = ()
+    key: str = ""
+    echoes: int = 0
 
 
 class RequestAuth(Protocol):
@@ -64,7 +71,13 @@ class RequestAuth(Protocol):
 
 def accepted(receipt: Receipt) -> dict[str, Any]:
     """The usual body of a successful answer."""
-    return {"accepted": receipt.accepted}
+    refused = {"refused": list(receipt.refused[:_MOST_REASONS])} if receipt.refused else {}
+    return {"accepted": receipt.accepted + receipt.echoes, **refused}
+
+
+def refused(reason: str) -> dict[str, Any]:
+    """The usual body of a refusal."""
+    return {"error": reason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,9 @@ class AlertSource:
 
     `name` is stored with each alert and tells the alerts of one source from those of another, so it must never change.
     `authentication` gets the token, the secret and the seconds for which a signature is good. `answer` and
-    `success_status` are for senders that insist on an answer of their own.
+    `success_status` are for senders that insist on an answer of their own, `refusal` is for those that read the body of
+    a refusal. `at_root` is a path of the sender's own choice, beside `path`, for senders that take the address of a
+    server only; `max_bytes` is a limit of the sender's protocol.
     """
 
     name: str
@@ -84,11 +99,28 @@ class AlertSource:
     authentication: Callable[[str | None, str | None, float], RequestAuth] = WebhookAuth
     success_status: int = 200
     answer: Callable[[Receipt], Mapping[str, Any]] = accepted
+    refusal: Callable[[str], Mapping[str, Any]] = refused
+    at_root: str = ""
+    max_bytes: int | None = None
 
     @property
     def route(self) -> str:
         """The whole path of the endpoint."""
         return INTAKE_PATH + (self.path or self.name)
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """Every path at which it is received."""
+        return (self.route, self.at_root) if self.at_root else (self.route,)
+
+
+def read_json(body: bytes) -> object:
+    """The JSON of a body. Raises PayloadRefusedError."""
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    # RecursionError: a few hundred kilobytes of `[` exhaust the parser's stack.
+    except (ValueError, RecursionError) as error:
+        raise PayloadRefusedError(f"expected JSON in UTF-8, got something else: {error}") from None
 
 
 def _refuse_constant(text: str) -> float:

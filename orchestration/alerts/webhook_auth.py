@@ -1,4 +1,4 @@
-"""Authentication of alert sources: a bearer token, or a body signed with a shared secret. Pure.
+"""Authentication of alert sources: a token, or a body signed with a shared secret. Pure.
 
 The signature is HMAC-SHA256, in hexadecimal digits, of the time of sending in Unix seconds, a full stop and the body.
 The time is part of what is signed, so that a recorded delivery cannot be sent again later under a new time.
@@ -6,6 +6,8 @@ The time is part of what is signed, so that a recorded delivery cannot be sent a
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from orchestration.alerts.payload import PayloadRefusedError
 TIMESTAMP_HEADER = "x-orchestrator-timestamp"
 SIGNATURE_HEADER = "x-orchestrator-signature"
 _PREFIX = "sha256="
-_UNAUTHENTICATED = 401
+UNAUTHENTICATED = 401
 
 
 def sign(secret: str, timestamp: int, body: bytes) -> str:
@@ -26,7 +28,8 @@ def sign(secret: str, timestamp: int, body: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WebhookAuth:
-    """Accepts the token, a signature by the secret, or either; with neither configured, nothing.
+    """Accepts the token, a signature by the secret, or either; with neither configured, nothing. The token may be a
+    bearer token (RFC 6750), or the password of any user (RFC 7617), as senders without bearer tokens send it.
 
     A signature is good for `replay_seconds` before and after its time, since clocks differ in both directions.
     """
@@ -42,43 +45,59 @@ class WebhookAuth:
                 "the intake is closed; name a variable in alerting.intake.tokenEnv or secretEnv, and set it in .env",
                 403,
             )
-        if self._has_token(headers):
+        if self.has_token(headers):
             return
         if not self.secret or SIGNATURE_HEADER not in headers:
             ways = ["Authorization: Bearer …"] if self.token else []
             ways += [SIGNATURE_HEADER] if self.secret else []
-            raise PayloadRefusedError(f"a valid {' or '.join(ways)} header is required", _UNAUTHENTICATED)
-        age = abs(now - _timestamp(headers))
-        if age > self.replay_seconds:
-            raise PayloadRefusedError(
-                f"the signature's time is {age:.0f} s away, and at most {self.replay_seconds:.0f} s are allowed; "
-                "check the clocks of both machines",
-                _UNAUTHENTICATED,
-            )
+            raise PayloadRefusedError(f"a valid {' or '.join(ways)} header is required", UNAUTHENTICATED)
+        check_age(unix_seconds(headers, TIMESTAMP_HEADER), now, self.replay_seconds)
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: float) -> None:
         """Check the token or the signature. Raises PayloadRefusedError."""
         # Checked again: the body may have taken long to arrive, and a caller may not have checked at all.
         self.precheck(headers, now)
-        if self._has_token(headers):
+        if self.has_token(headers):
             return
-        expected = sign(self.secret or "", _timestamp(headers), body)
+        expected = sign(self.secret or "", unix_seconds(headers, TIMESTAMP_HEADER), body)
         # In constant time: how long a comparison takes must not tell how much of a guess was right.
         if not hmac.compare_digest(headers[SIGNATURE_HEADER].strip().encode(), expected.encode()):
             raise PayloadRefusedError(
-                "the signature is wrong; sign the timestamp, a full stop and the body", _UNAUTHENTICATED
+                "the signature is wrong; sign the timestamp, a full stop and the body", UNAUTHENTICATED
             )
 
-    def _has_token(self, headers: Mapping[str, str]) -> bool:
+    def has_token(self, headers: Mapping[str, str]) -> bool:
+        """Whether the token is among the headers."""
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode(), (self.token or "").encode())
-        # An empty token, as an unset variable gives, must not be matched by an empty header.
-        return bool(self.token) and same and scheme.lower() == "bearer"
+        read = {"bearer": given.strip().encode(), "basic": _password(given.strip())}.get(scheme.lower())
+        # In constant time, as below. An empty token, as an unset variable gives, must not match an empty header.
+        return bool(self.token) and read is not None and hmac.compare_digest(read, (self.token or "").encode())
 
 
-def _timestamp(headers: Mapping[str, str]) -> int:
-    stamp = headers.get(TIMESTAMP_HEADER, "")
+def check_age(stamp: int, now: float, at_most: float) -> None:
+    """Refuse a signature whose time is too far away. Raises PayloadRefusedError."""
+    age = abs(now - stamp)
+    if age > at_most:
+        raise PayloadRefusedError(
+            f"the signature's time is {age:.0f} s away, and at most {at_most:.0f} s are allowed; check the clocks of "
+            "both machines",
+            UNAUTHENTICATED,
+        )
+
+
+def unix_seconds(headers: Mapping[str, str], name: str) -> int:
+    """The time in a header. Raises PayloadRefusedError."""
+    stamp = headers.get(name, "")
     # `isdigit` alone accepts digits of other scripts; a longer number would make `int` work for the sender.
     if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
-        raise PayloadRefusedError(f"expected Unix seconds in {TIMESTAMP_HEADER}, got {stamp[:40]!r}", _UNAUTHENTICATED)
+        raise PayloadRefusedError(f"expected Unix seconds in {name}, got {stamp[:40]!r}", UNAUTHENTICATED)
     return int(stamp)
+
+
+def _password(given: str) -> bytes | None:
+    """The password of basic authentication; None for what is not that."""
+    try:
+        _, found, password = base64.b64decode(given, validate=True).partition(b":")
+    except (ValueError, binascii.Error):
+        return None
+    return password if found else None

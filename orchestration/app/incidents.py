@@ -71,7 +71,13 @@ class IncidentResponse:
         self.alerts = AlertEngine(
             app.alerts, app.silences, inbox, self.journal, lambda: app.configuration, redact, app.bus
         )
-        self.intake = AlertIntake(inbox, lambda: app.configuration.alerting.intake, self._credentials.get, redact)
+        self.intake = AlertIntake(
+            inbox,
+            lambda: app.configuration.alerting.intake,
+            self._credentials.get,
+            redact,
+            app.incident_service.records.exists,
+        )
         self.monitoring = Monitoring(
             self._monitoring_context(),
             self._receive,

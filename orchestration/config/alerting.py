@@ -152,7 +152,8 @@ class IntakeSettings(Section):
 
     token_env: EnvironmentName | None = None
     secret_env: EnvironmentName | None = None
-    max_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 4 * 1024 * 1024
+    max_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 32 * 1024 * 1024
+    # Together with the bytes: room for three kilobytes of each, and Alertmanager's own alerts are one kilobyte long.
     max_alerts: Annotated[int, Field(ge=1, le=100_000)] = 10_000
     replay_seconds: PositiveSeconds = 5 * MINUTE
     forget_seconds: PositiveSeconds = 24 * HOUR

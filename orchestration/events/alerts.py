@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,6 +35,37 @@ class AlertResolved(AlertEvent):
 
     kind: ClassVar[str] = "alert.resolved"
     template: ClassVar[str] = "alert {name} is resolved: {message}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryIncomplete(EventPayload):
+    """Some alerts of a delivery were not taken: `refused` because they cannot be read, the first for this `reason`, and
+    `left_out` by the sender itself."""
+
+    kind: ClassVar[str] = "intake.incomplete"
+    template: ClassVar[str] = (
+        "of a delivery of {source}, {accepted} alerts were taken, {refused} were refused and {left_out} left out by "
+        "the sender: {reason}"
+    )
+    level: ClassVar[int] = logging.WARNING
+
+    source: str
+    accepted: int
+    refused: int
+    left_out: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EchoesDropped(EventPayload):
+    """Alerts came back that this system has caused itself: they are about its own incidents, or about what its own
+    monitoring reports. They change nothing."""
+
+    kind: ClassVar[str] = "intake.echoes_dropped"
+    template: ClassVar[str] = "{source} sent {count} alerts back that this system has caused; they change nothing"
+
+    source: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)

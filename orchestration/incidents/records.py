@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from orchestration.config.response import ResponseSettings
 from orchestration.domain.incident_end import IncidentEnd
 from orchestration.domain.scenario import Scenario
+from orchestration.errors import NotFoundError
 from orchestration.incidents import escalation, estimates
 from orchestration.incidents.estimates import PastDurations, SimilarBy
 from orchestration.incidents.model import Incident, TimelineEntry
@@ -42,6 +43,14 @@ class IncidentRecords:
         """The incident of that id. Raises NotFoundError."""
         with self._database.read() as connection:
             return self.load(connection, incident_id)
+
+    def exists(self, incident_id: str) -> bool:
+        """Whether there is an incident of that id."""
+        try:
+            self.get(incident_id)
+        except NotFoundError:
+            return False
+        return True
 
     def find(self, text: str) -> Incident:
         """The one whose id ends or begins with `text`; `latest` is the newest. Raises NotFoundError."""

@@ -22,6 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestration import logs
+from orchestration.alerts.sources.registry import shipped_sources
 from orchestration.errors import OrchestratorError
 from orchestration.security.access import AccessControl, SignedIn
 from orchestration.security.audit_trail import AuditTrail
@@ -30,6 +31,7 @@ from orchestration.web.exposure import Exposure
 from orchestration.web.problems import of_error, problem
 
 INTAKE = "/api/v1/intake/"
+_INTAKE_AT_ROOT = frozenset(source.at_root for source in shipped_sources() if source.at_root)
 GATEWAY = "/v1/"
 _HEALTH = ("/healthz", "/readyz")
 _OPEN = ("/sign-in", "/setup")
@@ -103,7 +105,7 @@ class AuthMiddleware:
             return problem(
                 421, "This is not a host name of this server. Allow it with `orchestrator serve --name HOST`."
             )
-        if path.startswith(INTAKE):
+        if path.startswith(INTAKE) or path in _INTAKE_AT_ROOT:
             # The intake authenticates senders by keys of its own, which may be in the `Authorization` header.
             return None
         try:

@@ -25,6 +25,7 @@ from orchestration.alerts.source import AlertSource, Receipt
 from orchestration.alerts.sources.registry import alert_sources
 from orchestration.clock import Clock
 from orchestration.events import EventBus
+from orchestration.events.alerts import DeliveryIncomplete, EchoesDropped
 from orchestration.events.security import SignInFailed
 
 _log = logs.get_logger("intake")
@@ -40,8 +41,9 @@ def routes(
     threads = anyio.CapacityLimiter(_THREADS)
     chosen = alert_sources() if sources is None else sources
     return [
-        Route(source.route, _Endpoint(intake, clock, bus, source, threads).handle, methods=["POST"])
+        Route(path, _Endpoint(intake, clock, bus, source, threads).handle, methods=["POST"])
         for source in chosen
+        for path in source.routes
     ]
 
 
@@ -67,12 +69,22 @@ class _Endpoint:
             _log.error("intake.unwritten", source=self._source.name, error=type(error).__name__)
             message = "the alerts could not be written; send them again"
             return JSONResponse({"error": message}, HTTPStatus.SERVICE_UNAVAILABLE, _RETRY_AFTER)
+        self._report(receipt)
         return JSONResponse(self._source.answer(receipt), self._source.success_status)
+
+    def _report(self, receipt: Receipt) -> None:
+        """Publish what of a delivery did not become an alert."""
+        if receipt.refused or receipt.truncated:
+            reason = receipt.refused[0] if receipt.refused else "the sender's own limit"
+            missing = len(receipt.refused), receipt.truncated
+            self._bus.publish(DeliveryIncomplete(self._source.name, receipt.accepted, *missing, reason=reason))
+        if receipt.echoes:
+            self._bus.publish(EchoesDropped(self._source.name, receipt.echoes))
 
     async def _accept(self, request: Request) -> Receipt:
         headers = {name.lower(): value for name, value in request.headers.items()}
         self._intake.precheck(self._source, headers, self._clock.now())
-        body = await read_body(request, self._intake.max_bytes)
+        body = await read_body(request, self._intake.max_bytes(self._source))
         accept = partial(self._intake.accept, self._source, headers, body, self._clock.now())
         return await anyio.to_thread.run_sync(accept, limiter=self._threads)
 
@@ -82,7 +94,7 @@ class _Endpoint:
         if refusal.status == HTTPStatus.UNAUTHORIZED:
             host = request.client.host if request.client else ""
             self._bus.publish(SignInFailed(source=host, user=f"intake {name}", reason=str(refusal)))
-        return JSONResponse({"error": str(refusal)}, refusal.status)
+        return JSONResponse(self._source.refusal(str(refusal)), refusal.status)
 
 
 async def read_body(request: Request, at_most: int) -> bytes:

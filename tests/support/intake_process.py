@@ -44,7 +44,8 @@ class CrashingInbox(AlertInbox):
 
 
 def application(database: Database, fault: str = "", bus: EventBus | None = None) -> Starlette:
-    intake = AlertIntake(CrashingInbox(database, fault), lambda: SETTINGS, CREDENTIALS.get, batch_redactor(Redactor()))
+    inbox, redact = CrashingInbox(database, fault), batch_redactor(Redactor())
+    intake = AlertIntake(inbox, lambda: SETTINGS, CREDENTIALS.get, redact, lambda _: False)
     clock = SystemClock()
     return Starlette(routes=routes(intake, clock, bus or EventBus(clock)))
 

@@ -8,40 +8,41 @@ The payload: https://prometheus.io/docs/alerting/latest/configuration/#webhook_c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC
 from typing import Any
 
 from orchestration.alerts.fingerprint import fingerprint
 from orchestration.alerts.inbound import InboundAlert, severity_of
-from orchestration.alerts.payload import PayloadRefusedError, items, mapping, status, texts, when
+from orchestration.alerts.payload import PayloadRefusedError, items, mapping, read_each, status, texts, when
 from orchestration.alerts.source import AlertSource, InboundBatch, InboundRequest
 from orchestration.alerts.text_templates import storable_text
 
-_VERSION = "4"
+# Grafana writes "1", and means the same. People give its contact points the address of either endpoint.
+_VERSIONS = ("4", "1")
 
 
-def read_alertmanager(request: InboundRequest) -> InboundBatch:
+def read_group(request: InboundRequest) -> InboundBatch:
     """The alerts of a delivery. Raises PayloadRefusedError."""
     payload = mapping(request.payload(), "the body")
     version = payload.get("version")
-    if version != _VERSION:
+    if version not in _VERSIONS:
         raise PayloadRefusedError(f'expected "version": "4" of the Alertmanager webhook, got {version!r}')
     alerts = items(payload.get("alerts"), "alerts", request.settings.max_alerts)
     # `max_alerts` of a receiver makes Alertmanager leave alerts out; it says only how many, not which.
     truncated = payload.get("truncatedAlerts", 0)
-    read = tuple(_read_alert(mapping(one, f"alerts[{at}]"), f"alerts[{at}]", request) for at, one in enumerate(alerts))
-    return InboundBatch(read, truncated if isinstance(truncated, int) and truncated > 0 else 0)
+    read, refused = read_each(alerts, "alerts", lambda alert, place: read_alert(alert, place, request))
+    return InboundBatch(read, truncated if isinstance(truncated, int) and truncated > 0 else 0, refused)
 
 
 ALERTMANAGER = AlertSource(
     name="alertmanager",
     summary="Prometheus Alertmanager, webhook version 4",
-    read=read_alertmanager,
+    read=read_group,
     documentation="https://prometheus.io/docs/alerting/latest/configuration/#webhook_config",
 )
 
 
-def _read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -> InboundAlert:
+def read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -> InboundAlert:
+    """One alert. Raises PayloadRefusedError."""
     labels = texts(alert.get("labels"), f"{place}.labels")
     annotations = texts(alert.get("annotations") or {}, f"{place}.annotations")
     name = labels.pop("alertname", "") or "unnamed"
@@ -55,7 +56,7 @@ def _read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -
         name=name[:128],
         fingerprint=_fingerprint(alert.get("fingerprint")) or fingerprint(name, labels),
         firing=firing,
-        at=(started if firing else ended).astimezone(UTC),
+        at=started if firing else ended,
         start_known=given is not None,
         labels=labels,
         # Annotation names are a convention only; `summary` and `description` are those of the Prometheus documentation,
@@ -73,7 +74,7 @@ def _addresses(alert: Mapping[str, Any]) -> dict[str, str]:
 
     https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/
     """
-    given = {name: alert.get(name) for name in ("generatorURL", "dashboardURL", "panelURL")}
+    given = {name: alert.get(name) for name in ("generatorURL", "dashboardURL", "panelURL", "silenceURL")}
     return {name: storable_text(value) for name, value in given.items() if isinstance(value, str) and value}
 
 

@@ -11,6 +11,10 @@ import re
 from orchestration import logs
 from orchestration.alerts.source import AlertSource
 from orchestration.alerts.sources.alertmanager import ALERTMANAGER
+from orchestration.alerts.sources.cloudevents import CLOUDEVENTS
+from orchestration.alerts.sources.grafana import GRAFANA
+from orchestration.alerts.sources.pagerduty import PAGERDUTY
+from orchestration.alerts.sources.prometheus import PROMETHEUS
 from orchestration.alerts.sources.webhook import WEBHOOK
 from orchestration.plugins import PluginError, plugin_registry
 
@@ -18,7 +22,7 @@ GROUP = "orchestration.alert_sources"
 # With a full stop in it, so that no source that we ship later can take it. It becomes a part of a URL.
 _OWN_NAME = re.compile(r"[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*")
 _OWN_PATH = re.compile(r"[A-Za-z0-9._/-]*")
-_SHIPPED = (ALERTMANAGER, WEBHOOK)
+_SHIPPED = (ALERTMANAGER, PROMETHEUS, GRAFANA, PAGERDUTY, CLOUDEVENTS, WEBHOOK)
 _log = logs.get_logger("intake")
 
 

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC
 from typing import Any
 
 from orchestration.alerts.fingerprint import fingerprint
 from orchestration.alerts.inbound import InboundAlert, severity_of
-from orchestration.alerts.payload import PayloadRefusedError, items, mapping, status, texts, when
+from orchestration.alerts.payload import PayloadRefusedError, items, mapping, read_each, status, texts, when
 from orchestration.alerts.source import AlertSource, InboundBatch, InboundRequest
 from orchestration.alerts.text_templates import storable_text
 
@@ -24,15 +23,15 @@ def read_webhook(request: InboundRequest) -> InboundBatch:
     """
     payload = mapping(request.payload(), "the body")
     alerts = items(payload.get("alerts", [payload]), "alerts", request.settings.max_alerts)
-    return InboundBatch(
-        tuple(_read_alert(mapping(one, f"alerts[{at}]"), f"alerts[{at}]", request) for at, one in enumerate(alerts))
-    )
+    read, refused = read_each(alerts, "alerts", lambda alert, place: read_alert(alert, place, request))
+    return InboundBatch(read, refused=refused)
 
 
 WEBHOOK = AlertSource(name="webhook", summary="tools of your own, in a format of ours", read=read_webhook)
 
 
-def _read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -> InboundAlert:
+def read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -> InboundAlert:
+    """One alert. Raises PayloadRefusedError."""
     name = alert.get("name")
     if not isinstance(name, str) or not name.strip():
         raise PayloadRefusedError(f"expected a text in {place}.name, got {name!r}")
@@ -51,7 +50,7 @@ def _read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -
         name=storable_text(name)[:128],
         fingerprint=fingerprint(name, identifying),
         firing=firing,
-        at=at.astimezone(UTC),
+        at=at,
         start_known=given is not None,
         labels=labels,
         title=storable_text(alert.get("summary") or name),

@@ -8,6 +8,7 @@ from orchestration import metrics
 from orchestration.alerts.signal import Signal
 from orchestration.events import Event
 from orchestration.events.agents import AgentFinished, AgentRetried, ToolCallFinished, ToolCallRefused
+from orchestration.events.alerts import DeliveryIncomplete, EchoesDropped
 from orchestration.events.incidents import IncidentEvent
 from orchestration.events.notifications import NotificationEvent, NotificationSent
 from orchestration.events.payload import EventPayload
@@ -62,6 +63,11 @@ class EventCounters:
         """Count a change of something that has many: the last part of the kind is the label."""
         change = payload.kind.rpartition(".")[2]
         match payload:
+            case DeliveryIncomplete():
+                self._add(metrics.ALERTS_MISSED, payload.refused, because="refused")
+                self._add(metrics.ALERTS_MISSED, payload.left_out, because="left out")
+            case EchoesDropped():
+                self._add(metrics.ALERTS_MISSED, payload.count, because="echo")
             case RouteEvent():
                 state = "open" if isinstance(payload, RouteOpened) else change
                 self._metrics.count(metrics.ROUTE_CHANGES, provider=payload.provider, state=state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from orchestration.domain.origin import ORIGIN, ORIGIN_LABEL
 from orchestration.domain.severity import Severity
 from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage
 from orchestration.notifications.channels.http import HttpPoster
@@ -14,7 +15,6 @@ from orchestration.notifications.notice import Notice, NoticeKind
 # again and again. We send only changes, so a firing alert gets an end that is far away.
 _FIRING = timedelta(days=7)
 _TEST = timedelta(minutes=1)
-ORIGIN = "agent-orchestration"
 
 
 class AlertmanagerChannel:
@@ -70,6 +70,6 @@ def _labels(notice: Notice, severity: Severity) -> dict[str, str]:
         "incident": notice.incident_id,
         "severity": severity.value,
         "scenario": notice.scenario.value,
-        "origin": ORIGIN,
+        ORIGIN_LABEL: ORIGIN,
         **({"drill": "true"} if notice.drill else {}),
     }

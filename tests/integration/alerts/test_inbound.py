@@ -20,13 +20,20 @@ from tests.support.intake import a_webhook, one
 KEY = "external-alert:web-1"
 
 
+OWN = "inc-1m8kpy8ps90fez"
+
+
+def is_own(incident: str) -> bool:
+    return incident == OWN
+
+
 class InboundSender:
     """A sender with valid credentials."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         settings = IntakeSettings(secret_env="S")
-        self.intake = AlertIntake(bench.inbox, lambda: settings, {"S": "secret"}.get, lambda data: data)
+        self.intake = AlertIntake(bench.inbox, lambda: settings, {"S": "secret"}.get, lambda data: data, is_own)
 
     def send(self, *alerts: dict[str, object], cut_off: int = 0) -> int:
         body = json.dumps(a_webhook(*alerts, truncatedAlerts=cut_off)).encode()
@@ -54,19 +61,18 @@ def test_repetitions_change_nothing(bench: Bench, sender: InboundSender) -> None
     assert list(bench.reported()) == [("clear", KEY)]
 
 
-def test_a_late_repetition_does_not_bring_back_what_is_over(bench: Bench, sender: InboundSender) -> None:
-    for status in ("firing", "resolved", "firing", "resolved"):
+def test_what_fires_after_it_was_resolved_is_news_whatever_its_times(bench: Bench, sender: InboundSender) -> None:
+    # A Prometheus that was halted for a while reports the same occurrence, with the same start, after its end.
+    for status in ("firing", "resolved", "firing"):
         sender.send(one(status))
         bench.evaluate()
-    assert list(bench.reported()) == [("report", KEY), ("clear", KEY)]
-    bench.now += timedelta(hours=1)
-    sender.send(one(startsAt="2026-03-01T12:45:00Z"))
+    assert list(bench.reported()) == [("report", KEY), ("clear", KEY), ("report", KEY)]
+    sender.send(one(startsAt="2026-03-01T23:45:00Z"))  # by a clock that is hours ahead
     bench.evaluate()
-    assert list(bench.reported()) == [("report", KEY)]
-    sender.send(one("resolved"))  # of the first time: ended at 12:30
+    sender.send(one("resolved"))  # ended at 12:30, before that
     bench.evaluate()
-    assert list(bench.reported()) == []
-    assert [row.status for row in bench.alerts.list()] == [AlertStatus.FIRING, AlertStatus.RESOLVED]
+    assert list(bench.reported()) == [("clear", KEY)]
+    assert [row.status for row in bench.alerts.list()] == [AlertStatus.RESOLVED, AlertStatus.RESOLVED]
 
 
 def test_an_alert_that_begins_and_ends_between_two_evaluations_is_reported(bench: Bench, sender: InboundSender) -> None:
@@ -164,3 +170,22 @@ def test_the_start_of_an_alert_whose_sender_does_not_say_is_unknown(bench: Bench
     sender.send(one(labels=labels, fingerprint="b2", startsAt="2026-03-01T11:50:00Z"))
     bench.evaluate()
     assert bench.reporter.reports[-1].started_at == NOON - timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("labels", "taken"),
+    [
+        ({"alertname": "OrchestratorIncident", "incident": OWN, "origin": "agent-orchestration"}, 0),
+        ({"alertname": "OrchestratorIncident", "incident": "inc-2m8kpy8ps90fez", "origin": "agent-orchestration"}, 1),
+        ({"alertname": "OrchestratorSevereIncident", "origin": "agent-orchestration", "doubles": "own-monitoring"}, 0),
+        ({"alertname": "OrchestratorDown", "severity": "critical"}, 1),
+        ({"alertname": "Broken", "origin": "agent-orchestration"}, 1),
+        ({"alertname": "Broken", "note": f"as in {OWN}", "subject": f"as in {OWN}"}, 1),
+    ],
+)
+def test_what_this_system_has_said_itself_does_not_come_back(
+    bench: Bench, sender: InboundSender, labels: dict[str, str], taken: int
+) -> None:
+    for status in ("firing", "resolved"):
+        assert sender.send(one(status, labels=labels)) == taken
+    assert bench.inbox.count() == 2 * taken

@@ -17,6 +17,7 @@ import yaml
 from orchestration import metrics
 from orchestration.cli import cli
 from orchestration.config.alerting import IntakeSettings
+from orchestration.domain.origin import ORIGIN
 from tests.support.project import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -88,6 +89,14 @@ def test_an_alert_says_how_bad_it_is_in_a_word_that_our_intake_knows_and_what_to
     for rule in rules():
         assert IntakeSettings(unknown_severity="P3").severity(rule["labels"]["severity"]).value < "P3", rule["alert"]
         assert rule["annotations"]["description"]
+
+
+def test_only_what_the_system_cannot_say_itself_is_no_echo_of_it() -> None:
+    own = {"origin": ORIGIN, "doubles": "own-monitoring"}
+    echoes = {rule["alert"]: {name: rule["labels"].get(name) for name in own} == own for rule in rules()}
+    assert {name for name, echo in echoes.items() if not echo} == {
+        *("OrchestratorDown", "OrchestratorBlind", "OrchestratorPagesFail")
+    }
 
 
 def test_every_command_that_an_alert_names_exists() -> None:

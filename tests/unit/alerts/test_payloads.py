@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 from datetime import UTC, datetime
@@ -87,6 +88,20 @@ class TestAlertmanager:
         with pytest.raises(PayloadRefusedError, match=reason):
             read(one(**change))
 
+    def test_each_alert_is_judged_by_itself(self) -> None:
+        labels = {str(number): "x" for number in range(101)}
+        beyond = "9999-12-31T23:59:59-12:00"
+        found = batch(
+            ALERTMANAGER, a_webhook(one(), one(labels=labels), one(labels={"a": None}), one(startsAt=beyond), 7)
+        )
+        assert len(found.alerts) == 1
+        assert [reason.partition(" in ")[2][:10] for reason in found.refused[:3]] == [
+            "alerts[1].",
+            "alerts[2].",
+            "alerts[3].",
+        ]
+        assert "alerts[4]" in found.refused[3]
+
     @pytest.mark.parametrize("version", ["3", 4, None])
     def test_another_version_is_refused(self, version: object) -> None:
         with pytest.raises(PayloadRefusedError, match='expected "version": "4"'):
@@ -152,7 +167,7 @@ class TestWebhook:
         assert firing.fingerprint == resolved.fingerprint
         assert (firing.severity, resolved.firing, resolved.at.hour) == (Severity.P0, False, 11)
 
-    @pytest.mark.parametrize("body", [{}, {"name": " "}, {"name": 7}, {"alerts": [{"name": "a"}, {}]}, [], None, "x"])
+    @pytest.mark.parametrize("body", [{}, {"name": " "}, {"name": 7}, {"alerts": [{}, {"name": ""}]}, [], None, "x"])
     def test_without_a_name_it_is_refused(self, body: object) -> None:
         with pytest.raises(PayloadRefusedError, match="expected"):
             batch(WEBHOOK, body)
@@ -163,13 +178,29 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-KEYS = ["status", "labels", "annotations", "startsAt", "endsAt", "fingerprint", "name", "severity", "summary"]
+KEYS = [
+    *("status", "labels", "annotations", "startsAt", "endsAt", "fingerprint", "name", "severity", "summary", "links"),
+    *("event_action", "dedup_key", "payload", "specversion", "id", "source", "type", "subject", "time", "data"),
+]
+# What stands in a field often enough to get past the first check.
+LIKELY = st.sampled_from(
+    [
+        "firing",
+        "resolved",
+        "trigger",
+        "resolve",
+        "1.0",
+        "a.resolved",
+        "9999-12-31T23:59:59-12:00",
+        "0001-01-01T00:00:00Z",
+    ]
+)
 
 
-@given(st.dictionaries(st.sampled_from(KEYS), JSON), JSON)
+@given(st.dictionaries(st.sampled_from(KEYS), JSON | LIKELY | st.just({"summary": "a", "source": "b"})), JSON)
 def test_any_payload_is_read_or_refused(alert: dict[str, Any], other: object) -> None:
     for source in shipped_sources():
-        for payload in (a_webhook(alert), {"version": "4", "alerts": other}, alert, other):
+        for payload in (a_webhook(alert), {"version": "4", "alerts": other}, [alert], alert, other):
             with contextlib.suppress(PayloadRefusedError):
                 alerts = batch(source, payload).alerts
                 assert tuple(InboundAlert.from_json(one.to_json()) for one in alerts) == alerts
@@ -205,6 +236,16 @@ class TestAuthentication:
     @pytest.mark.parametrize(("stamp", "status"), [(700, 200), (699, 401), (1300, 200), (1301, 401)])
     def test_a_signature_is_good_for_a_time(self, stamp: int, status: int) -> None:
         assert self.check(self.signed(stamp)) == status
+
+    def test_the_token_may_be_the_password_of_any_user(self) -> None:
+        def basic(text: str) -> dict[str, str]:
+            return {"authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+
+        assert [self.check(basic(text)) for text in ("x:t0ken", ":t0ken", "x:t0ken2", "t0ken", "t0ken:")] == [
+            *(200, 200, 401, 401, 401)
+        ]
+        assert self.check({"authorization": "Basic %%%"}) == 401
+        assert self.check(basic("x:"), token="") == 401
 
     def test_a_credential_that_is_not_configured_is_refused(self) -> None:
         assert self.check({"authorization": "Bearer t0ken"}, token=None) == 401
