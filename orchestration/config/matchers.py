@@ -1,15 +1,24 @@
-"""Label matchers in Alertmanager's syntax: `name="value"`, `name!="value"`, `name=~"regex"`, `name!~"…"`. Pure."""
+"""Label matchers in Alertmanager's syntax: `name="value"`, `name!="value"`, `name=~"regex"`, `name!~"…"`. Pure.
+
+Regular expressions are RE2's (https://github.com/google/re2/wiki/Syntax), as Alertmanager's are. They take linear time:
+a pattern such as `(a+)+b`, which keeps Python's own module busy for ever, must not halt the process.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from orchestration.errors import UsageError
 
 _FORM = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
 _LONGEST = 500  # a pattern from an API request; longer ones only serve to slow the matching down
+
+
+class _Expression(Protocol):
+    def fullmatch(self, text: str) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +29,14 @@ class Matcher:
     name: str
     operator: str
     value: str
-    _expression: re.Pattern[str] | None = field(default=None, compare=False, repr=False)
+    _expression: _Expression | None = field(default=None, compare=False, repr=False)
 
     def fits(self, labels: Mapping[str, str]) -> bool:
         """Whether the labels meet the condition."""
         actual = labels.get(self.name, "")
         if self._expression is None:
             return (actual == self.value) is (self.operator == "=")
-        return bool(self._expression.fullmatch(actual)) is (self.operator == "=~")
+        return bool(self._expression.fullmatch(_encodable(actual))) is (self.operator == "=~")
 
     def __str__(self) -> str:
         quoted = self.value.replace("\\", "\\\\").replace('"', '\\"')
@@ -42,13 +51,24 @@ def parse_matcher(text: str) -> Matcher:
     name, operator, value = match[1], match[2], _unquoted(match[3])
     if operator in ("=", "!="):
         return Matcher(name, operator, value)
+    return Matcher(name, operator, value, _compiled(name, operator, value))
+
+
+def _compiled(name: str, operator: str, value: str) -> _Expression:
+    # Only silences and rules with an expression need the library, and loading it takes a program's start longer.
+    import re2  # type: ignore[import-untyped]  # it comes without types
+
+    options = re2.Options()
+    # Values of labels may have line breaks, and a match has to cover the whole value.
+    options.dot_nl = True
+    options.log_errors = False
     try:
-        # Values of labels may have line breaks, and a match has to cover the whole value.
-        return Matcher(name, operator, value, re.compile(value, re.DOTALL))
-    except re.error as error:
+        expression: _Expression = re2.compile(_encodable(value), options)
+    except re2.error as error:
         raise UsageError(
-            f"expected a regular expression after {name}{operator}, got {value[:80]!r}: {error}"
+            f"expected a regular expression of RE2 after {name}{operator}, got {value[:80]!r}: {_text(error)}"
         ) from error
+    return expression
 
 
 def parse_matchers(texts: Iterable[str]) -> tuple[Matcher, ...]:
@@ -59,6 +79,16 @@ def parse_matchers(texts: Iterable[str]) -> tuple[Matcher, ...]:
 def all_fit(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
     """Whether the labels meet every condition; without conditions, all labels do."""
     return all(matcher.fits(labels) for matcher in matchers)
+
+
+def _encodable(text: str) -> str:
+    """The text without halves of surrogate pairs, which have no UTF-8."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _text(error: Exception) -> str:
+    (said, *_) = error.args or ("it cannot be read",)
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
 
 
 def _unquoted(value: str) -> str:
