@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestration.alerts.model import AlertObservation, ConditionState
+from orchestration.alerts.text_templates import one_line
 from orchestration.config.alerting import IntakeSettings
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
@@ -79,7 +80,7 @@ class InboundAlert:
     def observation(self, source: str) -> AlertObservation:
         """The alert as an observation of its condition."""
         return AlertObservation(
-            name=self.name,
+            name=one_line(self.name),
             fingerprint=self.fingerprint,
             state=ConditionState.HOLDS if self.firing else ConditionState.CLEAR,
             scenario=self.scenario,
@@ -88,8 +89,8 @@ class InboundAlert:
             labels=self.labels,
             details=self.details,
             value=1.0,
-            subject=subject_of(self),
-            title=self.title,
+            subject=one_line(subject_of(self)),
+            title=one_line(self.title),
             summary=self.summary,
             facts=Facts(declared=self.severity),
             evidence=self.details,

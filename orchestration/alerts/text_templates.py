@@ -37,6 +37,11 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     return " ".join(text.split()).rstrip(":,; ")[:_MAX_LENGTH]
 
 
+def one_line(text: str) -> str:
+    """The text on one line, for a name or a title: a line feed in it must not look like a line of ours."""
+    return " ".join(text.split())
+
+
 def storable_text(text: object) -> str:
     """A text that every database can store: without lone surrogates, which file names may contain, and without NUL,
     which PostgreSQL rejects."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from orchestration.cli.output import echo
 from orchestration.errors import OrchestratorError, UsageError
 
 # Only these have a variant on the API. The other commands read files of the project or start processes, so they need
@@ -133,14 +134,14 @@ def main() -> None:
         # its errors to the caller (https://click.palletsprojects.com/en/stable/api/#click.Command.main).
         code = cli(standalone_mode=False)
     except OrchestratorError as error:
-        click.echo(f"orchestrator: {error}", err=True)
+        echo(f"orchestrator: {error}", err=True)
         code = error.exit_code
     except click.ClickException as error:
         error.show()
         # click gives 1 to some of its own errors; here each of them is a wrong request, as UsageError is.
         code = 2
     except (KeyboardInterrupt, click.Abort):
-        click.echo("orchestrator: interrupted", err=True)
+        echo("orchestrator: interrupted", err=True)
         code = 130  # 128 + SIGINT, as shells report it
     except BrokenPipeError:
         # The reader has gone away (`| head`). Python flushes standard output once more at exit, which would print
@@ -150,7 +151,7 @@ def main() -> None:
     except Exception as error:
         if (message := _environment_error(error)) is None:
             raise
-        click.echo(f"orchestrator: {message}", err=True)
+        echo(f"orchestrator: {message}", err=True)
         # Python keeps undecodable bytes of an argument as surrogates (PEP 383), which fail when they are first
         # encoded: this is a wrong argument, not a failure of the system.
         code = 2 if isinstance(error, UnicodeEncodeError) else 1

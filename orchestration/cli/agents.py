@@ -11,6 +11,7 @@ from orchestration.app import Application, application, project
 from orchestration.app.agent_restart import restart, restartable_steps
 from orchestration.app.run_states import run_states
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.cli.render import console, table
 from orchestration.cli.run import follow_to_end, patience_option
 from orchestration.errors import NotFoundError, UsageError
@@ -125,4 +126,4 @@ def _nothing_to_restart(agents: Sequence[str]) -> str:
 
 def _say(line: str, quiet: bool) -> None:
     if not quiet:
-        click.echo(line)
+        echo(line)

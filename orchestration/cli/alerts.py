@@ -7,6 +7,7 @@ from rich.text import Text
 
 from orchestration.app import project
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.cli.render import age, console, first_line, table
 from orchestration.domain.alert_status import AlertStatus
 from orchestration.domain.scenario import Scenario
@@ -38,7 +39,7 @@ def list_alerts(
         if as_json:
             common.print_json(found)
         elif not found:
-            click.echo(
+            echo(
                 "there are no alerts yet"
                 if include_resolved
                 else "no alert is firing; to see resolved alerts: orchestrator alerts list --all"
@@ -69,7 +70,7 @@ def show(config: str, alert: str, as_json: bool) -> None:
         if as_json:
             common.print_json(found)
             return
-        click.echo("\n".join(f"{name:<12}{text}" for name, text in _lines(found) if text))
+        echo("\n".join(f"{name:<12}{text}" for name, text in _lines(found) if text))
 
 
 def title_of(alert: AlertRow) -> str:

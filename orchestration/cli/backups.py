@@ -10,6 +10,7 @@ import click
 from orchestration.app import project
 from orchestration.app.maintenance import BackupSource, vault_of
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.cli.render import age, console, table
 from orchestration.clock import SystemClock
 from orchestration.events.maintenance import BackupRestored
@@ -33,7 +34,7 @@ def make(config: str, as_json: bool) -> None:
         if as_json:
             common.print_json(_described(backup))
         else:
-            click.echo(f"{backup.id}: {_size(backup)}, made and checked in {backup.seconds:.1f} s")
+            echo(f"{backup.id}: {_size(backup)}, made and checked in {backup.seconds:.1f} s")
 
 
 @backups.command("list")
@@ -50,7 +51,7 @@ def list_backups(config: str, as_json: bool) -> None:
     elif found:
         _print(found)
     else:
-        click.echo(f"no backup in {store.vault.folder}; make one with `orchestrator backups make`")
+        echo(f"no backup in {store.vault.folder}; make one with `orchestrator backups make`")
 
 
 @backups.command()
@@ -64,11 +65,11 @@ def verify(config: str, backup: str, as_json: bool) -> int:
     if as_json:
         common.print_json({**common.plain(verification), "good": verification.good})
     elif verification.good:
-        click.echo(
+        echo(
             f"{verification.backup}: good; restored into a scratch database and checked in {verification.seconds:.1f} s"
         )
     else:
-        click.echo(f"{verification.backup}: NOT good: {'; '.join(verification.problems)}")
+        echo(f"{verification.backup}: NOT good: {'; '.join(verification.problems)}")
     return 0 if verification.good else 1
 
 
@@ -95,7 +96,7 @@ def restore(config: str, backup: str, yes: bool, as_json: bool) -> None:
     if as_json:
         common.print_json(restored)
     else:
-        click.echo(f"{restored.backup} restored in {restored.seconds:.1f} s; the old one is kept: {restored.aside}")
+        echo(f"{restored.backup} restored in {restored.seconds:.1f} s; the old one is kept: {restored.aside}")
 
 
 def _print(found: Sequence[Backup]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.clock import Clock, SystemClock
 from orchestration.drills.blind import report
 from orchestration.drills.blind.plan import BlindPlan, draw_plan, draw_plans
@@ -117,10 +118,10 @@ def run_idle_watch(choice: BlindChoice, *, as_json: bool) -> int:
         return 1 if found.paged else 0
     for one in found.incidents:
         pages = f"paged {', '.join(one.pages)}" if one.pages else "paged nobody"
-        click.echo(f"{one.severity} {one.scenario} after {one.after:g} s: {one.title}: {pages}")
-    click.echo(f"{found.seconds:g} s beside {found.neighbours} busy programs: {found.paged} incidents paged somebody")
+        echo(f"{one.severity} {one.scenario} after {one.after:g} s: {one.title}: {pages}")
+    echo(f"{found.seconds:g} s beside {found.neighbours} busy programs: {found.paged} incidents paged somebody")
     if found.slowness > 1:
-        click.echo(f"programs ran {found.slowness:g} times slower than alone")
+        echo(f"programs ran {found.slowness:g} times slower than alone")
     return 1 if found.paged else 0
 
 
@@ -136,23 +137,23 @@ def _run_all(plans: Sequence[BlindPlan], clock: Clock, keep: Path | None, *, asi
     except KeyboardInterrupt:
         if not results:
             raise
-        click.echo("interrupted: the report is about the drills that were held until now", err=True)
+        echo("interrupted: the report is about the drills that were held until now", err=True)
     return results
 
 
 def _possible(plan: BlindPlan, *, aside: bool) -> bool:
     reason = missing_need(plan)
     if reason:
-        click.echo(f"{plan.name}: left out: {reason}", err=aside)
+        echo(f"{plan.name}: left out: {reason}", err=aside)
     return not reason
 
 
 def _run(plan: BlindPlan, clock: Clock, reference: Mapping[str, str], keep: Path | None, *, aside: bool) -> BlindResult:
     # Not what was drawn: whoever watches the drill live must not know more than the system does.
-    click.echo(f"{plan.name}: a fault, or none", err=aside)
+    echo(f"{plan.name}: a fault, or none", err=aside)
     result = common.run_async(lambda: run_blind(plan, clock, reference, keep))
     for miss in result.verdict.misses:
-        click.echo(f"  {miss}", err=aside)
+        echo(f"  {miss}", err=aside)
     return result
 
 
@@ -161,18 +162,18 @@ def _show_plans(plans: Sequence[BlindPlan], as_json: bool) -> None:
         common.print_json([report.plan_as_json(plan) for plan in plans])
         return
     for plan in plans:
-        click.echo(f"{plan.number}: {'; '.join(map(str, plan.faults)) or 'no fault'}")
+        echo(f"{plan.number}: {'; '.join(map(str, plan.faults)) or 'no fault'}")
 
 
 def _show_rates(seed: int, found: report.BlindRates, results: Sequence[BlindResult], short: Sequence[str]) -> None:
-    click.echo(f"seed {seed}")
+    echo(f"seed {seed}")
     for line in report.in_words(found):
-        click.echo(line)
+        echo(line)
     if found.slowness > 1:
-        click.echo(f"the machine was busy: programs ran {found.slowness:g} times slower than alone")
+        echo(f"the machine was busy: programs ran {found.slowness:g} times slower than alone")
     for result in results:
         if result.verdict.misses:
             again = f"--blind-only {result.plan.number} --seed {seed}"
-            click.echo(f"missed ({again}): {'; '.join(map(str, result.plan.faults)) or 'no fault'}")
+            echo(f"missed ({again}): {'; '.join(map(str, result.plan.faults)) or 'no fault'}")
     for line in short:
-        click.echo(f"not good enough: {line}")
+        echo(f"not good enough: {line}")

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import anyio
 import click
 
+from orchestration.cli.output import echo, escaped
 from orchestration.errors import UsageError
 
 T = TypeVar("T")
@@ -83,13 +84,13 @@ async def _heeding_sigterm(function: Callable[[], Awaitable[T]]) -> T:
 
 def print_json(data: Any) -> None:
     """Print data as JSON on standard output."""
-    click.echo(as_json(data))
+    echo(as_json(data))
 
 
 def as_json(data: Any) -> str:
     """Data as indented JSON."""
     # Names and goals in other scripts stay readable for people.
-    return json.dumps(plain(data), indent=2, ensure_ascii=False)
+    return escaped(json.dumps(plain(data), indent=2, ensure_ascii=False))
 
 
 def plain(data: Any) -> Any:

@@ -14,6 +14,7 @@ import click
 from orchestration.app.config_check import ConfigCheck, check_files
 from orchestration.app.project import Project, project
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.cli.render import age, console, table
 from orchestration.config.overrides import Override
 from orchestration.events.configuration import ConfigurationRolledBack
@@ -41,15 +42,15 @@ def validate(config: str, as_json: bool) -> int:
 
 def _print_findings(file: str, checked: ConfigCheck) -> None:
     for finding in checked.findings:
-        click.echo(f"{finding.file}:{finding.line}:{finding.column}: {finding.severity} {finding.code.value}")
-        click.echo(f"    {finding.path + ': ' if finding.path else ''}{finding.message}")
+        echo(f"{finding.file}:{finding.line}:{finding.column}: {finding.severity} {finding.code.value}")
+        echo(f"    {finding.path + ': ' if finding.path else ''}{finding.message}")
         if finding.expected:
-            click.echo(f"    expected: {finding.expected}")
+            echo(f"    expected: {finding.expected}")
         if finding.hint:
-            click.echo(f"    do: {finding.hint}")
+            echo(f"    do: {finding.hint}")
     errors, warnings = checked.errors, len(checked.findings) - checked.errors
     verdict = "can be used" if checked.usable else "cannot be used"
-    click.echo(f"{file} {verdict}: {_count(errors, 'error')}, {_count(warnings, 'warning')}")
+    echo(f"{file} {verdict}: {_count(errors, 'error')}, {_count(warnings, 'warning')}")
 
 
 def _count(number: int, noun: str) -> str:
@@ -81,9 +82,9 @@ def show(config: str, as_json: bool) -> None:
             number = here.store.number
             # On standard error, so that standard output is the JSON document alone and can be piped into another
             # program.
-            click.echo(f"\n{config} cannot be used now; this is version {number}, the last good one", err=True)
+            echo(f"\n{config} cannot be used now; this is version {number}, the last good one", err=True)
         for one in overrides:
-            click.echo(f"override {one.id}: {_sentence(here, one)}", err=True)
+            echo(f"override {one.id}: {_sentence(here, one)}", err=True)
 
 
 @config.command()
@@ -91,7 +92,7 @@ def schema() -> None:
     """Print the JSON Schema of the file, for editors."""
     from orchestration.config.reference import json_schema
 
-    click.echo(json_schema(), nl=False)
+    echo(json_schema(), nl=False)
 
 
 @config.command()
@@ -131,7 +132,7 @@ def diff(config: str, before: int | None, after: int | None, as_json: bool) -> N
         if as_json:
             common.print_json({"before": old, "after": new, "changes": changes})
             return
-        click.echo(f"version {old} → version {new}: {_count(len(changes), 'change')}")
+        echo(f"version {old} → version {new}: {_count(len(changes), 'change')}")
         _print_changes(changes)
 
 
@@ -151,7 +152,7 @@ def rollback(config: str, number: int, yes: bool, as_json: bool) -> int:
         # A script or a scheduled job has nobody to answer, and would hang on the question.
         asks = not (yes or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
         if asks and not click.confirm(f"write version {number} into {config}?"):
-            click.echo("nothing was written")
+            echo("nothing was written")
             return 1
         version = here.store.rollback(number)
         here.bus.publish(ConfigurationRolledBack(number=number), actor=common.user_name())
@@ -159,13 +160,13 @@ def rollback(config: str, number: int, yes: bool, as_json: bool) -> int:
             common.print_json({"file": config, "number": number, "sha256": version.sha256, "changes": changes})
             return 0
         what = "what it held could not be read" if found is None else _count(len(changes), "change")
-        click.echo(f"{config} now holds version {number} ({what})")
+        echo(f"{config} now holds version {number} ({what})")
         return 0
 
 
 def _print_changes(changes: Sequence[Mapping[str, Any]]) -> None:
     for change in changes:
-        click.echo(f"  {change['path']}: {_value(change['before'])} → {_value(change['after'])}")
+        echo(f"  {change['path']}: {_value(change['before'])} → {_value(change['after'])}")
 
 
 def _value(value: Any) -> str:
@@ -188,9 +189,9 @@ def list_overrides(config: str, as_json: bool) -> None:
             common.print_json([_as_json(here, one) for one in found])
         elif found:
             for one in found:
-                click.echo(f"{one.id}  {_sentence(here, one)}")
+                echo(f"{one.id}  {_sentence(here, one)}")
         else:
-            click.echo("no override is in force")
+            echo("no override is in force")
 
 
 @overrides.command()
@@ -204,7 +205,7 @@ def remove(config: str, override: str, as_json: bool) -> None:
         if as_json:
             common.print_json({"removed": override})
         else:
-            click.echo(f"{override} has ended")
+            echo(f"{override} has ended")
 
 
 def _as_json(here: Project, override: Override) -> Any:

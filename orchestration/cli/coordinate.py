@@ -13,6 +13,7 @@ from orchestration.app.run_states import RunState, run_states
 from orchestration.cli import common
 from orchestration.cli.follow import conclude, follow
 from orchestration.cli.isolate import echo_isolation
+from orchestration.cli.output import echo
 from orchestration.cli.render import age, console, runs_table
 from orchestration.cli.run import patience_option
 from orchestration.config.isolation import isolation_of
@@ -73,21 +74,21 @@ async def _continue(
 def _print_states(app: Application, states: Sequence[RunState], *, idle: bool) -> None:
     echo_isolation(isolation_of(app.store))
     if not states:
-        click.echo("No run is unfinished or has failed.")
+        echo("No run is unfinished or has failed.")
         if idle:
-            click.echo('Start one: orchestrator run "GOAL"')
+            echo('Start one: orchestrator run "GOAL"')
         return
     now = app.clock.now()
     console().print(runs_table([state.run for state in states], now))
     for state in states:
         run = state.run
         if run.reason:
-            click.echo(f"  {run.id}: {run.reason}")
+            echo(f"  {run.id}: {run.reason}")
         beats = () if run.status.ended else app.timeline.list_heartbeats(run.id)[-_AGENTS_SHOWN:]
         for beat in beats:
-            click.echo(f"  {run.id}: {beat.agent}: {beat.activity}, {age(now, beat.progress_at)} ago")
-        click.echo(f"  {run.id}: {_next(state)}")
-    click.echo()
+            echo(f"  {run.id}: {beat.agent}: {beat.activity}, {age(now, beat.progress_at)} ago")
+        echo(f"  {run.id}: {_next(state)}")
+    echo()
 
 
 def _next(state: RunState) -> str:

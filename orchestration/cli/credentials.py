@@ -8,6 +8,7 @@ import click
 
 from orchestration.app import project
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.security.vendors.vendor import CredentialStatus
 
 _NOTHING_KNOWN = "This value is not known to have been exposed."
@@ -40,8 +41,8 @@ def probe(config: str, variable: str, as_json: bool) -> int:
     if as_json:
         common.print_json(common.plain(found))
     else:
-        click.echo(f"{found.status.value}: {found.evidence}")
-        click.echo(f"Exposed in: {', '.join(found.incidents)}" if found.incidents else _NOTHING_KNOWN)
+        echo(f"{found.status.value}: {found.evidence}")
+        echo(f"Exposed in: {', '.join(found.incidents)}" if found.incidents else _NOTHING_KNOWN)
         if found.status is CredentialStatus.REFUSED and found.incidents:
-            click.echo("End its duty with: orchestrator incidents duty-done INCIDENT NUMBER --evidence '…'")
+            echo("End its duty with: orchestrator incidents duty-done INCIDENT NUMBER --evidence '…'")
     return 0 if found.status is CredentialStatus.REFUSED else 1

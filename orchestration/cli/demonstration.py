@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-import click
-
 from orchestration.app.project import Project
 from orchestration.cli import common
+from orchestration.cli.output import echo, secho
 from orchestration.clock import SystemClock
 from orchestration.drills.demonstration import Demonstration, demonstrate
 from orchestration.events import Event
@@ -37,14 +36,14 @@ def show_demonstration(here: Project, *, as_json: bool) -> int:
     """Carry it out in a folder of its own, and tell it; returns the exit code."""
     folder = here.new_demo_folder()
     if not as_json:
-        click.echo(_OPENING)
+        echo(_OPENING)
     narrator = _Narrator(quiet=as_json)
     folder.mkdir(parents=True)
     shown = common.run_async(lambda: demonstrate(folder.resolve(), SystemClock(), narrator.say, narrator.tell))
     if as_json:
         common.print_json({"folder": shown.folder, "run": shown.run, "incident": shown.incident.id, **figures(shown)})
     else:
-        click.echo("\n" + "\n".join((*_what_happened(shown), "", *_what_next(shown))))
+        echo("\n" + "\n".join((*_what_happened(shown), "", *_what_next(shown))))
     return 0 if shown.succeeded else 1
 
 
@@ -75,13 +74,13 @@ class _Narrator:
     def say(self, text: str) -> None:
         """Announce what the demonstration itself does."""
         if not self._quiet:
-            click.secho(f"{SystemClock().now():%H:%M:%S} >> {text}", bold=True)
+            secho(f"{SystemClock().now():%H:%M:%S} >> {text}", bold=True)
 
     def tell(self, event: Event) -> None:
         """Print an event, if it is worth a line."""
         line = None if self._quiet or self._is_known(event) else _line(event)
         if line:
-            click.echo(f"{event.at:%H:%M:%S} {line}")
+            echo(f"{event.at:%H:%M:%S} {line}")
 
     def _is_known(self, event: Event) -> bool:
         """Whether a route that is out of use was only found to be so again."""

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from orchestration.app.doctor import CheckResult, CheckStatus, examine
 from orchestration.cli import common
+from orchestration.cli.output import echo, visible
 from orchestration.cli.render import console
 from orchestration.clock import SystemClock
 
@@ -30,7 +31,7 @@ def doctor(config: str, as_json: bool) -> int:
         for one in found:
             _print(one)
         warnings = sum(one.health is CheckStatus.WARNING for one in found)
-        click.echo(f"\n{problems} problems, {warnings} warnings" if problems or warnings else "\nno problems")
+        echo(f"\n{problems} problems, {warnings} warnings" if problems or warnings else "\nno problems")
     return 1 if problems else 0
 
 
@@ -38,6 +39,6 @@ def _print(one: CheckResult) -> None:
     output = console()
     line = Text(f"{one.health.value:<9}", style=_STYLES[one.health])
     # Without folding: rich would break a long path at the width of the terminal, and it could not be copied.
-    output.print(line + Text(f"{one.subject:<20}{one.found}", style=""), soft_wrap=True)
+    output.print(line + Text(visible(f"{one.subject:<20}{one.found}"), style=""), soft_wrap=True)
     if one.advice:
-        output.print(Text(f"{'':<29}→ {one.advice}", style="dim"), soft_wrap=True)
+        output.print(Text(visible(f"{'':<29}→ {one.advice}"), style="dim"), soft_wrap=True)

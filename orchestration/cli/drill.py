@@ -13,6 +13,7 @@ from rich.text import Text
 from orchestration.app import Project, project
 from orchestration.cli import common
 from orchestration.cli.blind_drills import BlindChoice, blind_options, run_blind_drills, run_idle_watch
+from orchestration.cli.output import echo
 from orchestration.cli.render import console, first_line, table
 from orchestration.clock import SystemClock
 from orchestration.drills import catalogue
@@ -91,9 +92,9 @@ def drill(
         possible = [one for one in chosen if _possible(one, against, aside=aside)]
         results = [_held(here, one, where, aside=aside) for one in possible]
         if every and (untried := _untried(total(results).options_helped)):
-            click.echo(f"options that helped in no drill: {', '.join(untried)}", err=aside)
+            echo(f"options that helped in no drill: {', '.join(untried)}", err=aside)
     if as_markdown:
-        click.echo(markdown([(one.drill.name, one.passed, figures(one)) for one in results], total(results)))
+        echo(markdown([(one.drill.name, one.passed, figures(one)) for one in results], total(results)))
     else:
         _conclude(results, as_json)
     return 0 if all(result.passed for result in results) else 1
@@ -129,13 +130,13 @@ def _possible(one: Drill, against: str | None, *, aside: bool) -> bool:
     if reason:
         # The dashboard follows a session by these lines: a drill's name, a colon, and why it was left out or what it
         # injects. See `orchestration.app.drill_sessions`.
-        click.echo(f"{one.name}: left out: {reason}", err=aside)
+        echo(f"{one.name}: left out: {reason}", err=aside)
     return not reason
 
 
 def _held(here: Project, one: Drill, where: DrillDatabase, *, aside: bool) -> DrillResult:
     """Run one drill, print its result, and add it to the history."""
-    click.echo(f"{one.name}: {one.fault}", err=aside)
+    echo(f"{one.name}: {one.fault}", err=aside)
     result = common.run_async(lambda: run_drill(one, SystemClock(), keep=where.keep, against=where.against))
     record = DrillRecord(
         id=new_id("drill", result.started_at.timestamp()),
@@ -150,11 +151,11 @@ def _held(here: Project, one: Drill, where: DrillDatabase, *, aside: bool) -> Dr
     # Into the caller's project: the drill's own database is deleted with it.
     DrillHistory(here.database).add(record)
     for miss in result.misses:
-        click.echo(f"  not as expected: {miss}", err=aside)
+        echo(f"  not as expected: {miss}", err=aside)
     # The same limits on a busy machine would report the machine's load as a failed response.
     if result.seen.slowness > 1:
         slow = f"a program ran {result.seen.slowness:g} times slower than alone"
-        click.echo(f"  the machine was busy: {slow}, so the limits were widened by that", err=aside)
+        echo(f"  the machine was busy: {slow}, so the limits were widened by that", err=aside)
     return result
 
 
@@ -164,14 +165,14 @@ def _conclude(results: Sequence[DrillResult], as_json: bool) -> None:
         common.print_json({"total": whole, "drills": [_as_json(result) for result in results]})
         return
     console().print(table(_COLUMNS, [_row(result) for result in results]))
-    click.echo("seconds after the fault; lost and repeated count committed steps")
+    echo("seconds after the fault; lost and repeated count committed steps")
     # Several drills can ask for the same command; a reader needs each only once.
     commands = dict.fromkeys(line for result in results for line in result.seen.manual_steps)
     if commands:
-        click.echo("a person would have had to:")
+        echo("a person would have had to:")
         for line in commands:
-            click.echo(f"  {line}")
-    click.echo(in_words(whole))
+            echo(f"  {line}")
+    echo(in_words(whole))
 
 
 def _as_json(result: DrillResult) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from functools import partial
 
 import anyio
 import anyio.to_thread
-import click
 
 from orchestration.app import Application
 from orchestration.cli.isolate import echo_isolation
 from orchestration.cli.live_view import LiveView
+from orchestration.cli.output import echo
 from orchestration.cli.render import live_board, outcome_text
 from orchestration.config.isolation import Isolation, isolation_of
 from orchestration.domain.run_hold import RunHold
@@ -58,7 +58,7 @@ class RunFollower:
         self._after = dict.fromkeys(run_ids, 0)
         self._since = since
         self._quiet = quiet
-        self._print: Callable[[str], None] = click.echo
+        self._print: Callable[[str], None] = echo
         self._ended: set[str] = set()
 
     @property
@@ -77,7 +77,7 @@ class RunFollower:
             try:
                 yield
             finally:
-                self._print = click.echo
+                self._print = echo
 
     def poll(self) -> None:
         """Read new events, and print a line for each that is meant for people."""
@@ -133,7 +133,7 @@ async def follow(
     run_ids = [run.id for run in runs]
     for run_id in run_ids:
         if not quiet and await application.placement.is_elsewhere(run_id):
-            click.echo(f"{run_id}: a worker of `orchestrator serve` works on it; Ctrl-C only stops following")
+            echo(f"{run_id}: a worker of `orchestrator serve` works on it; Ctrl-C only stops following")
     isolation = partial(isolation_of, application.store)
     follower = RunFollower(application.timeline, run_ids, application.opened_at, isolation, quiet=quiet)
     try:
@@ -146,7 +146,7 @@ async def follow(
         with anyio.CancelScope(shield=True):
             for run in await _stop_own(application, run_ids, because):
                 # On standard error: after a broken pipe nobody reads standard output.
-                click.echo(outcome_text(run, ()), err=True)
+                echo(outcome_text(run, ()), err=True)
         raise
     return tuple([await application.get_run(run_id) for run_id in run_ids])
 
@@ -196,5 +196,5 @@ def conclude(application: Application, runs: Sequence[Run], *, quiet: bool) -> i
     """Print the outcomes of the runs; returns the exit code."""
     if not quiet:
         for run in runs:
-            click.echo(outcome_text(run, application.artifacts_of(run)))
+            echo(outcome_text(run, application.artifacts_of(run)))
     return 0 if all(run.status is RunStatus.SUCCEEDED for run in runs) else 1

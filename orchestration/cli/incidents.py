@@ -21,6 +21,7 @@ from orchestration.cli.incident_options import (
 )
 from orchestration.cli.incident_screens import incidents_table, screen
 from orchestration.cli.isolate import echo_isolation
+from orchestration.cli.output import echo
 from orchestration.cli.questions import AskingSubject, add_answer_commands, asking_here
 from orchestration.cli.render import console, table
 from orchestration.cli.timespec import MOMENT, ago
@@ -80,7 +81,7 @@ def list_incidents(
         elif found:
             console().print(incidents_table(found, now))
         else:
-            click.echo("no matching incidents")
+            echo("no matching incidents")
 
 
 @incidents.command()
@@ -100,7 +101,7 @@ def show(config: str, incident: str, as_json: bool) -> None:
         echo_isolation(isolation_of(here.store))
         response = PlaybookRecords(here.database).newest_run(found.id)
         questions = asking_here(here, found.id, found.status).questions
-        click.echo(screen(found, entries, settings, here.clock.now(), response, questions))
+        echo(screen(found, entries, settings, here.clock.now(), response, questions))
 
 
 @incidents.command()
@@ -121,8 +122,8 @@ def review(config: str, incident: str, parts: Sequence[WriteReview], taken: Sequ
             common.print_json({"incident": found.id, "review": found.review, "missing": missing})
             return
         if not parts and not taken:
-            click.echo(_markdown(here, found))
-        click.echo(f"missing: {', '.join(missing) or 'nothing'}")
+            echo(_markdown(here, found))
+        echo(f"missing: {', '.join(missing) or 'nothing'}")
 
 
 @incidents.command()
@@ -137,13 +138,13 @@ def export(config: str, incident: str, output: Path | None, as_json: bool) -> No
         text = common.as_json({**common.plain(found), "timeline": entries}) if as_json else _markdown(here, found)
         if output is None:
             # The Markdown ends with a line break of its own, JSON does not.
-            click.echo(text, nl=as_json)
+            echo(text, nl=as_json)
             return
         try:
             output.write_text(text, encoding="utf-8")
         except OSError as error:
             raise UsageError(f"expected a file that can be written, got '{output}': {error}") from error
-        click.echo(f"{found.id}: written to {output}")
+        echo(f"{found.id}: written to {output}")
 
 
 @incidents.command()
@@ -181,7 +182,7 @@ def _print_actions(found: tuple[Incident, ...] | list[Incident], as_json: bool) 
     if rows:
         console().print(table(("INCIDENT", "NUMBER", "DUE", "OWNER", "STATE", "WHAT"), rows))
     else:
-        click.echo("no action items")
+        echo("no action items")
 
 
 def _give(context: click.Context, incident: str, command: IncidentCommand, as_json: bool) -> None:
@@ -190,7 +191,7 @@ def _give(context: click.Context, incident: str, command: IncidentCommand, as_js
         if as_json:
             common.print_json(after)
         else:
-            click.echo(f"{after.id}: {after.severity} {after.status}: {after.title}")
+            echo(f"{after.id}: {after.severity} {after.status}: {after.title}")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import click
 from orchestration.app.found_providers import FoundProvider, find_providers, ollama_models
 from orchestration.app.starter import PROVIDERS, begin, credential
 from orchestration.cli import common
+from orchestration.cli.output import echo
 
 _USUAL = "ollama"
 
@@ -40,22 +41,22 @@ def init(folder: Path, provider: str | None, as_json: bool) -> None:
         common.print_json({"written": written, "provider": chosen.name, "credential": key or None, "found": listed})
         return
     for path in written:
-        click.echo(f"wrote {path}")
+        echo(f"wrote {path}")
     _say_found(chosen, found)
-    click.echo("\nnext:")
+    echo("\nnext:")
     if folder != Path():
-        click.echo(f"  cd {folder}")
+        echo(f"  cd {folder}")
     if key and not os.environ.get(key):
-        click.echo(f"  put {key}=… into .env, and set its endpoint in the configuration")
-    click.echo("  orchestrator doctor            says what is missing")
-    click.echo('  orchestrator run "GOAL"        works a goal in the current folder')
-    click.echo("  orchestrator serve             keeps agents, response and dashboard running")
+        echo(f"  put {key}=… into .env, and set its endpoint in the configuration")
+    echo("  orchestrator doctor            says what is missing")
+    echo('  orchestrator run "GOAL"        works a goal in the current folder')
+    echo("  orchestrator serve             keeps agents, response and dashboard running")
 
 
 def _say_found(chosen: FoundProvider, found: Sequence[FoundProvider]) -> None:
     if not found:
         return
-    click.echo("\nfound here:")
+    echo("\nfound here:")
     for one in found:
         used = "used first" if one is chosen else f"for it: set runtime.{one.name}.enabled, or --provider {one.name}"
-        click.echo(f"  {one.name:10} {one.reason}; {used}")
+        echo(f"  {one.name:10} {one.reason}; {used}")

@@ -11,6 +11,7 @@ from orchestration.app import project
 from orchestration.app.isolation import isolate as isolate_system
 from orchestration.app.isolation import lift
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.config.isolation import LIFT, Isolation, isolation_of
 
 _NOT_ISOLATED = "The system is not isolated."
@@ -19,7 +20,7 @@ incident_option = click.option("--incident", metavar="INCIDENT", help="The incid
 Echo = Callable[[str], None]
 
 
-def echo_isolation(found: Isolation | None, echo: Echo = click.echo) -> None:
+def echo_isolation(found: Isolation | None, echo: Echo = echo) -> None:
     """Print the isolation and how to lift it, if there is one. Every status surface begins with this."""
     if found is not None:
         echo(f"{found.sentence}\n    {found.remedy}")
@@ -28,7 +29,7 @@ def echo_isolation(found: Isolation | None, echo: Echo = click.echo) -> None:
 def echo_isolation_record(found: Mapping[str, Any] | None) -> None:
     """The same, from the record of a server."""
     if found is not None:
-        click.echo(f"{found['summary']}\n    {found['lift']}")
+        echo(f"{found['summary']}\n    {found['lift']}")
 
 
 def print_isolation(found: Mapping[str, Any] | None, as_json: bool, done: str = "") -> None:
@@ -37,11 +38,11 @@ def print_isolation(found: Mapping[str, Any] | None, as_json: bool, done: str = 
         common.print_json({"isolated": found is not None, "isolation": found})
         return
     if done:
-        click.echo(done)
+        echo(done)
     if found is not None:
         echo_isolation_record(found)
     elif not done:
-        click.echo(_NOT_ISOLATED)
+        echo(_NOT_ISOLATED)
 
 
 @click.group()

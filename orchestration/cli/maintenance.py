@@ -9,6 +9,7 @@ from orchestration.app import application, project
 from orchestration.app import maintenance as project_maintenance
 from orchestration.app.maintenance import ProjectMaintenance
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.cli.render import console, first_line, table
 from orchestration.maintenance.jobs import SIGN_OFFS
 from orchestration.maintenance.reports import moment
@@ -52,7 +53,7 @@ def list_jobs(config: str, as_json: bool) -> None:
     ]
     console().print(table(("JOB", "CRON", "DUE", "LAST", "WHAT"), rows))
     for one in sign_offs:
-        click.echo(f"to be signed off: {one.duty} ({one.period}): {SIGN_OFFS.get(one.duty, '')}")
+        echo(f"to be signed off: {one.duty} ({one.period}): {SIGN_OFFS.get(one.duty, '')}")
 
 
 @maintenance.command("run")
@@ -70,7 +71,7 @@ def run_job(config: str, job: str, as_json: bool) -> int:
     if as_json:
         common.print_json(done)
     else:
-        click.echo(f"{done.job} {done.outcome.value}: {done.output}")
+        echo(f"{done.job} {done.outcome.value}: {done.output}")
     return 0 if done.outcome is JobOutcome.SUCCEEDED else 1
 
 
@@ -105,4 +106,4 @@ def sign_off(config: str, duty: str, note: str, as_json: bool) -> None:
         if as_json:
             common.print_json(signed)
         else:
-            click.echo(f"{duty}: signed off by {actor}")
+            echo(f"{duty}: signed off by {actor}")

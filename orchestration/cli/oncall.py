@@ -6,6 +6,7 @@ import click
 
 from orchestration.app import project
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.cli.render import console, table
 from orchestration.cli.timespec import MOMENT, ahead
 from orchestration.domain.severity import Severity
@@ -39,9 +40,9 @@ def show(config: str, at: str | None, as_json: bool) -> None:
             paged = [{"level": level.level, "contacts": ids, "after": level.after} for level, ids in levels]
             common.print_json({"at": moment, "on_call": shifts, "told_first": notified, "levels": paged})
             return
-        click.echo(f"at {moment:%Y-%m-%d %H:%M} UTC")
+        echo(f"at {moment:%Y-%m-%d %H:%M} UTC")
         if not settings.contacts:
-            click.echo("nobody: the configuration has no contacts, so incidents only go to the log and the console")
+            echo("nobody: the configuration has no contacts, so incidents only go to the log and the console")
             return
         rows = [
             (

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-# Control characters but tab and line feed; separators that some terminals take for line ends; bidirectional embeddings,
-# overrides and isolates (Unicode Standard Annex #9, table 4). The marks U+200E and U+200F reorder nothing by themselves.
+# Control characters but tab and line feed; separators that some terminals take for line ends; bidirectional
+# embeddings, overrides and isolates (Unicode Standard Annex #9, table 4). The marks U+200E and U+200F reorder nothing.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _PICTURES = 0x2400  # the block of pictures for control characters, in their order
 
@@ -30,6 +30,11 @@ def escaped(document: str) -> str:
 def echo(text: object = "", **options: Any) -> None:
     """`click.echo`, safely."""
     click.echo(visible(str(text)), **options)
+
+
+def secho(text: str, **style: Any) -> None:
+    """`click.secho`, safely."""
+    click.secho(visible(text), **style)
 
 
 def _sign(character: str) -> str:

@@ -10,6 +10,7 @@ import click
 from orchestration.app import application, project
 from orchestration.app.reviews import PLAYBOOKS
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.cli.render import console, first_line, table
 from orchestration.errors import UsageError
 from orchestration.playbooks import cacao
@@ -71,7 +72,7 @@ def show(config: str, name: str, as_json: bool) -> None:
     if as_json:
         common.print_json(playbook.model_dump(mode="json", by_alias=True))
     else:
-        click.echo(runbook(playbook), nl=False)
+        echo(runbook(playbook), nl=False)
 
 
 @playbooks.command()
@@ -120,10 +121,10 @@ def validate(config: str, files: tuple[Path, ...], as_json: bool) -> int:
         common.print_json({"valid": not mistakes, "mistakes": mistakes, "warnings": found})
     else:
         for mistake in mistakes:
-            click.echo(str(mistake))
+            echo(str(mistake))
         for warning in found:
-            click.echo(f"{warning} [warning]")
-        click.echo(f"{len(mistakes)} errors" if mistakes else "no errors")
+            echo(f"{warning} [warning]")
+        echo(f"{len(mistakes)} errors" if mistakes else "no errors")
     return 2 if mistakes else 0
 
 
@@ -181,9 +182,7 @@ def history(config: str, name: str | None, incident: str | None, limit: int, as_
     ]
     console().print(table(("STARTED (UTC)", "PLAYBOOK", "INCIDENT", "STATE", "CHANGES", "RESULT"), rows))
     for trip in trips:
-        click.echo(
-            f"tripped: {trip.guard} for {trip.action}: {trip.because}; orchestrator playbooks reset {trip.action}"
-        )
+        echo(f"tripped: {trip.guard} for {trip.action}: {trip.because}; orchestrator playbooks reset {trip.action}")
 
 
 @playbooks.command()
@@ -201,7 +200,7 @@ def reset(config: str, action: str, as_json: bool) -> None:
     if as_json:
         common.print_json({"action": action, "reset": count})
     else:
-        click.echo(f"{action}: guards reset")
+        echo(f"{action}: guards reset")
 
 
 @playbooks.command()
@@ -218,10 +217,10 @@ def export(config: str, name: str, as_cacao: bool, output: Path | None) -> None:
         document = cacao.export(_catalogue(config).get(name).playbook, here.clock.now())
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     if output is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
     else:
         output.write_text(text, encoding="utf-8")
-        click.echo(f"{output}")
+        echo(f"{output}")
 
 
 def _catalogue(config: str) -> PlaybookCatalogue:
@@ -253,28 +252,28 @@ def _print_paths(paths: list[Path], as_json: bool) -> None:
         common.print_json(paths)
     else:
         for path in paths:
-            click.echo(f"{path}")
+            echo(f"{path}")
 
 
 def _print_plan(plan: PlaybookPlan) -> None:
-    click.echo(f"{plan.playbook} on {plan.incident or 'the current state of the system'}; nothing is changed\n")
-    click.echo("Findings:")
+    echo(f"{plan.playbook} on {plan.incident or 'the current state of the system'}; nothing is changed\n")
+    echo("Findings:")
     _print_steps(plan.looked)
-    click.echo("Likely causes:")
+    echo("Likely causes:")
     for cause in plan.causes:
-        click.echo(f"  {cause.summary} ({cause.weight} of 100)")
+        echo(f"  {cause.summary} ({cause.weight} of 100)")
     for call in plan.calls:
-        click.echo(f"A person would be called immediately, {call}")
-    click.echo("Mitigations, in this order until one helps:")
+        echo(f"A person would be called immediately, {call}")
+    echo("Mitigations, in this order until one helps:")
     for option in plan.options:
-        click.echo(f"  {option.summary}" + ("" if option.applies else " (does not apply now)"))
+        echo(f"  {option.summary}" + ("" if option.applies else " (does not apply now)"))
         if option.applies:
             _print_steps(option.steps, "    ")
-    click.echo("Afterwards:")
+    echo("Afterwards:")
     _print_steps((*plan.recover, *plan.document))
 
 
 def _print_steps(steps: tuple[PlannedStep, ...], indent: str = "  ") -> None:
     for step in steps:
         held = f" (held back: {step.guard})" if step.guard else ""
-        click.echo(f"{indent}{step.action} [{step.mode}]{held} {step.summary}")
+        echo(f"{indent}{step.action} [{step.mode}]{held} {step.summary}")

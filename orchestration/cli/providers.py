@@ -7,6 +7,7 @@ from rich.text import Text
 
 from orchestration.app import project
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.cli.render import console, first_line, table
 from orchestration.errors import NotFoundError
 from orchestration.events.providers import LearnedForgotten
@@ -79,7 +80,7 @@ def health(config: str, names: tuple[str, ...], as_json: bool) -> int:
     if as_json:
         common.print_json([common.plain(one) for one in found])
     elif not found:
-        click.echo("No provider has a status page. Name one in `statusUrl`.")
+        echo("No provider has a status page. Name one in `statusUrl`.")
     else:
         rows = [(one.provider, _reported(one.state), *_announced(one)) for one in found]
         console().print(table(("PROVIDER", "VENDOR REPORTS", "SINCE", "ABOUT"), rows))

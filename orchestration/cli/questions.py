@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.client import Client
 from orchestration.domain.console_command import PROGRAM, answer_command, one_line
 from orchestration.errors import ConflictError, UsageError
@@ -56,7 +57,7 @@ def _answer_command(name: str, noun: str, summary: str, find: FindSubject, *, ap
             if as_json:
                 common.print_json(record)
             else:
-                click.echo(f"{asking.id}: {'approved' if approved else 'denied'}: {chosen.text}")
+                echo(f"{asking.id}: {'approved' if approved else 'denied'}: {chosen.text}")
 
     parameters: list[click.Parameter] = [
         click.Argument(["subject"], metavar=noun),

@@ -12,6 +12,7 @@ import click
 from orchestration.cli import common
 from orchestration.cli.command_parameters import add_commands
 from orchestration.cli.isolate import echo_isolation_record, incident_option, print_isolation, reason_option
+from orchestration.cli.output import echo
 from orchestration.cli.questions import AskingSubject, add_answer_commands, asking_there, question_lines, question_of
 from orchestration.cli.remote_incidents import incidents
 from orchestration.cli.render import age, alarm_line, first_line
@@ -40,14 +41,14 @@ def status(context: click.Context, as_json: bool) -> None:
     # A server of an earlier version does not say which incidents nobody has acknowledged.
     for row in found.get("unacknowledged", ()):
         since = age(now, datetime.fromisoformat(row["detected_at"]))
-        click.echo(alarm_line(row["id"], row["severity"], row["title"], since, program))
+        echo(alarm_line(row["id"], row["severity"], row["title"], since, program))
     workers = sum(len(control["workers"]) for control in found["control"])
     questions = len(found["questions"])
-    click.echo(f"{len(found['runs'])} unfinished runs, {questions} questions wait for an answer, {workers} workers")
+    echo(f"{len(found['runs'])} unfinished runs, {questions} questions wait for an answer, {workers} workers")
     for line in question_lines([question_of(one) for one in found["questions"]], program):
-        click.echo(line)
+        echo(line)
     for route in found["providers"]:
-        click.echo(f"out of use: {route['provider']}/{route['model']}, {route['reason']}, as of {route['since']}")
+        echo(f"out of use: {route['provider']}/{route['model']}, {route['reason']}, as of {route['since']}")
 
 
 @click.group()

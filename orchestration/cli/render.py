@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.cli.live_view import AgentProgress, LiveView
+from orchestration.cli.output import visible
 from orchestration.domain.console_command import PROGRAM
 from orchestration.domain.run_status import RunStatus
 from orchestration.runs.next_steps import next_steps
@@ -49,7 +50,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table
     for row in rows:
         # As Text, because rich reads square brackets in a string as markup, and titles such as `[drill] …` would lose
         # them (https://rich.readthedocs.io/en/stable/markup.html).
-        result.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        result.add_row(*(Text(visible(cell)) if isinstance(cell, str) else cell for cell in row))
     return result
 
 
@@ -100,7 +101,7 @@ def live_board(board: LiveView) -> Iterator[Callable[[str], None]]:
     # `transient` leaves only the printed lines behind (https://rich.readthedocs.io/en/stable/live.html).
     with Live(get_renderable=lambda: _board(board, output.width), console=output, refresh_per_second=4, transient=True):
         # Through the same console, which prints above the board; any other output would tear it apart.
-        yield lambda line: output.print(Text(line))
+        yield lambda line: output.print(Text(visible(line)))
 
 
 def _board(board: LiveView, width: int) -> Group:
@@ -112,7 +113,7 @@ def _board(board: LiveView, width: int) -> Group:
     label = " · rehearsal: no real model answers" if board.rehearsal else ""
     total = Text(f"{len(working)} at work · {board.tokens} tokens{money}{label}", style="dim", overflow="ellipsis")
     total.no_wrap = True
-    head = [Text(board.isolation, style="bold red")] if board.isolation else []
+    head = [Text(visible(board.isolation), style="bold red")] if board.isolation else []
     return Group(*head, *([table(names, rows)] if rows else []), total)
 
 

@@ -7,6 +7,7 @@ import click
 from orchestration.app import project
 from orchestration.app.maintenance import reports_folder
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.errors import NotFoundError
 
 
@@ -26,9 +27,9 @@ def list_reports(config: str, as_json: bool) -> None:
         if as_json:
             common.print_json([{"report": path.stem, "path": path} for path in found])
         elif found:
-            click.echo("\n".join(path.stem for path in found))
+            echo("\n".join(path.stem for path in found))
         else:
-            click.echo("no report yet; write one with `orchestrator maintenance run daily-digest`")
+            echo("no report yet; write one with `orchestrator maintenance run daily-digest`")
 
 
 @reports.command()
@@ -48,4 +49,4 @@ def show(config: str, report: str, as_json: bool) -> None:
         if as_json:
             common.print_json({"report": path.stem, "path": path, "text": text})
         else:
-            click.echo(text)
+            echo(text)

@@ -14,6 +14,7 @@ from orchestration.app import Application, application, project
 from orchestration.cli import common
 from orchestration.cli.demonstration import show_demonstration
 from orchestration.cli.follow import conclude, follow
+from orchestration.cli.output import echo
 from orchestration.errors import UsageError
 from orchestration.rehearsal import samples
 from orchestration.storage.runs import Run
@@ -145,7 +146,7 @@ def _say_queued(run: Run, *, as_json: bool) -> int:
     if as_json:
         common.print_json(run)
     else:
-        click.echo(f"{run.id}: queued for `orchestrator serve`; `orchestrator runs show {run.id}` shows it")
+        echo(f"{run.id}: queued for `orchestrator serve`; `orchestrator runs show {run.id}` shows it")
     return 0
 
 

@@ -17,6 +17,7 @@ from orchestration.app import Application, application, project
 from orchestration.cli import common
 from orchestration.cli.command_parameters import add_commands
 from orchestration.cli.follow import conclude, follow
+from orchestration.cli.output import echo
 from orchestration.cli.questions import AskingSubject, OpenQuestion, add_answer_commands, asking_here, question_lines
 from orchestration.cli.render import age, console, outcome_text, runs_table, table
 from orchestration.cli.run import patience_parameter
@@ -55,7 +56,7 @@ def list_runs(config: str, statuses: tuple[str, ...], limit: int, as_json: bool)
         elif found:
             console().print(runs_table(found, here.clock.now()))
         else:
-            click.echo('no runs yet; start one: orchestrator run "make the tests pass"')
+            echo('no runs yet; start one: orchestrator run "make the tests pass"')
 
 
 @runs.command()
@@ -86,13 +87,13 @@ def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
             }
             common.print_json(record)
             return
-        click.echo(f"goal       {found.goal.strip()}")
-        click.echo(outcome_text(found, artifacts).lstrip("\n"))
-        click.echo(f"  steps      {steps.executed} executed, {steps.committed_repeated} committed steps repeated")
+        echo(f"goal       {found.goal.strip()}")
+        echo(outcome_text(found, artifacts).lstrip("\n"))
+        echo(f"  steps      {steps.executed} executed, {steps.committed_repeated} committed steps repeated")
         for name, problem in altered:
-            click.echo(f"  artifact   {name} is {problem}: it is not what the run wrote")
+            echo(f"  artifact   {name} is {problem}: it is not what the run wrote")
         for line in question_lines([OpenQuestion(one.id, one.subject, one.question) for one in questions]):
-            click.echo(f"  {line}")
+            echo(f"  {line}")
         _print_progress(found, events, beats, here.clock.now(), shown=len(events) if with_events else 15)
 
 
@@ -104,7 +105,7 @@ def _print_progress(
         rows = [(beat.agent, beat.activity, f"{age(now, beat.progress_at)} ago") for beat in beats]
         console().print(table(("AGENT", "LAST SEEN DOING", "WHEN"), rows))
     lines = [f"{event.at:%H:%M:%S} {line}" for event in events if (line := followed_line(event))]
-    click.echo("\n" + "\n".join(lines[-shown:]))
+    echo("\n" + "\n".join(lines[-shown:]))
 
 
 @runs.command()
@@ -142,12 +143,18 @@ def diff(config: str, run: str, names: bool, as_json: bool) -> None:
                 common.print_json({"run": found.id, "files": await changes.files(found), "patch": patch})
             elif names:
                 for file in await changes.files(found):
-                    click.echo(f"{file.how:<8} {file.path}")
+                    echo(f"{file.how:<8} {file.path}")
             else:
-                # As bytes: a patch may hold any.
-                sys.stdout.buffer.write(await changes.patch(found))
+                _write_patch(await changes.patch(found))
 
     common.run_async(work)
+
+
+def _write_patch(patch: bytes) -> None:
+    if sys.stdout.isatty():
+        echo(patch.decode("utf-8", "replace"), nl=False)
+    else:
+        sys.stdout.buffer.write(patch)  # for `git apply`, so as it is: it may hold any bytes
 
 
 @runs.command("open")
@@ -165,7 +172,7 @@ def open_run(config: str, run: str, path_only: bool, as_json: bool) -> int:
     elif not Path(found.folder).is_dir():
         raise UsageError(f"{found.folder} is gone; the patch of {found.id} is among its artifacts")
     elif path_only or not editor:
-        click.echo(found.folder)
+        echo(found.folder)
     else:
         return subprocess.run([*shlex.split(editor), found.folder], check=False).returncode  # noqa: S603
     return 0
@@ -181,7 +188,7 @@ def _give(context: click.Context, run: str, command: RunCommand, as_json: bool) 
             if as_json:
                 common.print_json(changed)
             else:
-                click.echo(command.report(changed))
+                echo(command.report(changed))
             return 0
 
     return common.run_async(work)

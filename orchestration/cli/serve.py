@@ -16,6 +16,7 @@ import click
 from orchestration.app import Application, application
 from orchestration.app.control import ControlProcess, serving
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.events import Event
 from orchestration.events.configuration import ConfigurationRefused
 from orchestration.events.render import render
@@ -78,11 +79,11 @@ def serve(
                     # Inside `serving`, so that it closes first: no page shows a response that is being dismantled.
                     _web(app, control, None if no_web else wanted, any_port=port is None),
                 ):
-                    click.echo(f"serving {app.root} with {len(control.supervisor.workers)} workers; Ctrl-C stops it")
+                    echo(f"serving {app.root} with {len(control.supervisor.workers)} workers; Ctrl-C stops it")
                     async for _ in signals:
-                        click.echo("stopping; the next `orchestrator serve` continues unfinished runs")
+                        echo("stopping; the next `orchestrator serve` continues unfinished runs")
                         break
-        click.echo("stopped")
+        echo("stopped")
         return 0
 
     return common.run_async(work)
@@ -100,11 +101,11 @@ async def _web(
 
     async with serving_web(app, control, wanted, any_port=any_port) as (web, url):
         control.serves_at(url)
-        click.echo(f"dashboard and API: {url}")
+        echo(f"dashboard and API: {url}")
         if wanted.sign_in:
             await _say_how_to_begin(web, url)
         else:
-            click.echo("without sign-in: everyone on this machine may do everything")
+            echo("without sign-in: everyone on this machine may do everything")
         yield
 
 
@@ -113,12 +114,10 @@ async def _say_how_to_begin(web: WebServer, url: str) -> None:
         # Printed here only: whoever can read the console of this process is its operator, and may name the first
         # admin.
         key = web.access.new_setup_key()
-        click.echo(
-            f"nobody can sign in yet; create the first user here, once:\n  {url}/setup?{urlencode({'key': key})}"
-        )
+        echo(f"nobody can sign in yet; create the first user here, once:\n  {url}/setup?{urlencode({'key': key})}")
 
 
 def _tell(event: Event) -> None:
     # An empty calendar is applied at a start without schedules and at every stop; neither is news.
     if isinstance(event.payload, _SHOWN) and event.payload != CalendarApplied(()):
-        click.echo(f"{event.at:%H:%M:%S} {render(event)}")
+        echo(f"{event.at:%H:%M:%S} {render(event)}")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.cli.render import console, table
 from orchestration.client import Client
 from orchestration.domain.console_command import PROGRAM
@@ -39,7 +40,7 @@ def print_record(found: Any, as_json: bool, text: str) -> None:
     if as_json:
         common.print_json(found)
     else:
-        click.echo(text)
+        echo(text)
 
 
 def print_records(
@@ -51,4 +52,4 @@ def print_records(
     elif rows:
         console().print(table(tuple(columns), rows))
     else:
-        click.echo(nothing)
+        echo(nothing)

@@ -10,6 +10,7 @@ import click
 from orchestration.alerts.silences import validate_matchers
 from orchestration.app import project
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.cli.render import console, first_line, table
 from orchestration.errors import UsageError
 from orchestration.events.alerts import SilenceAdded, SilenceExpired
@@ -67,7 +68,7 @@ def add(
         if as_json:
             common.print_json(silence)
         else:
-            click.echo(f"{silence.id}: mutes until {silence.ends_at:%Y-%m-%d %H:%M} UTC")
+            echo(f"{silence.id}: mutes until {silence.ends_at:%Y-%m-%d %H:%M} UTC")
 
 
 @silences.command("list")
@@ -82,7 +83,7 @@ def list_silences(config: str, include_ended: bool, as_json: bool) -> None:
         if as_json:
             common.print_json(found)
         elif not found:
-            click.echo("there are no active silences")
+            echo("there are no active silences")
         else:
             rows = [
                 (
@@ -112,7 +113,7 @@ def expire(config: str, silence: str, as_json: bool) -> None:
         if as_json:
             common.print_json(opened.silences.find(found.id))
         else:
-            click.echo(f"{found.id}: ended")
+            echo(f"{found.id}: ended")
 
 
 def state_of(silence: SilenceRow, now: datetime) -> str:

@@ -8,6 +8,7 @@ import click
 
 from orchestration.app import project
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.cli.render import console, table
 from orchestration.cli.timespec import MOMENT, ago
 from orchestration.domain.scenario import Scenario
@@ -48,15 +49,15 @@ def stats(
             common.print_json(report)
             return
         began = "the beginning" if selection.since is None else f"{selection.since:%Y-%m-%d %H:%M} UTC"
-        click.echo(f"incidents since {began}: {report.total.count}, drills left out")
+        echo(f"incidents since {began}: {report.total.count}, drills left out")
         if report.note:
-            click.echo(report.note)
+            echo(report.note)
         for each in (report.total, *report.groups):
             _print(each)
 
 
 def _print(group: IncidentGroup) -> None:
-    click.echo(f"\n{group.name or 'all'}: {group.count}")
+    echo(f"\n{group.name or 'all'}: {group.count}")
     rows = [
         (
             figure.title,
@@ -71,11 +72,11 @@ def _print(group: IncidentGroup) -> None:
     ]
     console().print(table(("MEASURE", "N", "MEDIAN", "P90", "MEAN", "COVERS", "VARIANT"), rows))
     for target in group.compliance:
-        click.echo(f"SLA {target.target}: {_share(target.rate)} ({target.sentence})")
+        echo(f"SLA {target.target}: {_share(target.rate)} ({target.sentence})")
     if group.recurrence.resolved:
-        click.echo(f"ended: {group.endings.sentence}")
+        echo(f"ended: {group.endings.sentence}")
     again = group.recurrence
-    click.echo(f"recurrence: {_share(again.rate)} ({again.recurred} of {again.resolved} resolved)")
+    echo(f"recurrence: {_share(again.rate)} ({again.recurred} of {again.resolved} resolved)")
 
 
 def _seconds(value: float | None) -> str:

@@ -8,6 +8,7 @@ from orchestration.app import project
 from orchestration.app.overview import Overview, overview
 from orchestration.cli import common
 from orchestration.cli.isolate import echo_isolation
+from orchestration.cli.output import echo
 from orchestration.cli.questions import OpenQuestion, question_lines
 from orchestration.cli.render import age, alarm_line, console, runs_table, table
 from orchestration.config.isolation import isolation_of
@@ -26,18 +27,18 @@ def status(config: str, as_json: bool) -> None:
             return
         echo_isolation(isolation_of(here.store))
         for row in found.unacknowledged:
-            click.echo(alarm_line(row.id, row.severity.value, row.title, age(here.clock.now(), row.detected_at)))
-        click.echo(_summary(found))
+            echo(alarm_line(row.id, row.severity.value, row.title, age(here.clock.now(), row.detected_at)))
+        echo(_summary(found))
         if found.runs:
             console().print(runs_table(found.runs, here.clock.now()))
         questions = [OpenQuestion(one.id, one.subject, one.question) for one in found.questions]
         for line in question_lines(questions):
-            click.echo(line)
+            echo(line)
         for route in found.providers:
-            click.echo(f"out of use: {route.provider}/{route.model}, {route.reason}, as of {route.since}")
+            echo(f"out of use: {route.provider}/{route.model}, {route.reason}, as of {route.since}")
         _print_processes(found)
         if here.store.refused:
-            click.echo("the configuration file cannot be used; see: orchestrator config validate")
+            echo("the configuration file cannot be used; see: orchestrator config validate")
 
 
 def _summary(found: Overview) -> str:

@@ -6,6 +6,7 @@ import click
 
 from orchestration.app import project
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.cli.render import console, table
 from orchestration.cli.timespec import MOMENT, ahead
 from orchestration.cli.users import access_control, trail_of
@@ -29,7 +30,7 @@ def list_tokens(config: str, as_json: bool) -> None:
     if as_json:
         common.print_json([_as_json(token) for token in found])
     elif not found:
-        click.echo("No tokens. Create one with: orchestrator tokens create NAME")
+        echo("No tokens. Create one with: orchestrator tokens create NAME")
     else:
         rows = [
             (
@@ -86,8 +87,8 @@ def create(
         common.print_json({"secret": secret, "token": _as_json(token)})
     else:
         # The secret alone goes to standard output, so that a script can capture it; the hint goes to standard error.
-        click.echo(secret)
-        click.echo(f"{token.id}: store the secret above now; it is not shown again", err=True)
+        echo(secret)
+        echo(f"{token.id}: store the secret above now; it is not shown again", err=True)
 
 
 @tokens.command()
@@ -102,7 +103,7 @@ def revoke(config: str, token: str, as_json: bool) -> None:
     if as_json:
         common.print_json(_as_json(ended))
     else:
-        click.echo(f"{ended.id}: revoked")
+        echo(f"{ended.id}: revoked")
 
 
 @click.group()
@@ -136,9 +137,9 @@ def verify(config: str, as_json: bool) -> int:
     if as_json:
         common.print_json(found)
     elif found.broken_at is None:
-        click.echo(f"{found.lines} entries verified; the last digest is {found.digest or '(none)'}")
+        echo(f"{found.lines} entries verified; the last digest is {found.digest or '(none)'}")
     else:
-        click.echo(f"entry {found.broken_at} was changed or removed; the {found.lines} before it are intact")
+        echo(f"entry {found.broken_at} was changed or removed; the {found.lines} before it are intact")
     return 0 if found.broken_at is None else 1
 
 

@@ -10,6 +10,7 @@ import click
 
 from orchestration.app import Project, project
 from orchestration.cli import common
+from orchestration.cli.output import echo
 from orchestration.cli.render import console, table
 from orchestration.security.access import AccessControl
 from orchestration.security.audit_trail import AuditTrail
@@ -37,7 +38,7 @@ def list_users(config: str, as_json: bool) -> None:
     if as_json:
         common.print_json([_as_json(user) for user in found])
     elif not found:
-        click.echo("No users. Add one with: orchestrator users add NAME --role admin")
+        echo("No users. Add one with: orchestrator users add NAME --role admin")
     else:
         rows = [(one.name, one.role, "disabled" if one.disabled_at else "enabled") for one in found]
         console().print(table(("USER", "ROLE", "STATE"), rows))
@@ -140,7 +141,7 @@ def _print_user(user: UserRow, as_json: bool) -> None:
     if as_json:
         common.print_json(_as_json(user))
     else:
-        click.echo(f"{user.name}: {user.role}" + (", disabled" if user.disabled_at else ""))
+        echo(f"{user.name}: {user.role}" + (", disabled" if user.disabled_at else ""))
 
 
 def _as_json(user: UserRow) -> dict[str, object]:
