@@ -46,4 +46,6 @@ def test_texts_tables_and_json_are_safe(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_everything_goes_through_it() -> None:
     others = [path for path in sorted(PACKAGE.glob("*.py")) if path.name != "output.py"]
-    assert not [path.name for path in others if re.search(r"\bclick\.s?echo\b|(?<![.\w])print\(", path.read_text("utf-8"))]
+    assert not [
+        path.name for path in others if re.search(r"\bclick\.s?echo\b|(?<![.\w])print\(", path.read_text("utf-8"))
+    ]
