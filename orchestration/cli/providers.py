@@ -98,7 +98,7 @@ def learned(config: str, as_json: bool) -> None:
     if as_json:
         common.print_json(found)
     elif not found:
-        click.echo("Nothing was learned: no model has refused anything, and no list of models names their contexts.")
+        echo("Nothing was learned: no model has refused anything, and no list of models names their contexts.")
     else:
         rows = [
             (one.provider, one.model, "; ".join(one.facts), f"{one.expires_at:%Y-%m-%d %H:%M} UTC") for one in found
@@ -119,7 +119,7 @@ def forget(config: str, names: tuple[str, ...]) -> None:
         chosen = tuple(dict.fromkeys(names)) or tuple(known)
         forget_learned(RouteStates(here.database), here.configuration, chosen, here.clock.now())
         here.bus.publish(LearnedForgotten(chosen), actor=common.user_name())
-    click.echo(f"Forgotten: what was learned of the models of {', '.join(chosen)}.")
+    echo(f"Forgotten: what was learned of the models of {', '.join(chosen)}.")
 
 
 def _reported(state: ServiceState) -> Text:

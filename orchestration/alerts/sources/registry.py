@@ -43,6 +43,8 @@ def _validate(found: object) -> AlertSource:
         raise PluginError(f"its name '{found.name}' is not of the form own.sensors")
     if not _OWN_PATH.fullmatch(found.path) or found.route in {source.route for source in _SHIPPED}:
         raise PluginError(f"its path '{found.path}' is taken, or has characters other than letters, digits and ._-/")
+    if found.at_root:
+        raise PluginError("it has a path at the root, which only shipped sources may have: it could hide one of ours")
     return found
 
 

@@ -69,6 +69,7 @@ def test_the_source_of_the_how_to_becomes_an_alert_and_its_end(site: Path, bench
         (f"{HEAD}x = AlertSource('webhook', 's', print)", "broken_one:x", "'webhook' is not of the form own.sensors"),
         (f"{HEAD}x = AlertSource('own.a', 's', print, path='webhook')", "broken_one:x", "'webhook' is taken"),
         (f"{HEAD}x = AlertSource('own.a', 's', print, path='a b')", "broken_one:x", "has characters other than"),
+        (f"{HEAD}x = AlertSource('own.a', 's', print, at_root='/api')", "broken_one:x", "only shipped sources"),
     ],
 )
 def test_a_broken_package_is_reported_and_keeps_no_other_source_from_being_used(
@@ -79,7 +80,7 @@ def test_a_broken_package_is_reported_and_keeps_no_other_source_from_being_used(
     (problem,) = own_sources().problems
     assert problem.startswith("the alert source 'a-broken-one' (")
     assert reason in problem
-    assert [source.name for source in alert_sources()] == ["alertmanager", "webhook", "own.sensors"]
+    assert [source.name for source in alert_sources()] == [*(one.name for one in shipped_sources()), "own.sensors"]
 
 
 def test_each_source_has_a_path_and_a_name_of_its_own() -> None:
