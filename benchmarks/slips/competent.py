@@ -108,6 +108,8 @@ def _execute(request: Seen, folder: Path) -> Reply:
     if "return sum(prices)" not in request.text.partition("Goal:")[2]:
         return call("read_file", path="prices.py")
     if not is_repaired(folder):
+        if OLD not in (folder / "prices.py").read_text(encoding="utf-8"):
+            return call("write_file", path="prices.py", content=REPAIRED)
         return call("replace_in_file", path="prices.py", old=OLD, new=NEW)
     if "Ran 1 test" not in request.text:
         return call("run_command", command=TEST_COMMAND)

@@ -25,7 +25,8 @@ class ToolCall:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What the model answers. `chunks` replaces the stream that would be made of the rest, `extra` adds fields to the
-    message, `status` other than 200 sends `content` as an error's message with `code`."""
+    message, `status` other than 200 sends `content` as an error's message with `code`. `before` and `after` are events
+    around a stream's own, `raw` replaces the whole answer, `unfinished` leaves out the finish_reason."""
 
     content: str | None = None
     calls: tuple[ToolCall, ...] = ()
@@ -34,9 +35,15 @@ class Reply:
     chunks: tuple[Chunk, ...] | None = None
     status: int = 200
     code: str = "invalid_request_error"
+    before: tuple[Mapping[str, Any], ...] = ()
+    after: tuple[Mapping[str, Any], ...] = ()
+    raw: Mapping[str, Any] | None = None
+    unfinished: bool = False
 
     @property
-    def finish_reason(self) -> str:
+    def finish_reason(self) -> str | None:
+        if self.unfinished:
+            return None
         return self.finish or ("tool_calls" if self.calls else "stop")
 
     def message(self) -> dict[str, Any]:
@@ -146,12 +153,21 @@ def _call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
-def _whole(reply: Reply) -> dict[str, Any]:
+def _whole(reply: Reply) -> Mapping[str, Any]:
+    if reply.raw is not None:
+        return reply.raw
     choice = {"index": 0, "message": reply.message(), "finish_reason": reply.finish_reason}
     return {**_HEAD, "object": "chat.completion", "choices": [choice], "usage": _USAGE}
 
 
 def _events(reply: Reply) -> str:
+    own = [reply.raw] if reply.raw is not None else _stream(reply)
+    return (
+        "".join(f"data: {json.dumps(event)}\n\n" for event in (*reply.before, *own, *reply.after)) + "data: [DONE]\n\n"
+    )
+
+
+def _stream(reply: Reply) -> list[Mapping[str, Any]]:
     deltas: Sequence[tuple[Chunk, str | None]] = [
         *((delta, None) for delta in reply.stream()),
         ({}, reply.finish_reason),
@@ -161,7 +177,7 @@ def _events(reply: Reply) -> str:
     ]
     events.append({"choices": [], "usage": _USAGE})
     head = {**_HEAD, "object": "chat.completion.chunk"}
-    return "".join(f"data: {json.dumps({**head, **event})}\n\n" for event in events) + "data: [DONE]\n\n"
+    return [{**head, **event} for event in events]
 
 
 def with_ids(reply: Reply, prefix: str) -> Reply:

@@ -23,7 +23,8 @@ class Wanted(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """One way to be imperfect. `change` spoils the replies of `role`, the first so many of them or all; `rule` is the
-    server's, and comes before the model."""
+    server's, and comes before the model. `streamed`: it is about chunks, so peers have to stream, too. `why` says what
+    makes it decidable, or what keeps everybody from knowing."""
 
     name: str
     source: str
@@ -33,6 +34,8 @@ class Behaviour:
     rule: Rule | None = None
     wanted: Wanted = Wanted.RIGHT
     big_file: bool = False
+    streamed: bool = False
+    why: str = ""
 
     @property
     def agent(self) -> str | None:

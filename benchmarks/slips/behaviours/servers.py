@@ -14,9 +14,11 @@ from benchmarks.slips.behaviours.text_tools import TEXT_FORMS, as_text
 from benchmarks.slips.wire import Body, Reply, refusal
 
 
-def refuses(condition: Callable[[Body], bool], message: str, code: str = "invalid_request_error") -> Rule:
-    """Answer 400 to some requests."""
-    return lambda body: refusal(message, code=code) if condition(body) else None
+def refuses(
+    condition: Callable[[Body], bool], message: str, code: str = "invalid_request_error", status: int = 400
+) -> Rule:
+    """Answer some requests with an error."""
+    return lambda body: refusal(message, status=status, code=code) if condition(body) else None
 
 
 def _format(body: Body) -> str:
