@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.slips.wire import Body, Reply, ToolCall, with_ids
 
 GOAL = "Repair total() in prices.py: tests/test_prices.py fails. Change nothing else."
+TEXT_GOAL = "Report on prices.py."
 BROKEN = "def total(prices):\n    return sum(prices) - 1\n"
 REPAIRED = "def total(prices):\n    return sum(prices)\n"
 TEST = (
@@ -44,6 +45,12 @@ REJECTED: dict[str, Any] = {
     "summary": "The test still fails.",
     "findings": [{"severity": "blocker", "message": "total() is still wrong.", "file": "prices.py", "line": 2}],
 }
+# The value that is looked for, after the last of this key, with what it means, and what anything else means.
+_CONVERSIONS: tuple[tuple[str, str, dict[str, Any], dict[str, Any]], ...] = (
+    ("prices.py", "steps", PLAN, {**PLAN, "steps": []}),
+    ("true", "done", REPORT, {**REPORT, "done": False}),
+    ("approved", "verdict", APPROVED, REJECTED),
+)
 TEXT = "The module prices.py has one function, total(), which adds prices up."
 
 
@@ -63,6 +70,8 @@ def seen(body: Body) -> Seen:
     messages: list[Mapping[str, Any]] = list(body["messages"])
     text = "\n".join(_text(message) for message in messages)
     role = next((one for one in ("planner", "executor", "reviewer") if f"Role: {one}" in text), "worker")
+    if role == "worker" and body.get("response_format"):
+        role = "converter"
     turn = sum(message["role"] == "assistant" for message in messages)
     return Seen(role, turn, turn > 0 and messages[-1]["role"] == "user", bool(body.get("tools")), text)
 
@@ -90,6 +99,8 @@ def answer(body: Body, folder: Path) -> Reply:
             return with_ids(_execute(request, folder), f"call_{request.turn}")
         case "reviewer":
             return say(APPROVED if is_repaired(folder) else REJECTED)
+        case "converter":
+            return say(_converted(_text(body["messages"][-1]), json.dumps(body["response_format"])))
         case _:
             return say({"text": TEXT})
 
@@ -102,6 +113,13 @@ def say(value: Mapping[str, Any]) -> Reply:
 def call(name: str, **arguments: Any) -> Reply:
     """A tool call."""
     return Reply(calls=(ToolCall(name, json.dumps(arguments)),))
+
+
+def _converted(text: str, form: str) -> Mapping[str, Any]:
+    """What a text says, in another form: CrewAI asks for that where it cannot read an answer. Nothing is added."""
+    value, key, answer, otherwise = next(one for one in _CONVERSIONS if f'"{one[1]}"' in form)
+    said = text.rpartition(f"{key}")[2].casefold()
+    return answer if key in text and value in said.replace(" ", "_") else otherwise
 
 
 def _execute(request: Seen, folder: Path) -> Reply:

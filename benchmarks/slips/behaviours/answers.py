@@ -95,7 +95,7 @@ def plans() -> Iterator[Behaviour]:
         FINDINGS,
         role="planner",
         change=words("1. Open prices.py\n2. Mend it"),
-        wanted=Wanted.HONEST,
+        why="a numbered list of steps is a plan; who carries it out knows the goal",
     )
     # Nobody checks this claim but the reviewer, who can send the work to the executor after all.
     yield Behaviour("plan: nothing to do", FINDINGS, role="planner", change=fields(steps=[]))
@@ -125,7 +125,17 @@ def reviews() -> Iterator[Behaviour]:
         "cut for its length": yes[: len(yes) // 2],
     }
     for name, text in reject.items():
-        yield Behaviour(f"review: {name}", FINDINGS, role="reviewer", change=words(text), wanted=Wanted.HONEST)
+        why = _UNDECIDABLE.get(name, "the verdict is no, each time")
+        yield Behaviour(f"review: {name}", FINDINGS, role="reviewer", change=words(text), wanted=Wanted.HONEST, why=why)
+
+
+_UNDECIDABLE: Mapping[str, str] = {
+    "unreadable": "no verdict is given, and a gate does not open on a tone",
+    "empty": "there is no answer to read",
+    "both at once": "both verdicts are given",
+    "approved, with a blocker": "the verdict contradicts its finding, each time",
+    "cut for its length": "what would have followed is unknown, each time",
+}
 
 
 def texts() -> Iterator[Behaviour]:

@@ -154,11 +154,11 @@ def _cut_call(reply: Reply, _: Seen) -> Reply:
 
 
 def _with_line_numbers(given: dict[str, Any]) -> dict[str, Any]:
-    numbered = {name: f"     2\t{given[name]}" for name in ("old", "new") if name in given}
+    numbered: dict[str, Any] = {name: f"     2\t{given[name]}" for name in ("old", "new") if name in given}
     return {**given, **numbered}
 
 
-def _placeholder(reply: Reply, request: Seen) -> Reply:
+def _placeholder(reply: Reply, _: Seen) -> Reply:
     """The second call writes a file of which the rest is only mentioned."""
     if not any(call.name == "replace_in_file" for call in reply.calls):
         return reply

@@ -45,6 +45,7 @@ def talk() -> Iterator[Behaviour]:
         "OpenAI's refusal field",
         change=lambda _r, _s: Reply(None, extra={"refusal": "I can't help with that."}),
         wanted=Wanted.HONEST,
+        why="no work is done, and none will be",
     )
     yield Behaviour(
         "talk: budget spent on thinking, once",
@@ -52,7 +53,9 @@ def talk() -> Iterator[Behaviour]:
         change=lambda _r, _s: Reply("", finish="length", extra={"reasoning_content": "Hmm, let me see…"}),
         first=1,
     )
-    yield Behaviour("talk: nothing, always", FINDINGS, change=words(""), wanted=Wanted.HONEST)
+    yield Behaviour(
+        "talk: nothing, always", FINDINGS, change=words(""), wanted=Wanted.HONEST, why="there is no answer to read"
+    )
     yield Behaviour(
         "talk: done without doing, once", FINDINGS, change=lambda _r, _s: competent.say(competent.REPORT), first=1
     )
@@ -61,6 +64,7 @@ def talk() -> Iterator[Behaviour]:
         FINDINGS,
         change=lambda _r, _s: competent.say(competent.REPORT),
         wanted=Wanted.HONEST,
+        why="no work is done, and none will be",
     )
     yield Behaviour(
         "talk: done without doing, reviewer approves",
@@ -68,6 +72,7 @@ def talk() -> Iterator[Behaviour]:
         role="any",
         change=_everybody_lies,
         wanted=Wanted.HONEST,
+        why="no work is done, and none will be",
     )
     yield Behaviour(
         "talk: done although the test fails, reviewer approves",
@@ -75,6 +80,7 @@ def talk() -> Iterator[Behaviour]:
         role="any",
         change=_tests_fail,
         wanted=Wanted.HONEST,
+        why="the work is wrong, and stays so",
     )
 
 
@@ -96,14 +102,27 @@ def _tests_fail(reply: Reply, request: Seen) -> Reply:
 
 def circles() -> Iterator[Behaviour]:
     """Models that do not get on; the calls they cost are counted."""
-    yield Behaviour("circle: the same call", LOOPS, change=_always("read_file", path="prices.py"), wanted=Wanted.HONEST)
+    yield Behaviour(
+        "circle: the same call",
+        LOOPS,
+        change=_always("read_file", path="prices.py"),
+        wanted=Wanted.HONEST,
+        why="no work is done, and none will be",
+    )
     yield Behaviour(
         "circle: the same error",
         "MarimerLLC/rockbot#249",
         change=_always("read_file", path="gone.py"),
         wanted=Wanted.HONEST,
+        why="no work is done, and none will be",
     )
-    yield Behaviour("circle: two calls in turn", "earendil-works/pi#6158", change=_in_turn, wanted=Wanted.HONEST)
+    yield Behaviour(
+        "circle: two calls in turn",
+        "earendil-works/pi#6158",
+        change=_in_turn,
+        wanted=Wanted.HONEST,
+        why="no work is done, and none will be",
+    )
     yield Behaviour("circle: three times, then on", LOOPS, change=_always("read_file", path="prices.py"), first=3)
 
 
