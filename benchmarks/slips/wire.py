@@ -160,11 +160,14 @@ def _whole(reply: Reply) -> Mapping[str, Any]:
     return {**_HEAD, "object": "chat.completion", "choices": [choice], "usage": _USAGE}
 
 
-def _events(reply: Reply) -> str:
+def events_of(reply: Reply) -> list[Mapping[str, Any]]:
+    """The events of a stream."""
     own = [reply.raw] if reply.raw is not None else _stream(reply)
-    return (
-        "".join(f"data: {json.dumps(event)}\n\n" for event in (*reply.before, *own, *reply.after)) + "data: [DONE]\n\n"
-    )
+    return [*reply.before, *own, *reply.after]
+
+
+def _events(reply: Reply) -> str:
+    return "".join(f"data: {json.dumps(event)}\n\n" for event in events_of(reply)) + "data: [DONE]\n\n"
 
 
 def _stream(reply: Reply) -> list[Mapping[str, Any]]:

@@ -17,7 +17,7 @@ from orchestration.config.schema import AgentRole
 from orchestration.providers.dialects.json_reader import FoundJson, NotJsonError, find_json, read_json
 from orchestration.providers.dialects.thoughts import THINKING, without_thinking
 from orchestration.workflows import graph
-from orchestration.workflows.model import ReviewReport, RunPlan, StepReport, TextAnswer
+from orchestration.workflows.model import PlanStep, ReviewReport, RunPlan, StepReport, TextAnswer
 
 OUTPUTS: dict[AgentRole, type[BaseModel]] = {
     AgentRole.PLANNER: RunPlan,
@@ -27,6 +27,8 @@ OUTPUTS: dict[AgentRole, type[BaseModel]] = {
 }
 _SHOWN_CHARACTERS = 80
 _MOST_PROBLEMS = 8
+_NUMBERED = re.compile(r"^[ \t]*(?:step\s+)?(\d{1,2})[.):][ \t]+\S", re.IGNORECASE | re.MULTILINE)
+_LEAST_LISTED = 2
 
 
 class MalformedAnswerError(ValueError):
@@ -63,6 +65,17 @@ def parse(text: str | None, output: type[BaseModel]) -> BaseModel:
     if isinstance(answer, ReviewReport) and answer.verdict == "approved":
         _check_unanimous(attempts)
     return answer
+
+
+def plan_in_words(text: str) -> RunPlan | None:
+    """The plan that a numbered list is, as one step, since which part depends on which is not said. None for any other
+    text."""
+    said = sound(without_thinking(text)).strip()
+    numbers = [int(found.group(1)) for found in _NUMBERED.finditer(said)]
+    if len(numbers) < _LEAST_LISTED or numbers != list(range(1, len(numbers) + 1)):
+        return None
+    step = PlanStep(id="s1", title="Carry out the plan", instructions=said)
+    return RunPlan(summary="The planner gave its steps in words.", steps=(step,))
 
 
 def of_own_code(value: Any, output: type[BaseModel]) -> BaseModel:

@@ -45,6 +45,7 @@ from orchestration.workflows.model import (
     AgentUsage,
     FailingCheck,
     RunLimits,
+    RunPlan,
     StepReport,
     TextAnswer,
 )
@@ -240,9 +241,21 @@ class AgentLoop:
                 if stage is CircleStage.STOPPED and await work.flow.mark("circle"):
                     conversation.stop_circling()
                 continue
-            answer = conversation.conclude(reply, work.setup)
+            answer = await self._concluded(work, conversation, reply)
             if answer is not None and not self._is_sent_back(work, conversation, answer):
                 return answer.model_dump(mode="json")
+
+    async def _concluded(self, work: AgentWork, conversation: AgentConversation, reply: ModelReply) -> BaseModel | None:
+        """The answer that a reply is; a plan that stays in words after all corrections is taken as it is."""
+        try:
+            return conversation.conclude(reply, work.setup)
+        except AgentGaveUpError:
+            said = str(reply.message.get("content") or "")
+            plan = answers.plan_in_words(said) if work.output is RunPlan and not reply.cut else None
+            # Marked, as above.
+            if plan is None or not await work.flow.mark("plan_in_words"):
+                raise
+            return plan
 
     def _is_sent_back(self, work: AgentWork, conversation: AgentConversation, answer: BaseModel) -> bool:
         """Hold a report against what has really been done."""

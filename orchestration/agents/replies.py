@@ -11,14 +11,17 @@ from pydantic import BaseModel
 from orchestration.agents.answers import is_answer
 from orchestration.agents.text import sound
 from orchestration.providers.dialects.call_assembly import as_text
+from orchestration.providers.dialects.json_reader import NotJsonError, read_json
 from orchestration.providers.dialects.offered_tools import OfferedTools
 from orchestration.providers.dialects.text_calls import TextCalls, find_calls
-from orchestration.providers.dialects.thoughts import without_thinking
-from orchestration.workflows.model import TextAnswer
+from orchestration.providers.dialects.thoughts import thoughts_alone, without_thinking
+from orchestration.providers.dialects.wire_messages import call_text
+from orchestration.workflows.model import ReviewReport, TextAnswer
 
 # OpenAI refuses longer function names, and what a model invented is sent back with the conversation.
 _LONGEST_NAME = 64
 _CUT = "length"
+_THOUGHTS = ("reasoning_content", "reasoning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +43,44 @@ def read_reply(
 ) -> ReplyReading:
     """Read a reply to a request that offered `tools` and wants `output` in the end. `number` is that of the request in
     its conversation: ids of tool calls are made from it where a server sends none, or the same twice."""
-    content, offered = without_thinking(_content(message)), OfferedTools(tools)
-    cut = finish_reason == _CUT
+    said, offered = _content(message), OfferedTools(tools)
+    content, cut = without_thinking(said), finish_reason == _CUT
     if native := _native(message):
-        calls = [_clean_call(call, offered) for call in native]
+        calls = [clean for call in native for clean in _clean_calls(call, offered)]
+        if (answer := _answer_as_call(calls, offered, output)) is not None:
+            return ReplyReading(_assistant(answer), cut=cut)
         return ReplyReading(_assistant(content, _with_ids(calls, number)), cut=cut)
+    if not content.strip():
+        content = _from_thoughts(thoughts_alone(said) or _thoughts(message), offered, output)
     found = find_calls(content, offered)
     if _is_meant(found, content, output):
         calls = [_call(call.name, _arguments(call.arguments)) for call in found.calls]
         return ReplyReading(_assistant(content, _with_ids(calls, number)), as_text=True, cut=cut)
     return ReplyReading(_assistant(content), cut=cut)
+
+
+def _answer_as_call(calls: Sequence[Mapping[str, Any]], offered: OfferedTools, output: type[BaseModel]) -> str | None:
+    """The answer that a model hands in by a tool for finishing, which other products have and we do not."""
+    if len(calls) != 1 or output is TextAnswer or calls[0]["function"]["name"] in offered.parameters:
+        return None
+    arguments = str(calls[0]["function"]["arguments"])
+    return arguments if is_answer(arguments, output) else None
+
+
+def _thoughts(message: Mapping[str, Any]) -> str:
+    found = [message.get(name) for name in _THOUGHTS]
+    return next((text for text in found if isinstance(text, str)), "")
+
+
+def _from_thoughts(thoughts: str, offered: OfferedTools, output: type[BaseModel]) -> str:
+    """What a model has put into its thinking in the place of an answer: a call that it ends with, or the whole answer.
+    Where there is an answer, what was only thought does not count; and nobody approves in thought."""
+    found = find_calls(thoughts, offered)
+    if found.calls and (found.alone or (found.marked and thoughts.rstrip().endswith((">", "}", "]")))):
+        last = found.calls[-1]
+        return call_text(last.name, _arguments(last.arguments))
+    whole = output not in (TextAnswer, ReviewReport) and thoughts.lstrip().startswith("{")
+    return thoughts if whole and is_answer(thoughts, output) else ""
 
 
 def _is_meant(found: TextCalls, content: str, output: type[BaseModel]) -> bool:
@@ -78,17 +109,38 @@ def _native(message: Mapping[str, Any]) -> list[Any]:
     return [{"function": older}] if isinstance(older, dict) else []
 
 
-def _clean_call(call: Any, offered: OfferedTools) -> dict[str, Any]:
+def _clean_calls(call: Any, offered: OfferedTools) -> list[dict[str, Any]]:
+    """A call with the name and the arguments that are meant; several where several were packed into one."""
     given = call if isinstance(call, dict) else {}
     function = given.get("function")
     function = function if isinstance(function, dict) else {}
-    raw = str(function.get("name") or "")
+    raw, sent = str(function.get("name") or ""), function.get("arguments")
+    identifier = {"id": str(given.get("id") or "")}
     name = offered.name_of(raw)
-    arguments = offered.arguments_of(name, function.get("arguments")) if name else None
-    clean = _call(
-        name or raw[:_LONGEST_NAME], _arguments(function.get("arguments") if arguments is None else arguments)
-    )
-    return {**clean, "id": str(given.get("id") or "")}
+    if name is None:
+        packed = [one for one in _packed(raw, sent) for one in _clean_calls(one, offered)]
+        return packed or [{**_call(raw[:_LONGEST_NAME], _arguments(sent)), **identifier}]
+    several = offered.several_arguments(name, sent)
+    if several:
+        return [{**_call(name, _arguments(arguments)), **identifier} for arguments in several]
+    arguments = offered.arguments_of(name, sent)
+    return [{**_call(name, _arguments(sent if arguments is None else arguments)), **identifier}]
+
+
+def _packed(name: str, arguments: Any) -> list[dict[str, Any]]:
+    """The calls in `multi_tool_use.parallel`, a tool of ChatGPT's that OpenAI's models call where it is not offered."""
+    if not name.endswith("parallel"):
+        return []
+    try:
+        values = read_json(arguments) if isinstance(arguments, str) else arguments
+    except NotJsonError:
+        return []
+    uses = values.get("tool_uses") if isinstance(values, dict) else None
+    return [
+        {"function": {"name": str(use.get("recipient_name")), "arguments": use.get("parameters")}}
+        for use in (uses if isinstance(uses, list) else [])
+        if isinstance(use, dict) and not str(use.get("recipient_name")).endswith("parallel")
+    ]
 
 
 def _call(name: str, arguments: str) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class RouteAttempt:
             raise CallFailed(failure)
         return Completion(
             message=message,
-            finish_reason=finish_reason or "",
+            finish_reason=finish_reason or ("tool_calls" if message.get("tool_calls") else "stop"),
             usage=usage,
             route=self._record.route,
             first_token_seconds=self.first_token_seconds,

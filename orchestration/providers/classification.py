@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from orchestration.providers.dialects.context_overflow import overflow_of
+from orchestration.providers.dialects.dialect import cannot_read_its_model
 from orchestration.providers.failures import Failure, FailureKind
 
 _BY_STATUS = {
@@ -103,7 +104,7 @@ def _kind(status: int, error: Mapping[str, Any], message: str, wait: float | Non
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= 500:
-        return FailureKind.OVERLOADED
+        return FailureKind.MALFORMED if cannot_read_its_model(status, message) else FailureKind.OVERLOADED
     return FailureKind.BAD_REQUEST if status >= 400 else FailureKind.MALFORMED
 
 

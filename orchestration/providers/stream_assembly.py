@@ -6,6 +6,7 @@ finish reason gives it away.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ class StreamAssembly:
         self.tokens = 0
         self._content: list[str] = []
         self._refusal: list[str] = []
+        self._thoughts: list[str] = []
         self._tool_calls = ToolCallAssembly()
         self._usage: Mapping[str, Any] | None = None
 
@@ -41,13 +43,17 @@ class StreamAssembly:
         delta = choices[0].get("delta") or {}
         came = False
         if content := delta.get("content"):
-            self._content.append(content)
+            self._content.append(text_of(content))
             came = True
         if refusal := delta.get("refusal"):
             self._refusal.append(refusal)
             came = True
         # Thoughts are not part of the answer, but show that the model is alive. Servers use either name for them.
-        came = came or any(delta.get(name) for name in _THOUGHTS)
+        for name in _THOUGHTS:
+            if isinstance(thought := delta.get(name), str) and thought:
+                self._thoughts.append(thought)
+                came = True
+                break
         for part in delta.get("tool_calls") or ():
             self._tool_calls.add(part)
             came = True
@@ -64,11 +70,21 @@ class StreamAssembly:
             message["refusal"] = "".join(self._refusal)
         if calls := self._tool_calls.messages():
             message["tool_calls"] = calls
+        if self._thoughts:
+            message["reasoning_content"] = "".join(self._thoughts)
         return message
 
     def usage(self, body: Mapping[str, Any]) -> TokenUsage:
         """The tokens, as counted by the provider, else estimated from the texts."""
         return usage_of(self._usage, body, self.message())
+
+
+def text_of(content: Any) -> Any:
+    """The text of a content that comes in parts, as Mistral's models that think send it:
+    https://docs.mistral.ai/capabilities/reasoning. Anything else stays as it is."""
+    if not isinstance(content, list):
+        return content
+    return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
 
 
 def usage_of(reported: Mapping[str, Any] | None, body: Mapping[str, Any], message: Mapping[str, Any]) -> TokenUsage:
@@ -100,10 +116,25 @@ def fault_of(message: Mapping[str, Any], finish_reason: str | None) -> Failure |
     """What is wrong with an answer of status 200; None if it is complete."""
     if finish_reason == "content_filter":
         return Failure(FailureKind.CONTENT_FILTER, "the provider's content filter stopped the answer", 200)
-    if finish_reason is None:
+    if finish_reason is None and not _is_complete(message):
         return Failure(FailureKind.MALFORMED, "the answer ended without a finish_reason: it was cut off", 200)
-    said = any(message.get(part) for part in ("content", "tool_calls", "function_call", "refusal"))
+    said = any(message.get(part) for part in ("content", "tool_calls", "function_call", "refusal", *_THOUGHTS))
     # A model can spend its whole budget of tokens on thinking. That is no fault of the provider.
     if not said and finish_reason != "length":
         return Failure(FailureKind.MALFORMED, "the answer was empty", 200)
     return None
+
+
+def _is_complete(message: Mapping[str, Any]) -> bool:
+    """Whether an answer shows by itself that nothing is missing: it is JSON, or its calls have arguments that are. Some
+    servers never send a finish_reason."""
+    calls = message.get("tool_calls")
+    texts = [call["function"]["arguments"] for call in calls] if calls else [message.get("content") or ""]
+    return all(_is_object(text) for text in texts)
+
+
+def _is_object(text: Any) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, TypeError, RecursionError):
+        return False

@@ -89,6 +89,9 @@ _UNABLE = re.compile(
     r"|requires?|extra inputs|not permitted|not enabled|disabled|unable"
 )
 _STATUSES = frozenset({400, 404, 405, 415, 422, 500, 501})
+# A server that cannot read its own model's call. llama.cpp: "Failed to parse input at pos 395: <|tool_call_start|>…";
+# Ollama: "error parsing tool call: raw='…', err=invalid character". The next answer may be better.
+_UNREAD_CALL = re.compile(r"(?i)failed to parse (?:input|tool)|error parsing tool call")
 
 
 def stepped_down(dialect: Dialect, failure: Failure, body: Mapping[str, Any]) -> Dialect | None:
@@ -101,6 +104,11 @@ def stepped_down(dialect: Dialect, failure: Failure, body: Mapping[str, Any]) ->
         if applies(dialect, failure.message, body):
             return lower(dialect)
     return None
+
+
+def cannot_read_its_model(status: int, message: str) -> bool:
+    """Whether a server says that it could not read what its model wrote."""
+    return status >= 500 and bool(_UNREAD_CALL.search(message))
 
 
 def refuses_usage(failure: Failure) -> bool:
@@ -135,7 +143,8 @@ def _refuses_answer_form(dialect: Dialect, message: str, body: Mapping[str, Any]
 
 def _refuses_tools(dialect: Dialect, message: str, body: Mapping[str, Any]) -> bool:
     offered = bool(body.get("tools")) and dialect.tools is ToolForm.NATIVE
-    return offered and bool(_TOOLS.search(message) and _UNABLE.search(message)) and not _IDS.search(message)
+    refused = _TOOLS.search(message) and _UNABLE.search(message) and not _IDS.search(message)
+    return offered and bool(refused or _UNREAD_CALL.search(message))
 
 
 def _refuses_roles(dialect: Dialect, message: str, _: Mapping[str, Any]) -> bool:

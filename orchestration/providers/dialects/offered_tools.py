@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestration.providers.dialects.json_reader import NotJsonError, read_json
+from orchestration.providers.dialects.json_reader import NotJsonError, find_json, read_json
 
 # What other products' tools call the same parameter; models that were trained on those use their names.
 _ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -29,6 +29,8 @@ _REMARKS = frozenset(
     ("comment", "explanation", "justification", "purpose", "rationale", "reason", "reasoning", "thought", "thoughts")
 )
 _WRAPPERS = frozenset({"arguments", "args", "input", "parameters", "params", "kwargs"})
+# What a server or a model leaves around the arguments: an empty object before them, brackets that close nothing.
+_AROUND_ARGUMENTS = frozenset("{}[], \t\r\n")
 _NOT_LETTERS = re.compile(r"[^a-z0-9]")
 # `functions.read_file`, `default_api.read_file`, `functions/read_file:0`, `read_file<|channel|>commentary`.
 _NAME_IN = re.compile(r"(?:.*[./])?([\w -]+?)(?::\d+)?(?:<\|.*)?", re.DOTALL)
@@ -69,10 +71,22 @@ class OfferedTools:
             try:
                 values = read_json(values)
             except NotJsonError:
-                return None
+                values = _objects_alone(values)
+        if isinstance(values, list) and len(values) == 1:
+            (values,) = values
         if values is None:
             return {}
         return self._mended(name, values) if isinstance(values, dict) else None
+
+    def several_arguments(self, name: str, given: Any) -> list[dict[str, Any]]:
+        """The arguments of several calls of one tool that came as those of one; an empty list if it is one."""
+        try:
+            values = read_json(given) if isinstance(given, str) else given
+        except NotJsonError:
+            values = _objects_alone(given)
+        if not isinstance(values, list) or len(values) < 2 or not all(isinstance(one, dict) for one in values):
+            return []
+        return [self._mended(name, one) for one in values]
 
     def example_of(self, name: str) -> str:
         """Correct arguments for a tool, as JSON."""
@@ -96,6 +110,15 @@ class OfferedTools:
                 continue
             found[known or key] = value if known is None else _as_type(value, properties[known])
         return found
+
+
+def _objects_alone(text: str) -> list[Any]:
+    """The objects that a text consists of but for brackets around them. Empty ones do not count."""
+    found = [one for one in find_json(text) if isinstance(one.value, dict)]
+    rest = text
+    for one in reversed(found):
+        rest = rest[: one.start] + rest[one.end :]
+    return [one.value for one in found if one.value] if set(rest) <= _AROUND_ARGUMENTS else []
 
 
 def _property(key: str, properties: Mapping[str, Any], given: Mapping[str, Any]) -> str | None:

@@ -30,13 +30,22 @@ _KEY_AND_VALUE = re.compile(r"<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_v
 _SECTION = re.compile(
     r"<\|tool_call_begin\|>\s*([\w.:/-]+)\s*<\|tool_call_argument_begin\|>(.*?)(?:<\|tool_call_end\|>|\Z)", re.DOTALL
 )
+# https://cookbook.openai.com/articles/openai-harmony: a call is a message `to` a function.
+_TO_FUNCTION = re.compile(
+    r"(?:<\|start\|>\w+)?(?:<\|channel\|>\w+)?\s*\bto=([\w./:-]+)(?:\s|\w|<\|(?:channel|constrain)\|>){0,80}"
+    r"<\|message\|>(.*?)(?:<\|(?:call|end|start)\|>|\Z)",
+    re.DOTALL,
+)
+# https://docs.liquid.ai/lfm/key-concepts/tool-use: calls in Python, in a list.
+_MARKED_PYTHON = re.compile(r"<\|tool_call_start\|>(.*?)(?:<\|tool_call_end\|>|\Z)", re.DOTALL)
 _MARKS = re.compile(
-    r"</?tool_calls?>|</?function_calls?>|\[/?TOOL_CALLS\]|<\|python_tag\|>|<\|?/?tool_calls?\|?>|<\|tool_calls_section_\w+\|>|"
-    r"<\|(?:eom_id|eot_id|im_end)\|>",
+    r"</?tool_?calls?>|</?function_calls?>|\[/?TOOL_CALLS\]|<\|python_tag\|>|<\|?/?tool_calls?\|?>|<\|tool_calls_section_\w+\|>|"
+    r"<\|tool_call_(?:start|end)\|>|<\|(?:eom_id|eot_id|im_end)\|>",
     re.IGNORECASE,
 )
 _PYTHON_FENCE = re.compile(r"\A```(?:python|py|tool_code|tool_call)?[ \t]*\n(.*?)\n?```\Z", re.DOTALL)
 _FENCE = re.compile(r"```[\w+-]*")
+_NAMED_PARAMETER = re.compile(r"<([\w-]+)>\n?(.*?)\n?</\1>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +71,25 @@ def find_calls(text: str, tools: OfferedTools) -> TextCalls:
         return TextCalls()
     for find in (_tagged, _in_json, _in_python):
         if calls := tuple(find(text, tools)):
-            return TextCalls(calls, find is _tagged or bool(_MARKS.search(text)), _is_alone(text, find))
+            return TextCalls(calls, find is _tagged or bool(_MARKS.search(text)), _is_alone(text, find, tools))
     return TextCalls()
 
 
 def _tagged(text: str, tools: OfferedTools) -> Iterator[TextCall]:
     """`<function=NAME>`, `<invoke name="NAME">` and the like, with JSON or tagged parameters inside."""
-    for form in (_FUNCTION, _INVOKE, _KEYED, _SECTION):
+    for form in (_FUNCTION, _INVOKE, _KEYED, _SECTION, _TO_FUNCTION):
         for given, inside in form.findall(text):
             if (name := tools.name_of(given)) is not None:
                 yield _call(tools, name, _tagged_arguments(inside))
+    for given, inside in _named_tag(tools).findall(text):
+        pairs = dict(_NAMED_PARAMETER.findall(inside))
+        if tools.arguments_of(given, pairs or inside) is not None:
+            yield _call(tools, given, pairs or inside)
+
+
+def _named_tag(tools: OfferedTools) -> re.Pattern[str]:
+    """`<read_file>`, as Cline's prompt wants it: the tag is the tool, and the tags inside are the parameters."""
+    return re.compile(rf"<({'|'.join(map(re.escape, tools.parameters))})>(.*?)</\1>", re.DOTALL)
 
 
 def _tagged_arguments(inside: str) -> Any:
@@ -91,7 +109,7 @@ def _from_object(item: Any, tools: OfferedTools, depth: int = 0) -> Iterator[Tex
     """`{"name": …, "arguments": …}` under any of the usual keys, or inside `function` or `tool_calls`."""
     if not isinstance(item, dict) or depth > 2:
         return
-    for key in ("function", "tool_calls", "tool_call"):
+    for key in ("function", "tool_calls", "tool_call", "tool_uses"):
         inner = item.get(key)
         for one in inner if isinstance(inner, list) else [inner]:
             yield from _from_object(one, tools, depth + 1)
@@ -105,21 +123,28 @@ def _from_object(item: Any, tools: OfferedTools, depth: int = 0) -> Iterator[Tex
 
 
 def _in_python(text: str, tools: OfferedTools) -> Iterator[TextCall]:
-    """`read_file(path="a.py")`, where the text is nothing else: anywhere else it may be an example."""
-    content = text.strip()
+    """`read_file(path="a.py")`, where it is marked or the text is nothing else: anywhere else it may be an example."""
+    content = "\n".join(_MARKED_PYTHON.findall(text)) or text.strip()
     if fenced := _PYTHON_FENCE.match(content):
         content = fenced.group(1)
     try:
         lines = ast.parse(_MARKS.sub("", content).strip()).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
-    calls = [_from_python(line, tools) for line in lines]
+    values = [value for line in lines for value in _values(line)]
+    calls = [_from_python(value, tools) for value in values]
     if all(calls):
         yield from (call for call in calls if call)
 
 
-def _from_python(line: ast.stmt, tools: OfferedTools) -> TextCall | None:
-    value = line.value if isinstance(line, ast.Expr) else None
+def _values(line: ast.stmt) -> list[ast.expr | None]:
+    """What a line consists of: one value, or those of a list."""
+    if not isinstance(line, ast.Expr):
+        return [None]
+    return list(line.value.elts) if isinstance(line.value, ast.List) else [line.value]
+
+
+def _from_python(value: ast.expr | None, tools: OfferedTools) -> TextCall | None:
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "print" and value.args:
         value = value.args[0]
     if not isinstance(value, ast.Call) or value.args or not isinstance(value.func, ast.Name | ast.Attribute):
@@ -137,12 +162,12 @@ def _call(tools: OfferedTools, name: str, given: Any) -> TextCall:
     return TextCall(name, given if arguments is None else arguments)
 
 
-def _is_alone(text: str, find: Callable[[str, OfferedTools], Iterator[TextCall]]) -> bool:
+def _is_alone(text: str, find: Callable[[str, OfferedTools], Iterator[TextCall]], tools: OfferedTools) -> bool:
     """Whether nothing is left of a text without its calls and the marks and fences around them."""
     if find is _in_python:
-        return True
+        return not _MARKED_PYTHON.sub("", text).strip() or not _MARKED_PYTHON.search(text)
     rest = _MARKS.sub("", text)
-    for form in (_FUNCTION, _INVOKE, _SECTION):
+    for form in (_FUNCTION, _INVOKE, _SECTION, _TO_FUNCTION, _named_tag(tools)):
         rest = form.sub("", rest)
     places = [(found.start, found.end) for found in find_json(rest)]
     for start, end in reversed(places):

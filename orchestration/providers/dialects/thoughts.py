@@ -14,6 +14,7 @@ THINKING = re.compile(rf"<({_NAMES})>.*?(?:</\1>|\Z)|\[THINK\].*?(?:\[/THINK\]|\
 """A block of thinking; one that does not end goes to the end of the text."""
 # On a line of its own: a sentence about the tag is part of the answer.
 _CLOSING = re.compile(rf"^[ \t]*(?:</(?:{_NAMES})>|\[/THINK\])[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_TAGS = re.compile(rf"</?(?:{_NAMES})>|\[/?THINK\]", re.IGNORECASE)
 # https://cookbook.openai.com/articles/openai-harmony: only the channel `final` is for the user.
 _FINAL_CHANNEL = "<|channel|>final<|message|>"
 _END_OF_MESSAGE = re.compile(r"<\|(?:end|return|start|call)\|>")
@@ -30,3 +31,8 @@ def without_thinking(text: str) -> str:
     if closing and not THINKING.search(rest[: closing.end()]) and rest[: closing.start()].count("```") % 2 == 0:
         return without_thinking(rest[closing.end() :].lstrip())
     return rest if rest != text.lstrip() else text
+
+
+def thoughts_alone(text: str) -> str:
+    """The thinking that a text consists of, without its tags; an empty text if there is an answer beside it."""
+    return "" if without_thinking(text).strip() else _TAGS.sub("", text).strip()

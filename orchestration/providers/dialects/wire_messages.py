@@ -99,12 +99,13 @@ def _calls_as_text(message: Message) -> str:
         return str(message["content"])
     functions = [call["function"] for call in message["tool_calls"]]
     written = [
-        f"<tool_call>\n{_call_text(one['name'], _object_text(one['arguments']))}\n</tool_call>" for one in functions
+        f"<tool_call>\n{call_text(one['name'], _object_text(one['arguments']))}\n</tool_call>" for one in functions
     ]
     return "\n".join([message.get("content") or "", *written]).strip()
 
 
-def _call_text(name: str, arguments: str) -> str:
+def call_text(name: str, arguments: str) -> str:
+    """A tool call as text."""
     return f'{{"name": {json.dumps(name)}, "arguments": {arguments}}}'
 
 
@@ -114,7 +115,7 @@ def _described(offered: OfferedTools) -> str:
         f"- {name}: {offered.descriptions[name]} {json.dumps(offered.parameters[name], separators=(',', ':'))}"
         for name in names
     )
-    return _HOW_TO_CALL.format(example=_call_text(names[0], offered.example_of(names[0])), tools=tools)
+    return _HOW_TO_CALL.format(example=call_text(names[0], offered.example_of(names[0])), tools=tools)
 
 
 def _with_instructions(messages: Sequence[Message], text: str) -> list[Message]:

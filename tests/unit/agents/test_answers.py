@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.agents.answer_forms import EXAMPLES
-from orchestration.agents.answers import OUTPUTS, MalformedAnswerError, parse, response_format
+from orchestration.agents.answers import OUTPUTS, MalformedAnswerError, parse, plan_in_words, response_format
 from orchestration.workflows.model import ReviewReport, RunPlan, StepReport, TextAnswer
 from tests.support.patience import Stopwatch
 
@@ -201,3 +201,24 @@ def test_a_correction_names_place_reason_and_an_example() -> None:
     assert "verdict: Input should be 'approved' or 'changes_requested' (got 'perhaps')" in str(caught.value)
     assert EXAMPLES[ReviewReport] in str(caught.value)
     assert caught.value.attempted
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("1. Open prices.py\n2. Mend it", True),
+        ("Here is my plan:\n\n1) Read it.\n   a. all of it\n2) Mend it.\n\nShall I begin?", True),
+        ("<think>1. a\n2. b</think>Step 1: read.\nStep 2: mend.", True),
+        ("I can't help with that.", False),
+        ("1. Only one thing.", False),
+        ("<think>1. a\n2. b</think>Let me see.", False),
+        ("Line 3. is wrong\nso is\n7. this", False),
+        ("", False),
+    ],
+)
+def test_a_numbered_list_is_a_plan_and_no_other_words_are(text: str, taken: bool) -> None:
+    plan = plan_in_words(text)
+    assert (plan is not None) == taken
+    if plan is not None:
+        assert RunPlan.model_validate(plan.model_dump(mode="json")) == plan
+        assert "think" not in plan.steps[0].instructions

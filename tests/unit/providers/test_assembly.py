@@ -56,6 +56,14 @@ def test_what_brings_no_token_is_told_apart_from_what_does() -> None:
     assert [assembly.add(one) for one in telling] == [True] * 4
 
 
+def test_a_content_in_parts_is_its_text_and_thinking_is_kept_apart() -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+    message = assembled(chunk(content=[thinking, {"type": "text", "text": "Y"}]), chunk(content="es")).message()
+    assert message["content"] == "Yes"
+    thought = assembled(chunk(reasoning="h"), chunk(reasoning_content="m", content=None)).message()
+    assert (thought["content"], thought["reasoning_content"]) == (None, "hm")
+
+
 def test_the_providers_own_count_of_tokens_wins_over_an_estimate() -> None:
     reported = assembled(chunk(content="x"), {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": None}})
     assert reported.usage({"messages": []}) == TokenUsage(7, 0)
@@ -76,6 +84,12 @@ def test_the_providers_own_count_of_tokens_wins_over_an_estimate() -> None:
         ({"content": ""}, "stop", FailureKind.MALFORMED),
         ({"content": "x"}, None, FailureKind.MALFORMED),
         ({"content": "x"}, "content_filter", FailureKind.CONTENT_FILTER),
+        ({"content": None, "reasoning_content": "hm"}, "stop", None),
+        ({"content": '{"a": [1]}'}, None, None),
+        ({"content": '{"a": [1'}, None, FailureKind.MALFORMED),
+        ({"content": "1"}, None, FailureKind.MALFORMED),
+        ({"content": None, "tool_calls": [{"function": {"name": "a", "arguments": "{}"}}]}, None, None),
+        ({"content": None, "tool_calls": [{"function": {"name": "a", "arguments": "{"}}]}, None, FailureKind.MALFORMED),
     ],
 )
 def test_an_answer_is_whole_or_what_is_wrong_is_named(

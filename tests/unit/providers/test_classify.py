@@ -51,6 +51,12 @@ def test_the_status_decides_where_the_body_says_nothing(status: int, kind: Failu
     assert classed(status) is kind
 
 
+def test_a_server_that_cannot_read_its_own_model_is_not_overloaded() -> None:
+    assert classed(500, "error parsing tool call: raw='{}]', err=invalid character ']'") is K.MALFORMED
+    assert classed(500, {"message": "Failed to parse input at pos 12: </tool_call>"}) is K.MALFORMED
+    assert classed(400, {"message": "Failed to parse input at pos 12: </tool_call>"}) is K.BAD_REQUEST
+
+
 AZURE_429 = {
     "Requests to this operation have exceeded token rate limit of your current pricing tier. Please retry after 6 "
     "seconds. To increase the default rate limit, request a quota increase.": K.RATE_LIMITED,

@@ -31,6 +31,8 @@ def after(message: str, status: int = 400, dialect: Dialect = Dialect(), body: d
         ("No endpoints found that support tool use.", 404),
         ("Unsupported param: tools", 500),
         ("tools param requires --jinja flag", 500),
+        ("Failed to parse input at pos 395: <|tool_call_start|>[list_files()]<|tool_call_end|>", 500),
+        ("error parsing tool call: raw='{}]', err=invalid character ']' after top-level value", 500),
     ],
 )
 def test_a_server_without_tools_gets_them_as_text(message: str, status: int) -> None:
