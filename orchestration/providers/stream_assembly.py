@@ -27,7 +27,7 @@ class StreamAssembly:
         self.tokens = 0
         self._content: list[str] = []
         self._refusal: list[str] = []
-        self._thoughts: list[str] = []
+        self._thoughts: dict[str, list[str]] = {}
         self._tool_calls = ToolCallAssembly()
         self._usage: Mapping[str, Any] | None = None
 
@@ -51,9 +51,8 @@ class StreamAssembly:
         # Thoughts are not part of the answer, but show that the model is alive. Servers use either name for them.
         for name in _THOUGHTS:
             if isinstance(thought := delta.get(name), str) and thought:
-                self._thoughts.append(thought)
+                self._thoughts.setdefault(name, []).append(thought)
                 came = True
-                break
         for part in delta.get("tool_calls") or ():
             self._tool_calls.add(part)
             came = True
@@ -70,9 +69,7 @@ class StreamAssembly:
             message["refusal"] = "".join(self._refusal)
         if calls := self._tool_calls.messages():
             message["tool_calls"] = calls
-        if self._thoughts:
-            message["reasoning_content"] = "".join(self._thoughts)
-        return message
+        return message | {name: "".join(parts) for name, parts in self._thoughts.items()}
 
     def usage(self, body: Mapping[str, Any]) -> TokenUsage:
         """The tokens, as counted by the provider, else estimated from the texts."""

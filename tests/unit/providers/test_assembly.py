@@ -60,8 +60,8 @@ def test_a_content_in_parts_is_its_text_and_thinking_is_kept_apart() -> None:
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
     message = assembled(chunk(content=[thinking, {"type": "text", "text": "Y"}]), chunk(content="es")).message()
     assert message["content"] == "Yes"
-    thought = assembled(chunk(reasoning="h"), chunk(reasoning_content="m", content=None)).message()
-    assert (thought["content"], thought["reasoning_content"]) == (None, "hm")
+    thought = assembled(chunk(reasoning="h"), chunk(reasoning="m", content=None)).message()
+    assert (thought["content"], thought["reasoning"]) == (None, "hm")
 
 
 def test_the_providers_own_count_of_tokens_wins_over_an_estimate() -> None:
