@@ -48,8 +48,12 @@ def _calls(own: Sequence[Result]) -> float:
     return sum(finished) / max(1, len(finished)) / base
 
 
+_SHORT = {End.RIGHT: "right", End.HONEST: "failed", End.SILENT: "silently wrong", End.CRASHED: "crashed"}
+
+
 def behaviours_table(results: Sequence[Result], names: Sequence[str]) -> str:
-    """Each behaviour with its source, whether it can be decided and why, and how each contender came out."""
+    """Each behaviour with its source, whether it can be decided and why, and how each contender came out with how many
+    model calls; bold where that is not as it should be."""
     by_name: dict[str, dict[str, Result]] = {}
     for one in results:
         by_name.setdefault(one.name, {})[one.contender] = one
@@ -68,5 +72,5 @@ def behaviours_table(results: Sequence[Result], names: Sequence[str]) -> str:
 def _cell(one: Result | None) -> str:
     if one is None:
         return ""
-    end = one.end.value if one.good else f"**{one.end.value}**"
-    return f"{end}, {one.calls} calls, {one.tokens} tokens"
+    end = _SHORT[one.end] if one.good else f"**{_SHORT[one.end]}**"
+    return f"{end}, {one.calls}"

@@ -43,7 +43,7 @@ class Behaviour:
         return "reporter" if self.role == "worker" else None
 
 
-FINDINGS = "findings of 2026-11-28"
+FINDINGS = "our own runs"
 OLLAMA_TEXT = "ollama/ollama#12174"
 SAME_INDEX = "vercel/ai#14277"
 NULL_CONTENT = "lmstudio-ai/lmstudio-bug-tracker#261"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from benchmarks.slips.behaviours.base import FINDINGS, OLLAMA_TEXT, Behaviour, Change
 from benchmarks.slips.competent import Seen
@@ -45,6 +46,21 @@ def tagged_parameters(calls: Sequence[ToolCall]) -> str:
     return "\n".join(["<tool_call>", *lines, "</tool_call>"])
 
 
+def gemma_calls(calls: Sequence[ToolCall]) -> str:
+    """The form of Gemma 4: keys bare, texts between marks."""
+
+    def value(item: Any) -> str:
+        if isinstance(item, list):
+            return f"[{','.join(map(value, item))}]"
+        return f'<|"|>{item}<|"|>' if isinstance(item, str) else json.dumps(item)
+
+    written = []
+    for call in calls:
+        pairs = ",".join(f"{name}:{value(given)}" for name, given in json.loads(call.arguments).items())
+        written.append(f"<|tool_call>call:{call.name}{{{pairs}}}<tool_call|>")
+    return "\n".join(written)
+
+
 TEXT_FORMS: Mapping[str, tuple[str, Callable[[Sequence[ToolCall]], str]]] = {
     "fenced JSON": (OLLAMA_TEXT, each('```json\n{"name": "NAME", "arguments": ARGS}\n```')),
     "bare JSON": (OLLAMA_TEXT, each('{"name": "NAME", "arguments": ARGS}')),
@@ -66,6 +82,16 @@ TEXT_FORMS: Mapping[str, tuple[str, Callable[[Sequence[ToolCall]], str]]] = {
     "a list of calls": (FINDINGS, each('[{"name": "NAME", "arguments": ARGS}]')),
     "a TOOL_CALLS mark": ("Mistral's chat template", each('[TOOL_CALLS][{"name": "NAME", "arguments": ARGS}]')),
     "a python tag": ("Llama 3.1's prompt format", each('<|python_tag|>{"name": "NAME", "parameters": ARGS}')),
+    "DeepSeek's marks": (
+        "DeepSeek V3's chat template",
+        lambda calls: (
+            "<｜tool▁calls▁begin｜>"
+            + each("<｜tool▁call▁begin｜>function<｜tool▁sep｜>NAME\n```json\nARGS\n```<｜tool▁call▁end｜>")(calls)
+            + "<｜tool▁calls▁end｜>"
+        ),
+    ),
+    "Gemma's call": ("NousResearch/hermes-agent#48412", gemma_calls),
+    "action and action input": ("run-llama/llama_index#12865", each("Action: NAME\nAction Input: ARGS")),
     "tags without an end": (OLLAMA_TEXT, each('<tool_call>\n{"name": "NAME", "arguments": ARGS}')),
 }
 

@@ -141,7 +141,9 @@ def _string(text: str, position: int) -> tuple[str, int]:
     found = _STRINGS[text[position]].match(text, position)
     if found is None:
         raise NotJsonError(f"the text that begins at character {position} does not end")
-    return _ESCAPE.sub(_unescaped, found.group(1)), found.end()
+    said = _ESCAPE.sub(_unescaped, found.group(1))
+    # Two escapes may be the halves of one character.
+    return said.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass"), found.end()
 
 
 def _unescaped(escape: re.Match[str]) -> str:

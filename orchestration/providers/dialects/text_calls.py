@@ -9,6 +9,7 @@ that were offered count, so that an example in a text is rarely taken for a call
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,11 +37,26 @@ _TO_FUNCTION = re.compile(
     r"<\|message\|>(.*?)(?:<\|(?:call|end|start)\|>|\Z)",
     re.DOTALL,
 )
+# DeepSeek V3 and R1: https://huggingface.co/deepseek-ai/DeepSeek-V3, its chat template; V3.1 leaves out `function`.
+_BARRED = re.compile(
+    r"<｜tool▁call▁begin｜>(?:function<｜tool▁sep｜>)?\s*([\w.:/-]+)\s*(?:<｜tool▁sep｜>)?(.*?)(?:<｜tool▁call▁end｜>|\Z)",
+    re.DOTALL,
+)
+# Gemma 4, with texts between marks of their own: https://ai.google.dev/gemma/docs.
+_GEMMA = re.compile(r"<\|tool_call>\s*call:([\w.-]+)\s*(\{.*?\})\s*(?:<tool_call\|>|\Z)", re.DOTALL)
+_GEMMA_QUOTE = '<|"|>'
+# ReAct (https://arxiv.org/abs/2210.03629), which models know from the prompts of many frameworks.
+_REACT = re.compile(
+    r"^[ \t]*Action:[ \t]*`?([\w./-]+)`?[ \t]*\n[ \t]*Action Input:[ \t]*(.*?)"
+    r"(?=\n[ \t]*(?:Observation|Thought|Action|Final Answer)\b|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
 # https://docs.liquid.ai/lfm/key-concepts/tool-use: calls in Python, in a list.
 _MARKED_PYTHON = re.compile(r"<\|tool_call_start\|>(.*?)(?:<\|tool_call_end\|>|\Z)", re.DOTALL)
+_FORMS = (_FUNCTION, _INVOKE, _KEYED, _SECTION, _TO_FUNCTION, _BARRED, _GEMMA, _REACT)
 _MARKS = re.compile(
     r"</?tool_?calls?>|</?function_calls?>|\[/?TOOL_CALLS\]|<\|python_tag\|>|<\|?/?tool_calls?\|?>|<\|tool_calls_section_\w+\|>|"
-    r"<\|tool_call_(?:start|end)\|>|<\|(?:eom_id|eot_id|im_end)\|>",
+    r"<｜tool▁calls▁(?:begin|end)｜>|<\|tool_call_(?:start|end)\|>|<\|(?:eom_id|eot_id|im_end)\|>",
     re.IGNORECASE,
 )
 _PYTHON_FENCE = re.compile(r"\A```(?:python|py|tool_code|tool_call)?[ \t]*\n(.*?)\n?```\Z", re.DOTALL)
@@ -77,7 +93,7 @@ def find_calls(text: str, tools: OfferedTools) -> TextCalls:
 
 def _tagged(text: str, tools: OfferedTools) -> Iterator[TextCall]:
     """`<function=NAME>`, `<invoke name="NAME">` and the like, with JSON or tagged parameters inside."""
-    for form in (_FUNCTION, _INVOKE, _KEYED, _SECTION, _TO_FUNCTION):
+    for form in _FORMS:
         for given, inside in form.findall(text):
             if (name := tools.name_of(given)) is not None:
                 yield _call(tools, name, _tagged_arguments(inside))
@@ -93,6 +109,9 @@ def _named_tag(tools: OfferedTools) -> re.Pattern[str]:
 
 
 def _tagged_arguments(inside: str) -> Any:
+    if _GEMMA_QUOTE in inside:
+        parts = inside.split(_GEMMA_QUOTE)
+        return "".join(json.dumps(part) if place % 2 else part for place, part in enumerate(parts))
     pairs = _PARAMETER.findall(inside) or [(key.strip(), value) for key, value in _KEY_AND_VALUE.findall(inside)]
     # A template puts one line feed around each value, which is not part of it.
     return {key: value.removeprefix("\n").removesuffix("\n") for key, value in pairs} if pairs else inside
@@ -166,9 +185,10 @@ def _is_alone(text: str, find: Callable[[str, OfferedTools], Iterator[TextCall]]
     """Whether nothing is left of a text without its calls and the marks and fences around them."""
     if find is _in_python:
         return not _MARKED_PYTHON.sub("", text).strip() or not _MARKED_PYTHON.search(text)
-    rest = _MARKS.sub("", text)
-    for form in (_FUNCTION, _INVOKE, _SECTION, _TO_FUNCTION, _named_tag(tools)):
+    rest = text
+    for form in (*_FORMS, _named_tag(tools)):
         rest = form.sub("", rest)
+    rest = _MARKS.sub("", rest)
     places = [(found.start, found.end) for found in find_json(rest)]
     for start, end in reversed(places):
         rest = rest[:start] + rest[end:]

@@ -10,7 +10,10 @@ from __future__ import annotations
 import re
 
 _NAMES = r"think|thinking|thoughts?|reasoning|seed:think"
-THINKING = re.compile(rf"<({_NAMES})>.*?(?:</\1>|\Z)|\[THINK\].*?(?:\[/THINK\]|\Z)", re.DOTALL | re.IGNORECASE)
+THINKING = re.compile(
+    rf"<({_NAMES})>.*?(?:</\1>|\Z)|\[THINK\].*?(?:\[/THINK\]|\Z)|<\|channel>thought.*?(?:<channel\|>|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
 """A block of thinking; one that does not end goes to the end of the text."""
 # On a line of its own: a sentence about the tag is part of the answer.
 _CLOSING = re.compile(rf"^[ \t]*(?:</(?:{_NAMES})>|\[/THINK\])[ \t]*$", re.MULTILINE | re.IGNORECASE)

@@ -61,9 +61,9 @@ def test_the_table_counts_all_behaviours_and_those_that_can_be_decided() -> None
     line = summary(results, {"ours": "1.0"}).splitlines()[-1]
     assert line == "| ours | 1.0 | 5 | 2 | 2 of 3 (67%) | 2 | 1 | 0 | 1.25 | 100 |"
     rows = behaviours_table(results, ["ours"]).splitlines()
-    assert rows[2] == "| flawless | a#1 | yes: so | finished right, 6 calls, 100 tokens |"
-    assert rows[4].endswith("| **failed honestly**, 60 calls, 100 tokens |")
-    assert rows[5].endswith("| no: so | failed honestly, 6 calls, 100 tokens |")
+    assert rows[2] == "| flawless | a#1 | yes: so | right, 6 |"
+    assert rows[4].endswith("| **failed**, 60 |")
+    assert rows[5].endswith("| no: so | failed, 6 |")
 
 
 @given(LINES, LINES)

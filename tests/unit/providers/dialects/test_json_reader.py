@@ -45,6 +45,7 @@ def test_an_object_that_was_cut_off_is_not_read(value: dict[str, Any], data: st.
     [
         ('{"a": 1, // one\n "b": [2, 3,],}', {"a": 1, "b": [2, 3]}),
         ("{'a': True, 'b': None}", {"a": True, "b": None}),
+        (r"{a: '\ud83d\ude00'}", {"a": "\U0001f600"}),
         ('{"a": "one\ntwo\ttab"}', {"a": "one\ntwo\ttab"}),
         ('{\u201ca\u201d: \u201cit\u2019s "b"\u201d}', {"a": 'it\u2019s "b"'}),
         ('{verdict: "no", line: 3}', {"verdict": "no", "line": 3}),
