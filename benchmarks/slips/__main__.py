@@ -1,5 +1,5 @@
-"""`python -m benchmarks.slips [--only TEXT] [--contender NAME…] [--json]`: hold each behaviour, and say how the runs
-ended."""
+"""`python -m benchmarks.slips [--only TEXT] [--contender NAME…] [--load FILE…] [--json]`: hold each behaviour, and say
+how the runs ended."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def hold_all(chosen: Sequence[Behaviour], make: Callable[[], Contender]) -> list
     return results
 
 
-def _makers(names: Sequence[str], log: Path | None) -> dict[str, tuple[str, Callable[[], Contender]]]:
-    """The contenders that are there, with their versions; a peer that cannot be installed says so and is left out."""
-    found: dict[str, tuple[str, Callable[[], Contender]]] = {}
+def _makers(names: Sequence[str], log: Path | None) -> list[Callable[[], Contender]]:
+    """The contenders that are there; a peer that cannot be installed says so and is left out."""
+    found: list[Callable[[], Contender]] = []
     for name in names:
         if name == Ours.name:
-            found[name] = (Ours().version, Ours)
-        elif (peer := Peer(name)).installed:
-            found[name] = (peer.version, partial(Peer, name, log))
+            found.append(Ours)
+        elif Peer(name).installed:
+            found.append(partial(Peer, name, log))
     return found
 
 
@@ -63,18 +63,18 @@ def main() -> int:
     parser.add_argument("--only", default="", help="behaviours with this in their name")
     parser.add_argument("--contender", action="append", choices=[Ours.name, *PEERS, "all"], help="may be repeated")
     parser.add_argument("--log", type=Path, help="what the peers print, for a closer look")
+    parser.add_argument("--load", action="append", type=Path, default=[], help="add the results of an earlier --json")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    names = given.contender or [Ours.name]
+    names = given.contender or ([] if given.load else [Ours.name])
     makers = _makers([Ours.name, *PEERS] if "all" in names else names, given.log)
     chosen = [one for one in behaviours() if given.only in one.name or one.name == "flawless"]
-    results = [result for _, make in makers.values() for result in hold_all(chosen, make)]
+    results = [Result.load(one) for file in given.load for one in json.loads(file.read_text(encoding="utf-8"))]
+    results += [result for make in makers for result in hold_all(chosen, make)]
     if given.json:
         print(json.dumps([asdict(result) for result in results], indent=1))
     else:
-        versions = {name: version for name, (version, _) in makers.items()}
-        print(f"Python {platform.python_version()}\n\n{summary(results, versions)}\n")
-        print(behaviours_table(results, list(makers)))
+        print(f"Python {platform.python_version()}\n\n{summary(results)}\n\n{behaviours_table(results)}")
     ours = [result for result in results if result.contender == Ours.name]
     return int(any(result.end in (End.SILENT, End.CRASHED) for result in ours))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from benchmarks.slips import competent
 from benchmarks.slips.behaviours import TEXTS, Behaviour, Wanted
@@ -65,6 +66,7 @@ class Result:
     """One behaviour's run."""
 
     contender: str
+    version: str
     name: str
     source: str
     wanted: Wanted
@@ -73,6 +75,11 @@ class Result:
     calls: int
     tokens: int
     reason: str
+
+    @classmethod
+    def load(cls, given: Mapping[str, Any]) -> Result:
+        """One that was printed as JSON before."""
+        return cls(**{**given, "wanted": Wanted(given["wanted"]), "end": End(given["end"])})
 
     @property
     def good(self) -> bool:
@@ -117,6 +124,7 @@ def hold(behaviour: Behaviour, contender: Contender) -> Result:
         end = judge(behaviour, workspace, ending)
         return Result(
             contender=contender.name,
+            version=contender.version,
             name=behaviour.name,
             source=behaviour.source,
             wanted=behaviour.wanted,

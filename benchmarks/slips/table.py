@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from benchmarks.slips.behaviours import Wanted
 from benchmarks.slips.holding import End, Result
@@ -21,9 +21,10 @@ _COLUMNS = (
 )
 
 
-def summary(results: Sequence[Result], versions: Mapping[str, str]) -> str:
+def summary(results: Sequence[Result]) -> str:
     """How the runs of each contender ended, counted over all behaviours and over those that can be decided."""
     head = "| | " + " | ".join(_COLUMNS) + " |\n| --- | --- |" + " ---: |" * (len(_COLUMNS) - 1)
+    versions = {one.contender: one.version for one in results}
     return "\n".join([head, *(_line(results, name, version) for name, version in versions.items())])
 
 
@@ -51,9 +52,10 @@ def _calls(own: Sequence[Result]) -> float:
 _SHORT = {End.RIGHT: "right", End.HONEST: "failed", End.SILENT: "silently wrong", End.CRASHED: "crashed"}
 
 
-def behaviours_table(results: Sequence[Result], names: Sequence[str]) -> str:
+def behaviours_table(results: Sequence[Result]) -> str:
     """Each behaviour with its source, whether it can be decided and why, and how each contender came out with how many
     model calls; bold where that is not as it should be."""
+    names = list(dict.fromkeys(one.contender for one in results))
     by_name: dict[str, dict[str, Result]] = {}
     for one in results:
         by_name.setdefault(one.name, {})[one.contender] = one

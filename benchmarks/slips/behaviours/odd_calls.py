@@ -137,7 +137,7 @@ def odd_wire() -> Iterator[Behaviour]:
         "no id": ("older Ollama", streamed(no_id)),
     }
     for name, (source, change) in streams.items():
-        yield Behaviour(f"wire: {name}", source, change=change)
+        yield Behaviour(f"wire: {name}", source, change=change, streamed=True)
     yield Behaviour(
         "wire: the same id twice", SAME_INDEX, change=with_second(calls_with(lambda call: replace(call, id="call_0")))
     )

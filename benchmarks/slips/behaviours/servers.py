@@ -73,6 +73,7 @@ def servers() -> Iterator[Behaviour]:
         "server: no stream_options",
         "older vLLM and proxies",
         rule=refuses(lambda body: "stream_options" in body, "unknown field stream_options"),
+        streamed=True,
     )
     yield Behaviour(
         "server: refuses fields it does not know in messages",

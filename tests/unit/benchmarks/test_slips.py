@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -47,7 +49,7 @@ def test_a_review_that_refuses_is_no_success_and_a_text_has_to_be_whole(tmp_path
 
 
 def result(name: str, end: End, wanted: Wanted = Wanted.RIGHT, calls: int = 6) -> Result:
-    return Result("ours", name, "a#1", wanted, "so", end, calls, 100, "")
+    return Result("ours", "1.0", name, "a#1", wanted, "so", end, calls, 100, "")
 
 
 def test_the_table_counts_all_behaviours_and_those_that_can_be_decided() -> None:
@@ -58,11 +60,12 @@ def test_the_table_counts_all_behaviours_and_those_that_can_be_decided() -> None
         result("hopeless", End.HONEST, Wanted.HONEST),
         result("lied", End.SILENT, Wanted.HONEST),
     ]
-    line = summary(results, {"ours": "1.0"}).splitlines()[-1]
+    line = summary(results).splitlines()[-1]
     assert line == "| ours | 1.0 | 5 | 2 | 2 of 3 (67%) | 2 | 1 | 0 | 1.25 | 100 |"
-    rows = behaviours_table(results, ["ours"]).splitlines()
+    rows = behaviours_table(results).splitlines()
     assert rows[2] == "| flawless | a#1 | yes: so | right, 6 |"
     assert rows[4].endswith("| **failed**, 60 |")
+    assert [Result.load(json.loads(json.dumps(asdict(one)))) for one in results] == results
     assert rows[5].endswith("| no: so | failed, 6 |")
 
 
