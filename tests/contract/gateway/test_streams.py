@@ -189,11 +189,11 @@ async def test_a_call_may_have_less_time_than_its_provider_gives(make_desk: Make
         await make_desk({"a": provider(first.url)}).ask(seconds=0.1)
 
 
-async def test_thoughts_is_a_sign_of_life_but_no_part_of_the_answer(make_desk: MakeDesk, first: Vendor) -> None:
+async def test_thoughts_are_a_sign_of_life_and_kept_apart_from_the_answer(make_desk: MakeDesk, first: Vendor) -> None:
     thoughts = [piece for _ in range(4) for piece in (delta(reasoning_content="hm"), 0.1)]
     first.answer = lambda asked: paused(*thoughts, delta(content="Yes."), END, DONE)
     completion = await make_desk({"a": provider(first.url, **LIMITS)}).ask()
-    assert completion.message == {"role": "assistant", "content": "Yes."}
+    assert completion.message == {"role": "assistant", "content": "Yes.", "reasoning_content": "hmhmhmhm"}
     assert completion.first_token_seconds is not None
     assert completion.first_token_seconds < 0.2
 
