@@ -50,6 +50,22 @@ async def test_a_server_is_asked_in_the_form_that_it_understands_and_from_then_o
     assert desk.breakers("own") == []
 
 
+@pytest.mark.parametrize(("failures", "tries", "in_words"), [(1, 2, False), (99, 3, True)])
+async def test_a_server_that_cannot_read_its_models_call_is_asked_again_and_then_in_words(
+    make_desk: MakeDesk, first: Vendor, failures: int, tries: int, in_words: bool
+) -> None:
+    def cannot_parse(asked: Asked) -> Response:
+        failing = asked.body.get("tools") and len(first.chats) <= failures
+        return refused(500, "Failed to parse input at pos 12: </tool_call>") if failing else yes(asked)
+
+    first.answer = cannot_parse
+    desk = make_desk(own(first))
+    assert (await desk.ask(body=WITH_TOOLS, adaptable=True)).message["content"] == "Yes."
+    assert len(first.chats) == tries
+    assert ("tools" not in first.chats[-1].body) == in_words
+    assert desk.breakers("own") == []
+
+
 async def test_what_is_passed_on_for_others_is_not_put_in_other_words(make_desk: MakeDesk, first: Vendor) -> None:
     first.answer = poor
     desk = make_desk(own(first))
