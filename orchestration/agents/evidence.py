@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from orchestration.workflows.model import AgentTask, CommandRecord, WorkFacts
-from orchestration.workflows.work_facts import proof_of
+from orchestration.workflows.work_facts import WHOLE_GOAL, proof_of
 
 
 class Evidence:
@@ -22,13 +22,18 @@ class Evidence:
         if command is not None:
             self.commands.append(command)
 
-    def objection(self, task: AgentTask) -> str:
-        """What contradicts a report that the task is done; an empty text if nothing does."""
+    def objection(self, task: AgentTask, *, unneeded: bool = False) -> str:
+        """What contradicts a report that the task is done; an empty text if nothing does. `unneeded` says that the
+        report says expressly that nothing had to be changed."""
         proof = proof_of(task.step, self.commands)
         if proof is not None and proof.exit_code != 0:
             end = "was stopped" if proof.exit_code is None else f"ended with exit code {proof.exit_code}"
             return f"`{shlex.join(proof.command)}`, by which the step is done, {end} when you last ran it"
-        if self.facts.changes or self.commands:
+        if self.facts.changes:
+            return ""
+        if task.step is not None and task.step.id == WHOLE_GOAL and not unneeded:
+            return 'you have written no file (if no file had to be changed, report that with "nothing_to_change": true)'
+        if self.commands:
             return ""
         if task.step is not None and task.step.files:
             return f"you have changed nothing in {', '.join(task.step.files)}, and run no command"

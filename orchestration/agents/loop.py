@@ -22,8 +22,9 @@ from orchestration.agents.history_summary import HistorySummaries, HistorySummar
 from orchestration.agents.model_calls import AgentRequest, ModelCalls, ModelReply
 from orchestration.agents.tool_calls import OwnCodeAnswer, ToolAnswer, ToolCalls, name_of
 from orchestration.agents.usage_budget import AgentGaveUpError, AgentSetup, UsageBudget, least
-from orchestration.config.schema import AgentRole, Configuration
+from orchestration.config.schema import AgentRole, AgentSettings, Configuration
 from orchestration.domain.failure_class import UNEXPECTED, kind_of_error
+from orchestration.domain.provider_kind import ProviderKind
 from orchestration.errors import NotFoundError
 from orchestration.events import EventBus
 from orchestration.events.agents import (
@@ -172,13 +173,14 @@ class AgentLoop:
         agent = configuration.agent(task.agent)
         if agent is None:
             raise NotFoundError(f"There is no agent '{task.agent}' in the configuration any more. Was it removed?")
+        provider, model = route_of(run, agent, configuration)
         setup = AgentSetup(
             system=prompts.system_prompt(agent, answers.OUTPUTS[task.role], self._project_root),
             tools=tuple(self._tool_calls.schemas(agent)),
             limits=agent.limits.model_dump(mode="json", exclude_none=True),
             attempts=1 + configuration.runtime.agent_retries,
-            provider=run.provider or agent.provider,
-            model=agent.default_model,
+            provider=provider,
+            model=model,
             entry_point=agent.entry_point,
             attempt=run.attempt,
             config_version=self._config_version(),
@@ -261,7 +263,7 @@ class AgentLoop:
         """Hold a report against what has really been done."""
         if not isinstance(answer, StepReport) or not answer.done or not work.setup.tools:
             return False
-        objection = work.evidence.objection(work.task)
+        objection = work.evidence.objection(work.task, unneeded=answer.nothing_to_change)
         return bool(objection) and conversation.object(objection)
 
     async def _ask(self, work: AgentWork, conversation: AgentConversation) -> ModelReply:
@@ -364,10 +366,12 @@ class AgentLoop:
 
     def _rerouted(self, work: AgentWork, call: GatewayCall) -> GatewayCall:
         """The call with the agent's provider and model of now. What no provider answers has no setting to keep."""
-        agent = self._configuration().agent(work.task.agent)
+        configuration = self._configuration()
+        agent = configuration.agent(work.task.agent)
         if agent is None:
             return call
-        return replace(call, provider=work.run.provider or agent.provider, model=agent.default_model)
+        provider, model = route_of(work.run, agent, configuration)
+        return replace(call, provider=provider, model=model)
 
     async def _more_seconds(self, work: AgentWork) -> float:
         """How much longer the agent may work by the limits in force than by those that it began with."""
@@ -380,6 +384,20 @@ class AgentLoop:
         limits = await self._run_limits(work.run, configuration)
         present = least(agent.limits.seconds, work.task.with_limits(limits).seconds)
         return math.inf if present is None else present - work.usage.use.seconds - before
+
+
+def route_of(run: Run, agent: AgentSettings, configuration: Configuration) -> tuple[str | None, str | None]:
+    """The provider and the model that an agent asks for first in a run; None for the default. Pure.
+
+    What is said of the agent alone comes before what is said of all: the provider of a run that names this agent, the
+    agent's own, then the provider of the run. Only a rehearsal comes before everything, since it must not cost money. A
+    model is that of the provider for which it was chosen.
+    """
+    asked = configuration.provider(run.provider) if run.provider else None
+    rehearsed = asked is not None and asked.type is ProviderKind.REHEARSAL
+    if run.provider and agent.provider and (rehearsed or run.agent == agent.id):
+        return run.provider, agent.default_model if run.provider == agent.provider else None
+    return agent.provider or run.provider, agent.default_model
 
 
 def _title(task: AgentTask) -> str:

@@ -47,7 +47,10 @@ goal_file_option = click.option(
 workspace_option = click.option(
     "--workspace", type=click.Path(path_type=Path), help="The folder to work in.  [default: the current one]"
 )
-provider_option = click.option("--provider", help="The provider to use first.  [default: the configuration's]")
+provider_option = click.option(
+    "--provider",
+    help="The provider to use first, by agents that have none of their own.  [default: the configuration's]",
+)
 priority_option = click.option(
     "--priority", type=click.Choice(["low", "normal", "high"]), default="normal", show_default=True
 )

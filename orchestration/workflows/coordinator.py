@@ -44,7 +44,7 @@ from orchestration.workflows.run_progress import (
     RunSetup,
     WorkflowMember,
 )
-from orchestration.workflows.work_facts import RunFacts, facts_section, last_runs
+from orchestration.workflows.work_facts import WHOLE_GOAL, RunFacts, facts_section, last_runs
 
 RUN = FlowKind("run", NoneType, RunOutcome)
 # Recorded only where a limit of the whole run is used up, and always as failed.
@@ -225,7 +225,15 @@ class Coordinator:
         checks = await self._run_checks(flow, run, progress)
         before, progress.tree = progress.tree or progress.setup.baseline, tree
         progress.commands += result.commands
-        progress.facts = RunFacts(progress.plan, patch, progress.commands, result.facts, fresh=tree != before)
+        progress.facts = RunFacts(
+            progress.plan,
+            patch,
+            progress.commands,
+            result.facts,
+            fresh=tree != before,
+            unneeded=bool(execution.entries) and all(one.report.nothing_to_change for one in execution.entries),
+            checked=bool(checks) and not progress.failed_checks,
+        )
         progress.undone = tuple(
             f"{entry.step.id} is not done: {entry.report.summary}"
             for entry in execution.entries
@@ -390,7 +398,7 @@ def _member_of_role(setup: RunSetup, role: AgentRole) -> WorkflowMember | None:
 
 def _whole_goal(run: Run) -> PlanStep:
     """The whole goal as one step, for an executor without a planner before it."""
-    return PlanStep(id="goal", title=run.goal.strip().splitlines()[0][:300], instructions=run.goal)
+    return PlanStep(id=WHOLE_GOAL, title=run.goal.strip().splitlines()[0][:300], instructions=run.goal)
 
 
 async def _result(flow: Flow, member: WorkflowMember, child: ChildFlow[AgentResult]) -> AgentResult:
@@ -437,6 +445,8 @@ def _judgement(run: Run, progress: RunProgress) -> tuple[RunEnding, str]:
         return RunEnding.STEPS_NOT_DONE, "; ".join(progress.undone)
     if progress.idle and progress.facts is None and progress.plan is not None:
         return RunEnding.NOTHING_TO_DO, _nothing_to_do(progress.plan)
+    if progress.facts is not None and progress.facts.plan is None and progress.facts.unneeded and not progress.changed:
+        return RunEnding.NOTHING_TO_DO, "the executor reports that nothing had to be changed"
     return RunEnding.DONE, ""
 
 

@@ -64,6 +64,7 @@ class StepReport(ModelAnswer):
     summary: str
     done: bool
     notes: tuple[str, ...] = ()
+    nothing_to_change: bool = Field(default=False, description="true if it is done although no file had to be changed")
 
 
 class ReviewFinding(ModelAnswer):

@@ -173,6 +173,11 @@ class RunProgress:
             return wanted
         return (documents.contradiction(self.objections()),)
 
+    @property
+    def changed(self) -> bool:
+        """Whether the workspace differs from what the run began with."""
+        return self.facts is not None and bool(self.facts.patch.strip())
+
     def objections(self) -> tuple[str, ...]:
         """What speaks against the claim that the work is done."""
         return self.facts.objections if self.facts else ()

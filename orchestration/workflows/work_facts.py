@@ -10,26 +10,46 @@ from orchestration.workflows.model import CommandRecord, PlanStep, RunPlan, Work
 
 _SHELLS = frozenset({"bash", "sh", "zsh", "dash"})
 _MOST_FILES = 20
+# The one step of an executor that works without a plan.
+WHOLE_GOAL = "goal"
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What is known about the work on a plan. `tools` is None where an agent's tools are not ours to count; `fresh`
-    says whether the last execution changed anything."""
+    """What is known about the work on a plan, or without one on the whole goal.
+
+    `tools` is None where an agent's tools are not ours to count; `fresh` says whether the last execution changed
+    anything. `unneeded` says that the executor reports expressly that nothing had to be changed, and `checked` that the
+    run's own checks pass.
+    """
 
     plan: RunPlan | None
     patch: str
     commands: tuple[CommandRecord, ...] = ()
     tools: WorkFacts | None = None
     fresh: bool = True
+    unneeded: bool = False
+    checked: bool = False
 
     @property
     def missing_change(self) -> str:
         """What contradicts a claim that a wanted change was made; an empty text if nothing does."""
         wanted = wanted_files(self.plan)
-        if self.patch.strip() or not wanted:
+        if self.patch.strip():
+            return ""
+        if self.plan is None and self.tools is not None and not self.checked:
+            return self._unfounded(self.tools)
+        if not wanted:
             return ""
         return f"the plan wanted changes in {', '.join(wanted)}, but nothing in the workspace has changed"
+
+    def _unfounded(self, tools: WorkFacts) -> str:
+        """What speaks against a report without a plan that the work is done, where nothing has changed."""
+        if not self.unneeded:
+            return "the executor reports that it is done, but nothing in the workspace has changed"
+        if tools.calls == tools.failed:
+            return "the executor reports that nothing had to be changed, but it has looked at nothing"
+        return ""
 
     @property
     def failing_commands(self) -> tuple[CommandRecord, ...]:

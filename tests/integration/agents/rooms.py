@@ -46,7 +46,8 @@ def refuses(message: str) -> dict[str, Any]:
     return {"refused": {"message": message, "type": "invalid_request_error"}}
 
 
-DONE = says({"summary": "did it", "done": True})
+# Whatever the files are: a change that there is counts more.
+DONE = says({"summary": "did it", "done": True, "nothing_to_change": True})
 
 
 class ScriptedModel:

@@ -5,7 +5,7 @@ import pytest
 from orchestration.agents.evidence import Evidence
 from orchestration.config.schema import AgentRole
 from orchestration.workflows.model import AgentTask, CommandRecord, PlanStep, RunPlan, WorkFacts
-from orchestration.workflows.work_facts import RunFacts, changed_files, facts_section, proof_of
+from orchestration.workflows.work_facts import WHOLE_GOAL, RunFacts, changed_files, facts_section, proof_of
 
 STEP = PlanStep(
     id="s1", title="t", instructions="i", files=("a.py",), done_when="`python3 -m unittest tests.test_a` passes."
@@ -32,7 +32,15 @@ def ran(code: int | None, command: tuple[str, ...] = TEST) -> CommandRecord:
         # Not what the plan names as proof.
         (RunFacts(PLAN, PATCH, (ran(1, ("grep", "-r", "x")),)), 0),
         (RunFacts(PLAN, PATCH, (ran(1, ("python3", "-m", "unittest")), ran(0))), 0),
-        (RunFacts(None, "", tools=WorkFacts(calls=1)), 0),
+        # Without a plan: a change, an express word that none was needed, or the run's own checks.
+        (RunFacts(None, "", tools=WorkFacts(calls=1)), 1),
+        (RunFacts(None, "", (ran(0),), WorkFacts(calls=1)), 1),
+        (RunFacts(None, PATCH, tools=WorkFacts(calls=1)), 0),
+        (RunFacts(None, "", tools=WorkFacts(calls=1), unneeded=True), 0),
+        (RunFacts(None, "", tools=WorkFacts(calls=1, failed=1), unneeded=True), 1),
+        (RunFacts(None, "", tools=WorkFacts(calls=1), checked=True), 0),
+        # The user's own code answers for itself.
+        (RunFacts(None, ""), 0),
     ],
 )
 def test_claims_are_held_against_what_happened(facts: RunFacts, objections: int) -> None:
@@ -64,6 +72,7 @@ def evidence(*calls: tuple[bool, bool, CommandRecord | None]) -> Evidence:
     return found
 
 
+GOAL = PlanStep(id=WHOLE_GOAL, title="t", instructions="i")
 READ, WRITTEN, REFUSED = (True, True, None), (True, False, None), (False, False, None)
 
 
@@ -78,6 +87,9 @@ READ, WRITTEN, REFUSED = (True, True, None), (True, False, None), (False, False,
         ((), None, "used no tool"),
         ((REFUSED,), None, "used no tool"),
         ((READ,), None, ""),
+        ((READ,), GOAL, "nothing_to_change"),
+        ((READ, (True, False, ran(0))), GOAL, "nothing_to_change"),
+        ((WRITTEN,), GOAL, ""),
     ],
 )
 def test_a_report_is_held_against_the_tool_calls(
@@ -87,3 +99,9 @@ def test_a_report_is_held_against_the_tool_calls(
     objection = evidence(*calls).objection(task)
     assert said in objection
     assert bool(said) == bool(objection)
+
+
+def test_who_says_expressly_that_nothing_had_to_be_changed_must_have_looked() -> None:
+    task = AgentTask(run_id="r", agent="a", role=AgentRole.EXECUTOR, goal="g", step=GOAL)
+    assert evidence(READ).objection(task, unneeded=True) == ""
+    assert "used no tool" in evidence(REFUSED).objection(task, unneeded=True)
