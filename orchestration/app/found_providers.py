@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from orchestration.config.credentials import EnvironmentCredentials
+from orchestration.config.schema import Configuration
+
 _OLLAMA = "127.0.0.1:11434"
 _ASK_SECONDS = 1.0
 # What Microsoft's samples and LangChain call the deployment (both are in use).
@@ -39,12 +42,21 @@ def _keys(environment: Mapping[str, str]) -> Iterator[FoundProvider]:
     if environment.get("OPENAI_API_KEY"):
         address = environment.get("OPENAI_BASE_URL") or environment.get("OPENAI_API_BASE")
         yield FoundProvider("openai", "OPENAI_API_KEY is set", {"baseUrl": address} if address else {})
+    if environment.get("ANTHROPIC_API_KEY"):
+        yield FoundProvider("anthropic", "ANTHROPIC_API_KEY is set", _anthropic(environment))
     endpoint = environment.get("AZURE_OPENAI_ENDPOINT", "").rstrip("/")
     if environment.get("AZURE_OPENAI_API_KEY") and endpoint:
         deployment = next((environment[name] for name in _DEPLOYMENTS if environment.get(name)), None)
         settings = {"endpoint": endpoint if endpoint.endswith("/v1") else f"{endpoint}/openai/v1/"}
         chosen = {"defaultModel": deployment} if deployment else {}
         yield FoundProvider("azure", "AZURE_OPENAI_API_KEY and AZURE_OPENAI_ENDPOINT are set", {**settings, **chosen})
+
+
+def _anthropic(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """As Anthropic's own programs read the environment: the address comes without the version, and need not be set."""
+    address, model = environment.get("ANTHROPIC_BASE_URL", "").rstrip("/"), environment.get("ANTHROPIC_MODEL")
+    found = {"baseUrl": address if address.endswith("/v1") else f"{address}/v1"} if address else {}
+    return {**found, "defaultModel": model} if model else found
 
 
 def _ollama(environment: Mapping[str, str], models: Sequence[str]) -> Iterator[FoundProvider]:
@@ -61,6 +73,27 @@ def _github(environment: Mapping[str, str]) -> Iterator[FoundProvider]:
 
 def _suited(models: Sequence[str]) -> str:
     return next((model for part in _SUITED for model in models if part in model), models[0])
+
+
+def unused_providers(
+    configuration: Configuration, credentials: EnvironmentCredentials
+) -> tuple[tuple[FoundProvider, str], ...]:
+    """What this machine offers and the configuration does not use, each with what to do to use it. Blocks for a second
+    at most."""
+    environment = {**credentials.env_file, **credentials.environment}
+    found = find_providers(environment, ollama_models(environment))
+    return tuple((one, _advice(one, configuration)) for one in found if not _is_used(one, configuration))
+
+
+def _is_used(found: FoundProvider, configuration: Configuration) -> bool:
+    settings = configuration.provider(found.name)
+    return settings is not None and settings.enabled
+
+
+def _advice(found: FoundProvider, configuration: Configuration) -> str:
+    missing = configuration.provider(found.name) is None
+    how = f"add runtime.{found.name}" if missing else f"set runtime.{found.name}.enabled to true"
+    return f"could be used: {found.reason}; {how}"
 
 
 def ollama_address(environment: Mapping[str, str]) -> str:

@@ -29,7 +29,7 @@ _TASKS_TEXT = '''"""The `invoke` tasks of the incident response playbook; each c
 from orchestration.cli.tasks import *  # noqa: F403
 '''
 # The providers that the shipped configuration defines.
-PROVIDERS = ("ollama", "azure", "github", "openai", "rehearsal")
+PROVIDERS = ("ollama", "azure", "github", "openai", "anthropic", "rehearsal")
 
 
 def shipped() -> str:

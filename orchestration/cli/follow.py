@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 
 from orchestration.app import Application
+from orchestration.app.found_providers import unused_providers
 from orchestration.cli.isolate import echo_isolation
 from orchestration.cli.live_view import LiveView
 from orchestration.cli.output import echo
@@ -197,4 +198,7 @@ def conclude(application: Application, runs: Sequence[Run], *, quiet: bool) -> i
     if not quiet:
         for run in runs:
             echo(outcome_text(run, application.artifacts_of(run)))
+        if any(run.status is RunStatus.STOPPED and run.hold is RunHold.NO_PROVIDER for run in runs):
+            for found, advice in unused_providers(application.configuration, application.store.credentials):
+                echo(f"{found.name} {advice}")
     return 0 if all(run.status is RunStatus.SUCCEEDED for run in runs) else 1

@@ -26,6 +26,7 @@ from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_runn
 # and its packets vanish until TCP gives up after minutes.
 _SECOND_AFTER_SECONDS = 0.2
 _WINDOW_NAMES = ("max_model_len", "context_window", "context_length", "max_context_length")
+_ANTHROPIC_VERSION = "2023-06-01"  # the newest: https://platform.claude.com/docs/en/api/versioning
 # An error page of a proxy can be of any size; more than this would only be cut off later.
 _MOST_ERROR_BYTES = 64_000
 # A server that keeps the connection open after `[DONE]` must not delay a finished answer.
@@ -65,6 +66,8 @@ class Endpoint:
         self.windows: dict[str, int] = {}
         # Older servers and proxies refuse the field that asks for token counts; then they are estimated.
         self.asks_for_usage = True
+        # Whether the list of models has to be asked for in Anthropic's own way.
+        self._lists_as_anthropic = False
         self._client = httpx2.AsyncClient(
             # The other limits depend on whether there was a token yet, so each attempt keeps them itself.
             timeout=httpx2.Timeout(None, connect=settings.timeouts.connect),
@@ -131,6 +134,9 @@ class Endpoint:
         """Probe cheaply. Raises CallFailed if the provider would not answer a real request, either."""
         async with self._in_use():
             response = await self._probed()
+            if not self._lists_as_anthropic and is_anthropic_refusal(response.status_code, response.content):
+                self._lists_as_anthropic = True
+                response = await self._probed()
         if response.status_code != 200:
             raise CallFailed(
                 classification.from_response(response.status_code, response.headers, response.content, now)
@@ -164,6 +170,9 @@ class Endpoint:
         """Send a probe, to `url` if that is given, and a second one if the first is not answered at once; whichever is
         answered or fails first counts. Raises CallFailed."""
         request = await self._request("GET", url or self.probe_url())
+        if self._lists_as_anthropic:
+            request.headers["x-api-key"] = request.headers.pop("authorization", "").removeprefix("Bearer ")
+            request.headers["anthropic-version"] = _ANTHROPIC_VERSION
         found: list[httpx2.Response | httpx2.HTTPError] = []
         limit, begun = self.probe_timeout.seconds, asyncio.get_running_loop().time()
 
@@ -227,6 +236,20 @@ class Endpoint:
         if streaming and "json" not in response.headers.get("content-type", ""):
             return EndpointResponse(response.headers, None, read_chunks(response))
         return EndpointResponse(response.headers, _whole(await response.aread()), None)
+
+
+def is_anthropic_refusal(status: int, body: bytes) -> bool:
+    """Whether Anthropic refuses a key because of how it was sent. Its layer for OpenAI's clients takes a bearer token
+    for answers (https://platform.claude.com/docs/en/cli-sdks-libraries/libraries/openai-sdk) but is no list of models,
+    which only `x-api-key` opens (https://platform.claude.com/docs/en/api/models/list). Pure."""
+    if status != 401:
+        return False
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return False
+    error = found.get("error") if isinstance(found, dict) and found.get("type") == "error" else None
+    return isinstance(error, dict) and error.get("type") == "authentication_error"
 
 
 def listed_windows(document: Any) -> dict[str, int]:

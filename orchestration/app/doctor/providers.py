@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from orchestration.app.doctor.diagnosis import CheckResult, ok, problem, warning
-from orchestration.app.found_providers import FoundProvider, find_providers, ollama_models
+from orchestration.app.found_providers import unused_providers
 from orchestration.clock import Clock
 from orchestration.config.credentials import EnvironmentCredentials
 from orchestration.config.schema import Configuration
@@ -37,7 +37,8 @@ async def check(
                 group.start_soon(_ask, routing, name, failures, clock)
     await routing.aclose()
     lines = [_line(configuration, routing, name, failures[name]) for name in sorted(failures)]
-    unused = await anyio.to_thread.run_sync(_unused, configuration, credentials)
+    offered = await anyio.to_thread.run_sync(unused_providers, configuration, credentials)
+    unused = [ok(f"provider {one.name}", advice) for one, advice in offered]
     return [*lines, *_ollama(configuration), *unused, _chain(configuration, failures)]
 
 
@@ -81,26 +82,6 @@ def _ollama(configuration: Configuration) -> list[CheckResult]:
     if path is None:
         return [warning("ollama", "not installed on this machine", "get it from https://ollama.com/download")]
     return [ok("ollama", path)]
-
-
-def _unused(configuration: Configuration, credentials: EnvironmentCredentials) -> list[CheckResult]:
-    """What this machine offers, and the configuration does not use."""
-    environment = {**credentials.env_file, **credentials.environment}
-    found = find_providers(environment, ollama_models(environment))
-    return [
-        ok(f"provider {one.name}", _advice(one, configuration)) for one in found if not _is_used(one, configuration)
-    ]
-
-
-def _is_used(found: FoundProvider, configuration: Configuration) -> bool:
-    settings = configuration.provider(found.name)
-    return settings is not None and settings.enabled
-
-
-def _advice(found: FoundProvider, configuration: Configuration) -> str:
-    missing = configuration.provider(found.name) is None
-    how = f"add runtime.{found.name}" if missing else f"set runtime.{found.name}.enabled to true"
-    return f"could be used: {found.reason}; {how}"
 
 
 def _chain(configuration: Configuration, failures: dict[str, Failure | None]) -> CheckResult:

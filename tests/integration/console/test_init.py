@@ -89,6 +89,16 @@ def test_what_the_environment_offers_is_used(tmp_path: Path) -> None:
     assert (runtime["azure"]["defaultModel"], "enabled" in runtime["azure"]) == ("gpt", False)
 
 
+def test_a_key_of_anthropic_is_found_as_its_own_programs_read_it() -> None:
+    environment = {"ANTHROPIC_API_KEY": "k"}
+    [found] = find_providers(environment, ())
+    assert (found.name, dict(found.settings)) == ("anthropic", {})
+    environment |= {"ANTHROPIC_BASE_URL": "https://proxy.example/", "ANTHROPIC_MODEL": "claude-x"}
+    [found] = find_providers(environment, ())
+    assert found.settings == {"baseUrl": "https://proxy.example/v1", "defaultModel": "claude-x"}
+    assert len(find_providers({**environment, "OPENAI_API_KEY": "k"}, ())) == 2
+
+
 def test_a_running_ollama_is_found_with_the_model_that_suits_best() -> None:
     tags = {"models": [{"name": "llama3.2:1b"}, {"name": "qwen2.5-coder:7b"}]}
     with http_receiver() as ollama:
