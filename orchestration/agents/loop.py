@@ -50,6 +50,7 @@ from orchestration.workflows.model import (
     StepReport,
     TextAnswer,
 )
+from orchestration.workflows.start_gate import StartGate
 
 T = TypeVar("T")
 
@@ -84,6 +85,7 @@ class AgentLoop:
         runs: Runs,
         model_calls: ModelCalls,
         tool_calls: ToolCalls,
+        gate: StartGate,
         bus: EventBus,
         configuration: Callable[[], Configuration],
         config_version: Callable[[], int | None],
@@ -98,6 +100,7 @@ class AgentLoop:
         self._model_calls = model_calls
         self._summaries = HistorySummaries(model_calls, bus)
         self._tool_calls = tool_calls
+        self._gate = gate
         self._bus = bus
         self._configuration = configuration
         self._config_version = config_version
@@ -107,7 +110,7 @@ class AgentLoop:
 
     async def body(self, flow: Flow, task: AgentTask) -> AgentResult:
         """The flow itself; returns a result whatever happens short of being cancelled."""
-        run = await anyio.to_thread.run_sync(self._runs.get, task.run_id)
+        run = await self._gate.follow(await anyio.to_thread.run_sync(self._runs.get, task.run_id))
         publish = partial(self._bus.publish, run_id=run.id, agent=task.agent)
         publish(AgentStarted(flow.id, _title(task)))
         try:

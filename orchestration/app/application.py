@@ -49,6 +49,7 @@ class Application(Project):
         from orchestration.security.redaction_events import ReportingRedactor
         from orchestration.workflows.attempts import Attempts
         from orchestration.workflows.engine import Engine
+        from orchestration.workflows.start_gate import StartGate
 
         # With SQLite the engine has a file of its own, which opening the project has not checked.
         check_database(self.engine_url)
@@ -67,6 +68,7 @@ class Application(Project):
         self.recovery = RunRecovery(self.engine, self.control, self.bus, self.clock)
         self.calendar = self._build_calendar()
         attempts = Attempts(self.runs, self.effective, self.store.refresh_in_thread)
+        self._gate = StartGate(self.runs, self.clock, self.effective, self.store.refresh_in_thread)
         self._register_flows(self._build_coordinator(workspace, attempts), self._build_agent_loop(redactor), attempts)
 
     def effective(self) -> Configuration:
@@ -167,7 +169,7 @@ class Application(Project):
 
         approvals = Approvals(self.approvals, self.runs, self.bus, self.clock)
         return Coordinator(
-            self.runs, workspace, approvals, attempts, self.bus, self.clock, self.effective, self.recorded
+            self.runs, workspace, approvals, attempts, self._gate, self.bus, self.clock, self.effective, self.recorded
         )
 
     def _build_agent_loop(self, redactor: ReportingRedactor) -> AgentLoop:
@@ -190,6 +192,7 @@ class Application(Project):
                 (self.state_folder, self.root / ".env", self.root / "config", self.root / "logs"),
                 history_from(self.timeline),
             ),
+            self._gate,
             self.bus,
             self.effective,
             lambda: self.store.number_in_force,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio.to_thread
 
@@ -25,8 +25,13 @@ from orchestration.ids import new_id
 from orchestration.runs.placement import RunPlacement
 from orchestration.runs.provider_readiness import ProviderReadiness
 from orchestration.security.redaction import Redactor
-from orchestration.storage.runs import IN_PLACE, WORKTREE, Run, Runs
+from orchestration.storage.runs import IN_PLACE, WORKTREE, PlaceTakenError, Run, Runs
 from orchestration.workflows.run_control import RunControl
+
+T = TypeVar("T")
+
+# Between recording a run and beginning it.
+_BEGINNING_SECONDS = 10.0
 
 
 class RunLauncher:
@@ -62,10 +67,11 @@ class RunLauncher:
         self._stopped: dict[str, tuple[str, RunHold | None]] = {}
 
     async def start(self, goal: str, workspace: Path, *, queue: bool | None = None, **values: Any) -> Run:
-        """Record a run and start it; `values` as for `prepare`. Raises UsageError if it cannot be started."""
+        """Record a run and start it; `values` as for `prepare`. Raises UsageError if it cannot be started, and
+        PlaceTakenError if another run works in its folder."""
         queue = await self._goes_to_workers(queue)
         run = await self.prepare(goal, workspace, here=not queue, **values)
-        await self._control.start(run, queue=queue)
+        await self._making_room(partial(self._control.start, run, queue=queue))
         return run
 
     async def prepare(
@@ -80,16 +86,17 @@ class RunLauncher:
         origin: str = "",
         here: bool = True,
         in_place: bool | None = None,
+        run_id: str | None = None,
     ) -> Run:
         """A new run, checked but not recorded yet; `here` if this process will work on it. In a git repository it gets
         a worktree, unless it is to work `in_place`; None for what the configuration says. Raises UsageError if it
-        cannot be started, also while the system is isolated, and ConflictError if another run works in the place."""
+        cannot be started, and IsolatedError while the system is isolated."""
         require_not_isolated(self._store, "start a run")
         self._check_agents([agent] if agent else [], (options or {}).get("approve", []))
         # Before anything is recorded, so that a run without a usable provider is refused and not started to fail.
         await self.providers.prepare(provider, here=here)
         now = self._clock.now()
-        run_id = new_id("run", now.timestamp())
+        run_id = run_id or new_id("run", now.timestamp())
         root = checked_root(workspace, self._state_folder)
         return Run(
             id=run_id,
@@ -111,26 +118,29 @@ class RunLauncher:
         taking_part = [one for one in configuration.agents if agent in (None, one.id)]
         if not any(may_write(one) for one in taking_part):
             return {}
-        wanted = configuration.runtime.workspace == "in-place" if in_place is None else in_place
+        if configuration.runtime.workspace == "in-place" if in_place is None else in_place:
+            return {IN_PLACE: True}
         repository = await self._worktrees.locate(root)
-        if repository is None:
-            return {}
-        if not wanted:
-            return {WORKTREE: str(self._worktrees.place(run_id, root, repository))}
-        await self._check_alone(run_id, root)
-        return {IN_PLACE: True}
+        return {} if repository is None else {WORKTREE: str(self._worktrees.place(run_id, root, repository))}
 
-    async def _check_alone(self, run_id: str, root: Path) -> None:
-        """Raise ConflictError if another run is at work in a folder or in one around it or below."""
-        for other in await self._control.unfinished():
-            theirs = Path(other.workspace)
-            near = root in (theirs, *theirs.parents) or theirs in root.parents
-            busy = other.status is not RunStatus.STOPPED and not other.has_worktree
-            if other.id != run_id and near and busy and other.options.get(IN_PLACE):
-                raise ConflictError(
-                    f"{other.id} works in {theirs}, and two runs in one folder would mix their changes; wait for its "
-                    "end, cancel it, or start this one without --in-place"
-                )
+    async def _making_room(self, begin: Callable[[], Awaitable[T]]) -> T:
+        """Let a run begin. Another one in its folder whose process has died, and that nobody goes on with, is stopped;
+        it can be resumed later. Raises PlaceTakenError."""
+        while True:
+            try:
+                return await begin()
+            except PlaceTakenError as error:
+                if not await self._is_left_behind(error.holder):
+                    raise
+                reason = f"its process has died, and another run works in {error.holder.workspace} now"
+                with contextlib.suppress(ConflictError):  # it has ended meanwhile
+                    await self._control.pause(error.holder.id, reason, hold=RunHold.INTERRUPTED)
+
+    async def _is_left_behind(self, run: Run) -> bool:
+        """Whether no live process works on a run, or could. One that was recorded a moment ago is just being begun."""
+        age = (self._clock.now() - run.created_at).total_seconds()
+        begun = run.started_at is not None or age > _BEGINNING_SECONDS
+        return begun and not await self._placement.is_attended(run.id)
 
     async def get(self, run_id: str) -> Run:
         """The run as it is now."""
@@ -138,8 +148,6 @@ class RunLauncher:
 
     async def _check_place(self, run: Run) -> None:
         """Raise ConflictError if a run cannot go on where it was."""
-        if run.options.get(IN_PLACE):
-            await self._check_alone(run.id, Path(run.workspace))
         begun, _ = await self._control.snapshots(run.id) if run.has_worktree else (None, None)
         if begun and await anyio.to_thread.run_sync(self._worktrees.record, run.id) is None:
             raise ConflictError(
@@ -152,12 +160,12 @@ class RunLauncher:
         require_not_isolated(self._store, "resume a run")
         await self._check_place(await self.get(run_id))
         if await self._goes_to_workers(queue):
-            return await self._control.resume(run_id, shared=True, rounds=rounds)
+            return await self._making_room(partial(self._control.resume, run_id, shared=True, rounds=rounds))
         run = await anyio.to_thread.run_sync(self._runs.get, run_id)
         # Otherwise it would be marked as stopped once more when this process ends.
         self._stopped.pop(run_id, None)
         await self.providers.prepare(run.provider)
-        return await self._control.resume(run_id, rounds=rounds)
+        return await self._making_room(partial(self._control.resume, run_id, rounds=rounds))
 
     async def resume_abandoned(self, runs: Sequence[Run]) -> None:
         """Continue those of the runs that no live process works on."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,8 @@ from typing import Any
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from orchestration.config.isolation import IsolatedError
 from orchestration.config.schema import ScheduleSettings
-from orchestration.errors import NotFoundError, UsageError
+from orchestration.errors import ConflictError, NotFoundError, UsageError
 from orchestration.events import EventBus
 from orchestration.events.runs import CalendarApplied, RunCreated, ScheduleRefused
 from orchestration.ids import new_id
@@ -78,14 +76,20 @@ class RunSchedules:
     async def _record(self, start: PlannedStart) -> str | None:
         """Record the run, once however often this is repeated; None, with an event, if it cannot be started."""
         settings, planned = start.schedule, datetime.fromisoformat(start.at)
+        # Steps are at-least-once, so a repeated flow must find the run that it has recorded: the identifier depends on
+        # the planned time alone.
+        bits = zlib.crc32(origin_of(settings.name, planned).encode()) % 2**25
+        run_id = new_id("run", planned.timestamp(), random_bits=bits)
+        if await anyio.to_thread.run_sync(self._is_recorded, run_id):
+            return run_id
         try:
-            run = await self._run(settings, planned)
-        except (UsageError, IsolatedError) as error:
+            run = await self._run(run_id, settings, planned)
+            await anyio.to_thread.run_sync(self._runs.add, run)
+        except (UsageError, ConflictError) as error:
             # An event and not an error: the flow is complete, and repeating it would refuse the run again.
             self._bus.publish(ScheduleRefused(name=settings.name, at_time=start.at, message=str(error)))
             return None
-        if not await anyio.to_thread.run_sync(self._is_recorded, run.id):
-            await anyio.to_thread.run_sync(self._runs.add, run)
+        else:
             self._bus.publish(
                 RunCreated(
                     goal=run.goal,
@@ -98,19 +102,16 @@ class RunSchedules:
             )
         return run.id
 
-    async def _run(self, settings: ScheduleSettings, planned: datetime) -> Run:
-        run = await self._launcher.prepare(
+    async def _run(self, run_id: str, settings: ScheduleSettings, planned: datetime) -> Run:
+        return await self._launcher.prepare(
             settings.goal,
             self._root / (settings.workspace or "."),
             agent=settings.agent,
             provider=settings.provider,
             priority=settings.priority,
             origin=origin_of(settings.name, planned),
+            run_id=run_id,
         )
-        # Steps are at-least-once, so a repeated flow must find the run that it has recorded: the identifier depends on
-        # the planned time alone.
-        bits = zlib.crc32(run.origin.encode()) % 2**25
-        return replace(run, id=new_id("run", planned.timestamp(), random_bits=bits))
 
     def _is_recorded(self, run_id: str) -> bool:
         try:

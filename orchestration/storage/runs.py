@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunEnding, RunStatus
-from orchestration.errors import NotFoundError
+from orchestration.errors import ConflictError, NotFoundError
 from orchestration.storage.database import Database
 from orchestration.storage.tables import runs
 
 # The option that names the folder of a run's worktree.
 WORKTREE = "worktree"
-# The option of a run that writes into the user's own git tree, because somebody asked for that.
+# The option of a run that writes into the user's own folder, because somebody asked for that.
 IN_PLACE = "in_place"
+# Transactions in which such a run gets its folder exclude each other.
+_PLACES = "runs in place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,26 @@ class Run:
         return f"orchestrator/{self.id}"
 
 
+class PlaceTakenError(ConflictError):
+    """Another run works in the folder."""
+
+    def __init__(self, holder: Run) -> None:
+        super().__init__(
+            f"{holder.id} works in {holder.workspace}, and two runs in one folder would mix their changes; wait for "
+            "its end, cancel it, or start this one without --in-place"
+        )
+        self.holder = holder
+
+
+def are_in_one_place(run: Run, other: Run) -> bool:
+    """Whether both work in one folder of the user's, or one in a folder around the other's. Pure: workspaces are
+    recorded without links."""
+    if not (run.options.get(IN_PLACE) and other.options.get(IN_PLACE)) or run.id == other.id:
+        return False
+    one, two = Path(run.workspace), Path(other.workspace)
+    return one == two or one in two.parents or two in one.parents
+
+
 def ending_of(run: Run) -> RunEnding | None:
     """How a run ended by itself; None if it has not, or ended under a release that did not record it."""
     known = (run.outcome or {}).get("ending")
@@ -80,8 +103,9 @@ class Runs:
         self._database = database
 
     def add(self, run: Run) -> None:
-        """Record a new run."""
-        with self._database.write() as connection:
+        """Record a new run. Raises PlaceTakenError if it is to work in a folder in which another run works."""
+        with self._database.write(exclusive=_PLACES if run.options.get(IN_PLACE) else None) as connection:
+            _check_place(connection, run)
             connection.execute(sa.insert(runs).values(**_values(run)))
 
     def get(self, run_id: str) -> Run:
@@ -169,10 +193,34 @@ class Runs:
         with self._database.write() as connection:
             connection.execute(sa.update(runs).where(runs.c.id == run_id).values(options=dict(options)))
 
+    def begin(self, run_id: str, at: datetime) -> None:
+        """Let a run that was queued, waits or was stopped go on, unless it has ended. Raises PlaceTakenError if another
+        run works in its folder by now."""
+        with self._database.write(exclusive=_PLACES) as connection:
+            run = _run(connection.execute(sa.select(runs).where(runs.c.id == run_id)).one())
+            if run.status.ended:
+                return
+            _check_place(connection, run)
+            connection.execute(
+                sa.update(runs)
+                .where(runs.c.id == run_id)
+                .values(
+                    status=RunStatus.RUNNING.value,
+                    reason="",
+                    hold=None,
+                    held_by=None,
+                    started_at=run.started_at or at,
+                )
+            )
+
     def reopen(self, run_id: str, *, new_attempt: bool = False) -> None:
-        """Set an ended run back to running, for another attempt or to go on with the same."""
+        """Set an ended run back to running, for another attempt or to go on with the same. Raises PlaceTakenError if
+        another run works in its folder."""
         counted = sa.func.coalesce(runs.c.attempt, 1)
-        with self._database.write() as connection:
+        with self._database.write(exclusive=_PLACES) as connection:
+            row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
+            if row is not None:
+                _check_place(connection, _run(row))
             connection.execute(
                 sa.update(runs)
                 .where(runs.c.id == run_id)
@@ -186,6 +234,16 @@ class Runs:
                     attempt=counted + 1 if new_attempt else counted,
                 )
             )
+
+
+def _check_place(connection: sa.Connection, run: Run) -> None:
+    """Raise PlaceTakenError if another run, which neither has ended nor was stopped, works in the folder of this."""
+    if not run.options.get(IN_PLACE):
+        return
+    at_work = [status.value for status in RunStatus if not status.ended and status is not RunStatus.STOPPED]
+    for row in connection.execute(sa.select(runs).where(runs.c.status.in_(at_work)).order_by(runs.c.created_at)):
+        if are_in_one_place(run, other := _run(row)):
+            raise PlaceTakenError(other)
 
 
 def _values(run: Run) -> dict[str, Any]:

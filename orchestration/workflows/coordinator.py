@@ -12,7 +12,7 @@ import anyio.to_thread
 from orchestration.clock import Clock
 from orchestration.config.schema import AgentRole, AgentSettings, Configuration
 from orchestration.domain.failure_class import kind_of_error
-from orchestration.domain.run_status import RunEnding, RunStatus
+from orchestration.domain.run_status import RunEnding
 from orchestration.errors import NotFoundError, OrchestratorError
 from orchestration.events import EventBus
 from orchestration.events.agents import Usage
@@ -44,6 +44,7 @@ from orchestration.workflows.run_progress import (
     RunSetup,
     WorkflowMember,
 )
+from orchestration.workflows.start_gate import StartGate
 from orchestration.workflows.work_facts import WHOLE_GOAL, RunFacts, facts_section, last_runs
 
 RUN = FlowKind("run", NoneType, RunOutcome)
@@ -65,6 +66,7 @@ class Coordinator:
         workspace: RunWorkspacePort,
         approvals: Approvals,
         attempts: Attempts,
+        gate: StartGate,
         bus: EventBus,
         clock: Clock,
         configuration: Callable[[], Configuration],
@@ -75,6 +77,7 @@ class Coordinator:
         self._workspace = workspace
         self._approvals = approvals
         self._attempts = attempts
+        self._gate = gate
         self._bus = bus
         self._clock = clock
         self._configuration = configuration
@@ -83,7 +86,7 @@ class Coordinator:
     async def body(self, flow: Flow, _payload: None) -> RunOutcome:
         """The flow itself. The goal and the options are in the run's record."""
         run = await anyio.to_thread.run_sync(self._runs.get, flow.id)
-        await self._mark_as_running(run)
+        await self._gate.enter(run)
         progress = RunProgress(_NOTHING)
         try:
             await self._take_through(flow, run, progress)
@@ -98,16 +101,6 @@ class Coordinator:
             progress.end(RunEnding.INTERNAL_ERROR, f"internal error: {name}: {error}", name)
         # A step, so that a replay after the last crash neither overwrites the outcome nor announces it again.
         return await flow.step("end", RunOutcome, lambda: self._end(run, progress))
-
-    async def _mark_as_running(self, run: Run) -> None:
-        if run.status in (RunStatus.WAITING, RunStatus.STOPPED):
-            # Resumed or recovered. If it still has to wait, the step that waits sets the status again.
-            await anyio.to_thread.run_sync(self._runs.set_status, run.id, RunStatus.RUNNING)
-        elif run.status is RunStatus.QUEUED:
-            # Not in the step "begin": a fork inherits that step's record without running it, but has to be marked, too.
-            await anyio.to_thread.run_sync(
-                lambda: self._runs.set_status(run.id, RunStatus.RUNNING, started_at=self._clock.now())
-            )
 
     async def _take_through(self, flow: Flow, run: Run, progress: RunProgress) -> None:
         """Take the goal through the agents, level by level."""

@@ -19,7 +19,7 @@ from orchestration.events import EventBus
 from orchestration.events.agents import Usage
 from orchestration.events.runs import RunCancelled, RunCreated, RunFinished, RunForked, RunResumed, RunStopped
 from orchestration.ids import new_id
-from orchestration.storage.runs import WORKTREE, Run, Runs, ending_of
+from orchestration.storage.runs import IN_PLACE, WORKTREE, Run, Runs, ending_of
 from orchestration.workflows.attempts import begins_anew
 from orchestration.workflows.coordinator import LIMITS_STEP, RUN
 from orchestration.workflows.engine import Engine, FlowState, FlowStatus, StepRecord
@@ -235,12 +235,13 @@ class RunControl:
     def _fork_of(self, run: Run, number: int) -> Run:
         now = self._clock.now()
         new = new_id("run", now.timestamp())
+        copied = {name: value for name, value in run.options.items() if name != IN_PLACE}
         return replace(
             run,
             id=new,
             # A worktree of its own, or a copy of the folder.
             workspace=run.workspace if run.has_worktree else str(self._forks / new),
-            options={**run.options, WORKTREE: run.folder.replace(run.id, new)} if run.has_worktree else run.options,
+            options={**copied, WORKTREE: run.folder.replace(run.id, new)} if run.has_worktree else copied,
             status=RunStatus.QUEUED,
             reason="",
             hold=None,
@@ -294,8 +295,9 @@ class RunControl:
         """Let the work go back to the executor for some more rounds, from where the run ended."""
         options = {**run.options, EXTRA_ROUNDS: int(run.options.get(EXTRA_ROUNDS, 0)) + rounds}
         end = [step.number for step in await self._engine.steps(run.id) if step.name == "end"]
-        await anyio.to_thread.run_sync(lambda: self._runs.set_options(run.id, options))
+        # First, because it may be refused.
         await self._reopen(run)
+        await anyio.to_thread.run_sync(lambda: self._runs.set_options(run.id, options))
         await self._engine.rewind(run.id, end[-1], shared=shared)
 
     async def _rewind(self, flow_id: str, tree: Mapping[str, FlowStatus], *, shared: bool) -> None:
