@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,11 +14,12 @@ from orchestration.agents import patches, sandbox
 from orchestration.agents.context_budget import map_tokens
 from orchestration.agents.project_brief import project_brief, project_map
 from orchestration.agents.sandbox import SandboxLimits
-from orchestration.agents.workspace import Workspace
+from orchestration.agents.workspace import FileChange, Workspace, WorkspaceError
 from orchestration.agents.worktrees import Worktrees
 from orchestration.clock import Clock
+from orchestration.errors import ConflictError
 from orchestration.events import EventBus
-from orchestration.events.runs import ArtifactRestored, ArtifactWritten
+from orchestration.events.runs import ArtifactRestored, ArtifactWritten, WorktreeUpdated
 from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.storage.runs import Run
 from orchestration.workflows.artifacts import QUARANTINE, ArtifactStore
@@ -76,6 +78,48 @@ class RunWorkspace:
     def _history(self, run_id: str, root: Path, left_out: Sequence[Path]) -> Workspace:
         return Workspace(root, self._shadow(run_id), left_out)
 
+    async def update(self, run: Run) -> None:
+        """Bring the run's worktree up to date with what is in the user's tree by now. Nobody may work on the run.
+
+        Raises ConflictError, with nothing changed, where both have changed the same places.
+        """
+        if not run.has_worktree or self.worktrees.record(run.id) is None:
+            return
+        history = self.workspace(run)
+        try:
+            done = await self.worktrees.update(
+                run.id, partial(self._history, run.id), history, partial(self._is_secret, history)
+            )
+        except ConflictError as error:
+            raise ConflictError(
+                f"{run.id} cannot go on with what was committed to {run.workspace} since it began. {error}. Bring both "
+                f"together by hand (`git merge` in {run.folder}), or go on without it: "
+                f"orchestrator runs resume {run.id} --keep-base"
+            ) from error
+        if done is not None:
+            self._bus.publish(WorktreeUpdated(commit=done.commit, files=done.files), run_id=run.id)
+
+    async def preserve(self, run: Run) -> bool:
+        """Commit what is left in the worktree of a run that has ended to its branch, before the worktree is removed.
+        Returns whether the branch holds changes that nobody has applied. Raises WorkspaceError if some cannot be
+        kept."""
+        record = self.worktrees.record(run.id)
+        if record is None or record.applied_at:
+            return False
+        history = self.workspace(run)
+        tree = await history.snapshot()
+        changes = await history.changes(record.baseline, tree)
+        if left_out := [one.path for one in changes if await self._is_secret(history, one)]:
+            raise WorkspaceError(f"{', '.join(left_out)} hold a secret, and get into no commit")
+        if changes:
+            await self.worktrees.commit(run.id, history, tree, patches.commit_message(run, ()), ())
+        return bool(changes)
+
+    def baseline(self, run: Run) -> str:
+        """The record of the files that the run's changes are counted from, if that is not the one it began with."""
+        record = self.worktrees.record(run.id) if run.has_worktree else None
+        return record.baseline if record is not None and record.updated else ""
+
     async def brief(self, run: Run) -> ProjectBrief:
         """What agents are told of the project before they begin."""
         root = Path(run.folder)
@@ -101,12 +145,14 @@ class RunWorkspace:
         history = self.workspace(run)
         record = self.worktrees.record(run.id)
         changes = await history.changes(record.baseline, tree) if record else ()
-        secret = [one.path for one in changes if one.new and await self._holds_secret(history, one.new)]
+        secret = [one.path for one in changes if await self._is_secret(history, one)]
         await self.worktrees.commit(run.id, history, tree, patches.commit_message(run, secret), secret)
 
-    async def _holds_secret(self, history: Workspace, blob: str) -> bool:
+    async def _is_secret(self, history: Workspace, change: FileChange) -> bool:
+        if change.new is None:
+            return False
         # A commit is for ever; what redaction would take out of a patch must not get into one.
-        text = (await history.blob(blob)).decode("utf-8", "replace")
+        text = (await history.blob(change.new)).decode("utf-8", "replace")
         return await anyio.to_thread.run_sync(self._redactor.quiet, text) != text
 
     def _redacted(self, patch: bytes, run: Run) -> bytes:
@@ -163,15 +209,19 @@ class RunWorkspace:
         await self.write(run, name, text, agent, patch)
         self._bus.publish(ArtifactRestored(name=name, problem=problem), run_id=run.id, agent=agent)
 
-    async def export(self, run: Run, tree: str, fork: Run) -> None:
+    async def export(self, run: Run, tree: str, baseline: str, fork: Run) -> None:
         """Put a snapshot's files where a fork of the run will work: into a new folder or a worktree, with the
-        history."""
+        history. `baseline` is what its changes are counted from."""
         history = self.workspace(run)
         root = Path(fork.workspace)
         await Workspace(root, self._shadow(fork.id)).begin_with(history)
         if fork.has_worktree:
             origin = self.worktrees.record(run.id)
+            origin = origin.at(baseline) if origin is not None else None
             await self.worktrees.open(fork.id, root, partial(self._history, fork.id), tree, origin)
+            # It may go on with the files as they were then: it is another way from there.
+            with contextlib.suppress(ConflictError):
+                await self.update(fork)
         else:
             await history.export(tree, root)
 

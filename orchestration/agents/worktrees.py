@@ -12,9 +12,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -22,39 +21,35 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from orchestration.agents.change_transfer import transfer
+from orchestration.agents.git_objects import ObjectWriter, Repository, locate, object_writer, unlock
 from orchestration.agents.workspace import (
-    HelperKilledError,
+    FileChange,
     Workspace,
     WorkspaceError,
     attempted,
-    repositories_in,
     run_git,
 )
-from orchestration.security.permissions import SECRET_FILES, holds_secrets
+from orchestration.errors import ConflictError
+from orchestration.security.permissions import PermissionRefusedError, holds_secrets
+from orchestration.security.safe_folder import SafeFolder
 
 _RECORD = "worktree.json"
-_IDENTITY = "Orchestrator", "orchestrator@localhost"
 _INSTALLED = ("node_modules", ".venv", "venv")
-# Read from the user's configuration: with them, git stores line ends as the user's own commits do.
-_LINE_ENDS = ("core.autocrlf", "core.eol")
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """A git repository with a commit: the top of its tree, its common folder, the folder of this tree's index, and the
-    checked-out commit."""
-
-    top: Path
-    common: Path
-    own: Path
-    head: str
-    object_format: str
+ShadowOf = Callable[[Path, Sequence[Path]], Workspace]
+"""Returns the history of a folder without some paths in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorktreeRecord:
     """What is known of a worktree that is ready: where it is, from which repository, its branch, the commit that the
-    branch began at, and the snapshot of the files it began with."""
+    branch began at, and the snapshot of the files it began with.
+
+    What it has been brought up to date with since is counted as what it began with. `head` is the commit that was
+    checked out in the user's tree then, and `bases` are the commits by their snapshots, also the earlier ones.
+    """
 
     top: str
     repository: str
@@ -63,30 +58,25 @@ class WorktreeRecord:
     base: str
     baseline: str
     applied_at: str | None = None
+    head: str = ""
+    bases: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def updated(self) -> bool:
+        """Whether it has been brought up to date since it was made."""
+        return len(self.bases) > 1
+
+    def at(self, baseline: str) -> WorktreeRecord:
+        """The record as it was when its files began with an earlier snapshot."""
+        return replace(self, baseline=baseline, base=self.bases.get(baseline, self.base))
 
 
-async def locate(folder: Path, left_out: Sequence[Path] = ()) -> Repository | None:
-    """The repository that a folder belongs to, if runs can have worktrees of it; None for one without a commit, of
-    which the folder is no part, or that holds other repositories, whose files git would not bring along. Worktrees of
-    ours are in `left_out`."""
-    return await attempted(partial(_locate, folder, left_out))
+@dataclass(frozen=True, slots=True)
+class WorktreeUpdate:
+    """What a worktree was brought up to date with: the commit, and how many files differ in it."""
 
-
-async def _locate(folder: Path, left_out: Sequence[Path]) -> Repository | None:
-    asked = ("--show-toplevel", "--git-common-dir", "--git-dir", "--show-object-format", "--verify", "HEAD")
-    try:
-        found = await run_git(("-C", str(folder), "rev-parse", "--path-format=absolute", *asked[:4]), folder)
-        head = (await run_git(("-C", str(folder), "rev-parse", *asked[4:]), folder)).decode().strip()
-        tracked = await run_git(("-C", str(folder), "ls-files", "-z", "--cached", "--", "."), folder)
-    except HelperKilledError:
-        raise
-    except WorkspaceError:
-        return None
-    top, common, own, object_format = os.fsdecode(found).splitlines()
-    inside: list[str] = await anyio.to_thread.run_sync(repositories_in, Path(top), left_out)
-    if not tracked or inside:
-        return None
-    return Repository(Path(top), Path(common), Path(own), head, object_format)
+    commit: str
+    files: int
 
 
 class Worktrees:
@@ -108,9 +98,11 @@ class Worktrees:
     def record(self, run_id: str) -> WorktreeRecord | None:
         """What is known of the worktree of a run; None while there is none."""
         try:
-            return WorktreeRecord(**json.loads((self._folder / run_id / _RECORD).read_text(encoding="utf-8")))
+            found = json.loads((self._folder / run_id / _RECORD).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        # A later release, with which the folder may be shared during an upgrade, may have written more.
+        return WorktreeRecord(**{each.name: found[each.name] for each in fields(WorktreeRecord) if each.name in found})
 
     def mark_applied(self, run_id: str, at: datetime) -> None:
         """Remember that the changes of a run were applied."""
@@ -125,7 +117,7 @@ class Worktrees:
         self,
         run_id: str,
         source: Path,
-        shadow_of: Callable[[Path, Sequence[Path]], Workspace],
+        shadow_of: ShadowOf,
         tree: str | None = None,
         origin: WorktreeRecord | None = None,
     ) -> WorktreeRecord:
@@ -143,7 +135,7 @@ class Worktrees:
         self,
         run_id: str,
         source: Path,
-        shadow_of: Callable[[Path, Sequence[Path]], Workspace],
+        shadow_of: ShadowOf,
         tree: str | None,
         origin: WorktreeRecord | None,
     ) -> WorktreeRecord:
@@ -152,14 +144,14 @@ class Worktrees:
             raise WorkspaceError(f"{source} is no longer a git repository with a commit; start the run with --in-place")
         top, branch = self._top(run_id, repository.top), f"orchestrator/{run_id}"
         await anyio.to_thread.run_sync(_remove, top, repository.common)
-        _unlock(repository.common / "refs" / "heads" / branch)
+        unlock(repository.common / "refs" / "heads" / branch)
         shadow = shadow_of(repository.top, (*self._own, *await _secrets(repository.top)))
         files = tree or await shadow.snapshot()
         if origin is not None:
             base, baseline = origin.base, origin.baseline
         else:
             baseline = files
-            async with _objects(repository, self._folder) as objects:
+            async with object_writer(repository, self._folder) as objects:
                 base = await objects.commit_of_present_state(source, run_id, self._own)
         top.parent.mkdir(parents=True, exist_ok=True)
         add = ("worktree", "add", "--quiet", "--no-checkout", "-B", branch, str(top), base)
@@ -167,9 +159,97 @@ class Worktrees:
         await shadow.check_out(files, top)
         await anyio.to_thread.run_sync(_settle, repository.top, top)
         await _reset_index(repository, top)
-        record = WorktreeRecord(str(top), str(repository.common), str(repository.top), branch, base, baseline)
+        record = WorktreeRecord(
+            str(top),
+            str(repository.common),
+            str(repository.top),
+            branch,
+            base,
+            baseline,
+            head=repository.head if origin is None else origin.head,
+            bases={baseline: base},
+        )
         self._save(run_id, record)
         return record
+
+    async def update(
+        self,
+        run_id: str,
+        shadow_of: ShadowOf,
+        history: Workspace,
+        is_secret: Callable[[FileChange], Awaitable[bool]],
+    ) -> WorktreeUpdate | None:
+        """Bring a worktree up to date with the user's tree, on a branch that has both; None if there is nothing newer,
+        or another line of commits is checked out there. Nobody may work in the worktree meanwhile.
+
+        `history` is that of the worktree. Raises ConflictError, with nothing changed, where both have changed the same
+        places.
+        """
+        return await attempted(partial(self._update, run_id, shadow_of, history, is_secret))
+
+    async def _update(
+        self,
+        run_id: str,
+        shadow_of: ShadowOf,
+        history: Workspace,
+        is_secret: Callable[[FileChange], Awaitable[bool]],
+    ) -> WorktreeUpdate | None:
+        record = self.record(run_id)
+        # What was applied is in the user's tree already, and would be no change of the run's any more.
+        if record is None or record.applied_at or not await anyio.Path(record.top).is_dir():
+            return None
+        repository = await self.locate(Path(record.source))
+        if repository is None:
+            return None
+        files = await shadow_of(repository.top, (*self._own, *await _secrets(repository.top))).snapshot()
+        theirs = await history.changes(record.baseline, files)
+        async with object_writer(repository, self._folder) as objects:
+            if not theirs or not await objects.contains(repository.head, record.head or record.base):
+                return None
+            tip = await objects.tip(record.branch) or record.base
+            base = await objects.commit_of_present_state(Path(record.source), run_id, self._own, "went on")
+            # Somebody may have merged it by hand, because of a conflict.
+            if not await objects.contains(tip, base):
+                await _merge_files(Path(record.top), record.baseline, files, history)
+                commit = await self._merged(objects, record, tip, base, files, history, is_secret)
+                await objects.move(record.branch, commit, tip)
+        bases = {**record.bases, record.baseline: record.base, files: base}
+        self._save(run_id, replace(record, base=base, baseline=files, head=repository.head, bases=bases))
+        await _reset_index(repository, Path(record.top))
+        return WorktreeUpdate(base, len(theirs))
+
+    async def _merged(
+        self,
+        objects: ObjectWriter,
+        record: WorktreeRecord,
+        tip: str,
+        base: str,
+        files: str,
+        history: Workspace,
+        is_secret: Callable[[FileChange], Awaitable[bool]],
+    ) -> str:
+        """The commit at which the branch goes on: the new base itself while the run has committed nothing."""
+        if tip == record.base:
+            return base
+        tree = await history.snapshot()
+        changes = [one for one in await history.changes(files, tree) if not await is_secret(one)]
+        message = f"Merge {base[:10]} into {record.branch}\n"
+        return await self._written(objects, base, history, tree, changes, message, (tip,))
+
+    async def _written(
+        self,
+        objects: ObjectWriter,
+        base: str,
+        history: Workspace,
+        tree: str,
+        changes: Sequence[FileChange],
+        message: str,
+        also: Sequence[str] = (),
+    ) -> str:
+        """A commit of some changes, with the files as they are in a snapshot."""
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix="files-") as name:
+            await history.check_out(tree, Path(name), [one.path for one in changes if one.new is not None])
+            return await objects.commit(base, Path(name), changes, message, also)
 
     async def commit(self, run_id: str, shadow: Workspace, tree: str, message: str, left_out: Sequence[str]) -> str:
         """Record a snapshot of the worktree on its branch, unless it is there already; returns the commit."""
@@ -181,20 +261,11 @@ class Worktrees:
         if record is None or repository is None:
             raise WorkspaceError(f"the worktree of {run_id} is gone")
         changes = [one for one in await shadow.changes(record.baseline, tree) if one.path not in left_out]
-        async with _objects(repository, self._folder) as objects:
-            tip: str = await objects.tip(record.branch) or record.base
-            with tempfile.TemporaryDirectory(dir=self._folder, prefix="files-") as name:
-                files = Path(name)
-                kept = [one.path for one in changes if one.new is not None]
-                await shadow.check_out(tree, files, kept)
-                gone = [one.path for one in changes if one.new is None]
-                commit: str = await objects.commit(tip, files, kept, gone, message)
+        async with object_writer(repository, self._folder) as objects:
+            tip = await objects.tip(record.branch) or record.base
+            commit = await self._written(objects, tip, shadow, tree, changes, message)
             if commit != tip:
-                _unlock(repository.common / "refs" / "heads" / record.branch)
-                await run_git(
-                    (f"--git-dir={repository.common}", "update-ref", f"refs/heads/{record.branch}", commit, tip),
-                    self._folder,
-                )
+                await objects.move(record.branch, commit, tip)
         if await anyio.Path(record.top).is_dir():
             await _reset_index(repository, Path(record.top))
         return commit
@@ -206,7 +277,7 @@ class Worktrees:
             common = Path(record.repository)
             await anyio.to_thread.run_sync(_remove, Path(record.top), common)
             if with_branch and await anyio.Path(common).is_dir():
-                _unlock(common / "refs" / "heads" / record.branch)
+                unlock(common / "refs" / "heads" / record.branch)
                 delete = (f"--git-dir={common}", "update-ref", "-d", f"refs/heads/{record.branch}")
                 await attempted(partial(run_git, delete, common))
         await anyio.to_thread.run_sync(shutil.rmtree, self._folder / run_id, True)
@@ -223,100 +294,30 @@ class Worktrees:
         temporary.replace(file)
 
 
-class _ObjectWriter:
-    """Writes objects into the user's repository, through a repository of ours that has no settings."""
-
-    def __init__(self, repository: Repository, ours: Path, settings: Sequence[str]) -> None:
-        self._repository = repository
-        self._ours = ours
-        self._settings = settings
-        self._index = ours / "commit-index"
-
-    async def tip(self, branch: str) -> str | None:
-        """The commit of a branch; None without one."""
-        asked = ("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
-        return (await run_git((f"--git-dir={self._repository.common}", *asked), self._ours)).decode().strip() or None
-
-    async def commit_of_present_state(self, source: Path, run_id: str, own: Sequence[Path]) -> str:
-        """The checked-out commit, or one on top of it with what is not committed yet in the user's tree. Files that
-        hold secrets by their names are left out."""
-        repository, index = self._repository, self._repository.own / "index"
-        if index.is_file() and not list(repository.own.glob("sharedindex.*")):
-            # With the user's index, git reads only the files that have changed.
-            await anyio.to_thread.run_sync(shutil.copyfile, index, self._index)
-        else:
-            await self._git("read-tree", repository.head)
-        excluded = [f":(exclude,icase,glob)**/{name}" for name in SECRET_FILES]
-        top = repository.top.resolve()
-        inside = [folder.resolve() for folder in own if top in folder.resolve().parents]
-        excluded += [f":(exclude,literal){folder.relative_to(top)}" for folder in inside]
-        await self._git("add", "--all", "--ignore-errors", "--", ".", *excluded, work_tree=top, bearable=(1,))
-        message = f"Work in {source.name} that was not committed when {run_id} began\n\nRun-Id: {run_id}\n"
-        return await self._committed(repository.head, message)
-
-    async def commit(self, parent: str, files: Path, kept: Sequence[str], gone: Sequence[str], message: str) -> str:
-        """A commit in which some files are those in a folder, and some are gone; the parent if nothing differs."""
-        await self._git("read-tree", parent)
-        # First what is gone: a folder may have come in the place of a file.
-        if gone:
-            await self._git("update-index", "-z", "--force-remove", "--stdin", work_tree=files, given=_zeroed(gone))
-        if kept:
-            how = ("--force", "--pathspec-from-file=-", "--pathspec-file-nul")
-            await self._git("--literal-pathspecs", "add", *how, work_tree=files, given=_zeroed(kept))
-        return await self._committed(parent, message)
-
-    async def _committed(self, parent: str, message: str) -> str:
-        tree = (await self._git("write-tree", "--missing-ok")).strip()
-        if tree == (await self._git("rev-parse", f"{parent}^{{tree}}")).strip():
-            return parent
-        return (await self._git("commit-tree", tree, "-p", parent, given=message.encode("utf-8", "replace"))).strip()
-
-    async def _git(
-        self, *arguments: str, work_tree: Path | None = None, given: bytes = b"", bearable: Sequence[int] = ()
-    ) -> str:
-        name, address = _IDENTITY
-        variables = {
-            "GIT_INDEX_FILE": str(self._index),
-            "GIT_OBJECT_DIRECTORY": str(self._repository.common / "objects"),
-            **{f"GIT_{who}_NAME": name for who in ("AUTHOR", "COMMITTER")},
-            **{f"GIT_{who}_EMAIL": address for who in ("AUTHOR", "COMMITTER")},
-        }
-        where = (f"--git-dir={self._ours}", *((f"--work-tree={work_tree}",) if work_tree else ()))
-        printed = await run_git(
-            (*self._settings, *where, *arguments),
-            work_tree or self._ours,
-            given=given,
-            variables=variables,
-            bearable=bearable,
-        )
-        return os.fsdecode(printed)
+async def _merge_files(top: Path, before: str, after: str, history: Workspace) -> None:
+    """Bring what differs between two snapshots into a folder; doing it twice changes nothing. Raises ConflictError,
+    with nothing changed, where the folder differs from the first at the same places."""
+    ours = {one.path: one for one in await history.changes(before, await history.snapshot())}
+    theirs = [one for one in await history.changes(before, after) if one != ours.get(one.path)]
+    rest = [one for one in theirs if one.path not in ours]
+    if blocked := [one.path for one in rest if _is_in_the_way(one.path, ours)]:
+        raise ConflictError(f"{top} has changed since at the same places, so nothing was changed: {', '.join(blocked)}")
+    await transfer(top, [one for one in theirs if one.path in ours], history.blob)
+    await anyio.to_thread.run_sync(_delete, top, [one.path for one in rest if one.new is None])
+    await history.check_out(after, top, [one.path for one in rest if one.new is not None])
 
 
-@asynccontextmanager
-async def _objects(repository: Repository, below: Path) -> AsyncIterator[_ObjectWriter]:
-    """A writer of objects for as long as the block lasts."""
-    await anyio.Path(below).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=below, prefix="git-", ignore_cleanup_errors=True) as name:
-        ours = Path(name)
-        made = ("init", "--quiet", "--bare", "--template=", f"--object-format={repository.object_format}", name)
-        await run_git(made, ours)
-        exclude = repository.common / "info" / "exclude"
-        (ours / "info").mkdir(exist_ok=True)
-        if exclude.is_file():
-            await anyio.to_thread.run_sync(shutil.copyfile, exclude, ours / "info" / "exclude")
-        yield _ObjectWriter(repository, ours, await _settings(repository))
+def _is_in_the_way(path: str, ours: Iterable[str]) -> bool:
+    """Whether one of our files is where a folder of the path is, or the other way round."""
+    return any(path.startswith(f"{one}/") or one.startswith(f"{path}/") for one in ours)
 
 
-async def _settings(repository: Repository) -> list[str]:
-    """The user's settings that change no more than how content is stored, and which files are ignored everywhere."""
-    found = []
-    for name in _LINE_ENDS:
-        # Of the repository alone: our own options, which come first, would answer for everything else.
-        asked = (f"--git-dir={repository.common}", "config", "--local", "--get", name)
-        value = (await run_git(asked, repository.common, bearable=(1,))).decode().strip()
-        found += ["-c", f"{name}={value}"] if value else []
-    ignored = Path(os.environ.get("XDG_CONFIG_HOME") or Path(os.environ.get("HOME", "/nonexistent")) / ".config")
-    return [*found, "-c", f"core.excludesFile={ignored / 'git' / 'ignore'}"]
+def _delete(top: Path, paths: Sequence[str]) -> None:
+    folder = SafeFolder(top)
+    for path in paths:
+        # One that holds secrets by its name stays: no run needs it, and none may touch it.
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionRefusedError):
+            folder.remove(path)
 
 
 async def _secrets(top: Path) -> list[Path]:
@@ -347,7 +348,7 @@ async def _reset_index(repository: Repository, top: Path) -> None:
     """Let the index of a worktree be what its branch has, so that `git status` shows what is not committed."""
     admin = await anyio.to_thread.run_sync(_admin_folder, top, repository.common)
     if admin is not None:
-        _unlock(admin / "index")
+        unlock(admin / "index")
         await run_git((f"--git-dir={admin}", f"--work-tree={top}", "read-tree", "HEAD"), top)
 
 
@@ -370,12 +371,3 @@ def _remove(top: Path, common: Path) -> None:
     shutil.rmtree(top, ignore_errors=True)
     if admin is not None:
         shutil.rmtree(admin, ignore_errors=True)
-
-
-def _unlock(file: Path) -> None:
-    """Remove the lock that a killed git has left on a file which nobody but us writes."""
-    file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
-
-
-def _zeroed(paths: Sequence[str]) -> bytes:
-    return b"".join(os.fsencode(path) + b"\0" for path in paths)

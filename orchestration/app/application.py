@@ -67,7 +67,7 @@ class Application(Project):
         self.run_service = RunService(self.launcher, self.control, changes, self.runs, self.redactor)
         self.recovery = RunRecovery(self.engine, self.control, self.bus, self.clock)
         self.calendar = self._build_calendar()
-        attempts = Attempts(self.runs, self.effective, self.store.refresh_in_thread)
+        attempts = Attempts(self.runs, self.effective, self.store.refresh_in_thread, workspace.baseline)
         self._gate = StartGate(self.runs, self.clock, self.effective, self.store.refresh_in_thread)
         self._register_flows(self._build_coordinator(workspace, attempts), self._build_agent_loop(redactor), attempts)
 
@@ -137,7 +137,14 @@ class Application(Project):
 
         forks = self.state_folder / "forks"
         return RunControl(
-            self.runs, self.engine, self.bus, self.clock, forks, workspace.export, lambda: self.store.number_in_force
+            self.runs,
+            self.engine,
+            self.bus,
+            self.clock,
+            forks,
+            workspace.export,
+            lambda: self.store.number_in_force,
+            workspace.update,
         )
 
     def _build_launcher(self) -> RunLauncher:

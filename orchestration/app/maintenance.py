@@ -139,7 +139,7 @@ class ProjectMaintenance:
             app.alerts,
             Samples(app.database),
             app.engine,
-            app.workspaces.worktrees,
+            app.workspaces,
             (app.state_folder / "shadow", app.state_folder / "notes"),
         )
 

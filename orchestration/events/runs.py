@@ -161,6 +161,18 @@ class RunChangesDiscarded(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
+class WorktreeUpdated(EventPayload):
+    """A run that is resumed goes on with what was committed to its workspace since: `files` differ, up to `commit`."""
+
+    kind: ClassVar[str] = "run.updated"
+    template: ClassVar[str] = "brought up to date with {commit} ({files} files)"
+    about_run: ClassVar[bool] = True
+
+    commit: str
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunForked(EventPayload):
     """A run was begun from step `number` of another, `origin`."""
 

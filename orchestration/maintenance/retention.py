@@ -14,13 +14,15 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from orchestration.agents.worktrees import Worktrees
+from orchestration.agents.run_workspace import RunWorkspace
+from orchestration.agents.workspace import WorkspaceError
+from orchestration.agents.worktrees import WorktreeRecord
 from orchestration.config.schema import Configuration
 from orchestration.errors import NotFoundError
 from orchestration.playbooks.actions.cleanup import is_older, remove, size_of
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.maintenance import OldRows
-from orchestration.storage.runs import Runs
+from orchestration.storage.runs import Run, Runs
 from orchestration.storage.samples import Samples
 from orchestration.workflows.engine import Engine
 
@@ -44,7 +46,7 @@ class RetentionJob:
         alerts: Alerts,
         samples: Samples,
         engine: Engine,
-        worktrees: Worktrees,
+        workspaces: RunWorkspace,
         run_folders: Sequence[Path] = (),
     ) -> None:
         """In `run_folders`, each entry is called after a run."""
@@ -56,38 +58,50 @@ class RetentionJob:
         self._alerts = alerts
         self._samples = samples
         self._engine = engine
-        self._worktrees = worktrees
+        self._workspaces = workspaces
+        self._worktrees = workspaces.worktrees
         self._run_folders = run_folders
 
     async def run(self, now: datetime) -> str:
         """Delete all of it; returns a summary."""
         days = self._configuration().monitoring.retention_days
         before = now - timedelta(days=days)
+        # Before the histories of old runs are deleted, from which it is known what they have changed.
+        trees = await self._remove_worktrees(now, before)
         files = await anyio.to_thread.run_sync(self._files, now, float(days))
         rows = await anyio.to_thread.run_sync(self._rows, before, now)
         # The engine knows nothing of our runs: `_unfinished` names the flows of those that can still be resumed.
         flows = await self._engine.forget_ended(before, self._unfinished)
-        trees = await self._remove_worktrees(now, before)
-        return f"older than {days} days: {files}, {rows}, {flows} flows of the engine, {trees} worktrees"
+        return f"older than {days} days: {files}, {rows}, {flows} flows of the engine, {trees}"
 
-    async def _remove_worktrees(self, now: datetime, before: datetime) -> int:
+    async def _remove_worktrees(self, now: datetime, before: datetime) -> str:
         """Remove the worktrees of old runs, and a day after its changes were applied, that of any run. The branches are
-        the user's."""
-        removed = 0
+        the user's: whatever a run has changed stays there."""
+        removed, unapplied, kept = 0, list[str](), list[str]()
         for run_id in self._worktrees.list():
             record = self._worktrees.record(run_id)
-            applied = datetime.fromisoformat(record.applied_at) if record and record.applied_at else None
-            if self._ended_before(run_id, before) or (applied and now - applied > timedelta(days=1)):
-                await self._worktrees.remove(run_id, with_branch=False)
-                removed += 1
-        return removed
+            run = await anyio.to_thread.run_sync(self._ended_run, run_id)
+            if record is None or run is None or not (_is_applied(record, now) or _ended_before(run, before)):
+                continue
+            try:
+                changed = await self._workspaces.preserve(run)
+            except WorkspaceError as error:
+                kept.append(f"{record.top}: {error}")
+                continue
+            await self._worktrees.remove(run_id, with_branch=False)
+            removed += 1
+            unapplied += [record.branch] if changed else []
+        parts = [f"{removed} worktrees"]
+        parts += [f"whose changes nobody has applied (they are kept on {', '.join(unapplied)})"] if unapplied else []
+        parts += [f"and not {'; '.join(kept)}"] if kept else []
+        return " ".join(parts)
 
-    def _ended_before(self, run_id: str, before: datetime) -> bool:
+    def _ended_run(self, run_id: str) -> Run | None:
         try:
             run = self._runs.get(run_id)
         except NotFoundError:
-            return False
-        return run.status.ended and run.finished_at is not None and run.finished_at < before
+            return None
+        return run if run.status.ended else None
 
     def _files(self, now: datetime, days: float) -> str:
         logs = _delete([path for path in self._logs() if is_older(path, now, days)])
@@ -98,9 +112,12 @@ class RetentionJob:
 
     def _of_runs(self) -> Iterator[Path]:
         """What is kept of ended runs beside their artifacts: snapshots of their workspaces, notes of their tools."""
+        in_use = self._worktrees.list()
         for folder in self._run_folders:
             for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-                if path.is_dir() and not path.is_symlink() and self._has_ended(path.name.removesuffix(".git")):
+                run_id = path.name.removesuffix(".git")
+                # Without its history, nobody could tell what is changed in a worktree that is still there.
+                if path.is_dir() and not path.is_symlink() and self._has_ended(run_id) and run_id not in in_use:
                     yield path
 
     def _rows(self, before: datetime, now: datetime) -> str:
@@ -150,6 +167,14 @@ class RetentionJob:
         except NotFoundError:
             # A folder that is not one of our runs was put there by the user.
             return False
+
+
+def _is_applied(record: WorktreeRecord, now: datetime) -> bool:
+    return record.applied_at is not None and now - datetime.fromisoformat(record.applied_at) > timedelta(days=1)
+
+
+def _ended_before(run: Run, before: datetime) -> bool:
+    return run.finished_at is not None and run.finished_at < before
 
 
 def _delete(paths: Sequence[Path]) -> str:

@@ -77,7 +77,11 @@ class RunChanges:
         before, after = await self._control.snapshots(run.id)
         if before is None:
             raise ConflictError(f"{run.id} has not begun, so it has changed nothing yet")
-        there = not run.has_worktree or self._workspace.worktrees.record(run.id) is not None
+        record = self._workspace.worktrees.record(run.id) if run.has_worktree else None
+        if record is not None and record.baseline != before:
+            # It was brought up to date since the last snapshot.
+            return record.baseline, await self._workspace.snapshot(run)
+        there = not run.has_worktree or record is not None
         if there and (after is None or not run.status.ended):
             after = await self._workspace.snapshot(run)
         return before, after or before

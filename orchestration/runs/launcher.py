@@ -154,18 +154,22 @@ class RunLauncher:
                 f"the worktree of {run.id} was removed, so it cannot go on; fork it, or start a new run"
             )
 
-    async def resume(self, run_id: str, *, queue: bool | None = False, rounds: int | None = None) -> Run:
-        """Continue a run, with so many more rounds of corrections. Raises ConflictError if it has succeeded, a live
-        process works on it, or the system is isolated, and UsageError if it cannot use more rounds."""
+    async def resume(
+        self, run_id: str, *, queue: bool | None = False, rounds: int | None = None, keep_base: bool = False
+    ) -> Run:
+        """Continue a run, with so many more rounds of corrections; with `keep_base`, without what was committed to its
+        workspace since. Raises ConflictError if it has succeeded, a live process works on it, its worktree cannot be
+        brought up to date, or the system is isolated, and UsageError if it cannot use more rounds."""
         require_not_isolated(self._store, "resume a run")
         await self._check_place(await self.get(run_id))
+        resume = partial(self._control.resume, run_id, rounds=rounds, keep_base=keep_base)
         if await self._goes_to_workers(queue):
-            return await self._making_room(partial(self._control.resume, run_id, shared=True, rounds=rounds))
+            return await self._making_room(partial(resume, shared=True))
         run = await anyio.to_thread.run_sync(self._runs.get, run_id)
         # Otherwise it would be marked as stopped once more when this process ends.
         self._stopped.pop(run_id, None)
         await self.providers.prepare(run.provider)
-        return await self._making_room(partial(self._control.resume, run_id, rounds=rounds))
+        return await self._making_room(resume)
 
     async def resume_abandoned(self, runs: Sequence[Run]) -> None:
         """Continue those of the runs that no live process works on."""

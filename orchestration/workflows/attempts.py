@@ -32,11 +32,15 @@ _STOPPED = frozenset(
 
 
 class AttemptSettings(StoredRecord):
-    """The settings of the whole run in one attempt."""
+    """The settings of the whole run in one attempt. `baseline` is the record of the files that its changes are counted
+    from, if that is another one by now."""
+
+    added = ("baseline",)
 
     attempt: int
     limits: RunLimits
     review_rounds: int
+    baseline: str = ""
 
 
 def begins_anew(run: Run) -> bool:
@@ -63,12 +67,18 @@ class Attempts:
     """Gives flows the settings of the attempt that is under way."""
 
     def __init__(
-        self, runs: Runs, configuration: Callable[[], Configuration], refresh: Callable[[], Awaitable[None]]
+        self,
+        runs: Runs,
+        configuration: Callable[[], Configuration],
+        refresh: Callable[[], Awaitable[None]],
+        baseline: Callable[[Run], str] = lambda _: "",
     ) -> None:
-        """`configuration` returns the one in force; `refresh` reads what other processes have changed in it."""
+        """`configuration` returns the one in force; `refresh` reads what other processes have changed in it. `baseline`
+        returns the record of the files that a run's changes are counted from, empty for the one that it began with."""
         self._runs = runs
         self._configuration = configuration
         self._refresh = refresh
+        self._baseline = baseline
 
     async def renewed(self, flow: Flow, run: Run, attempt: int, *, used_up: bool = False) -> AttemptSettings | None:
         """The settings in force, recorded, if a flow has to take them here: it works by an earlier `attempt`, or its
@@ -81,4 +91,6 @@ class Attempts:
         await self._refresh()
         # Read again, since the limit of the run itself may have been raised.
         present = await anyio.to_thread.run_sync(self._runs.get, run.id)
-        return settings_of(replace(run, options=present.options), self._configuration())
+        settings = settings_of(replace(run, options=present.options), self._configuration())
+        baseline = await anyio.to_thread.run_sync(self._baseline, run)
+        return settings.model_copy(update={"baseline": baseline})

@@ -165,7 +165,9 @@ class Coordinator:
     async def _renew(self, flow: Flow, run: Run, progress: RunProgress, *, used_up: bool = False) -> None:
         """Take the settings of the run's present attempt where an earlier one had not been yet."""
         while settings := await self._attempts.renewed(flow, run, progress.setup.attempt, used_up=used_up):
-            progress.setup = progress.setup.renewed(settings)
+            before, progress.setup = progress.setup.baseline, progress.setup.renewed(settings)
+            if before != progress.setup.baseline:
+                progress.tree = ""
             used_up = False
 
     def _task(self, run: Run, progress: RunProgress, member: WorkflowMember) -> AgentTask:
@@ -211,6 +213,8 @@ class Coordinator:
     ) -> None:
         """Record the executor's changes to the workspace, and run the checks."""
         execution = ExecutionPlan.model_validate(result.output)
+        # Of another attempt, the changes may be counted from newer files.
+        await self._renew(flow, run, progress)
         # Recorded, because on a replay the workspace may have changed: the patch must be the one that the reviewer has
         # seen.
         tree = await flow.step("snapshot", str, lambda: self._workspace.snapshot(run))

@@ -20,13 +20,13 @@ from orchestration.events.agents import Usage
 from orchestration.events.runs import RunCancelled, RunCreated, RunFinished, RunForked, RunResumed, RunStopped
 from orchestration.ids import new_id
 from orchestration.storage.runs import IN_PLACE, WORKTREE, Run, Runs, ending_of
-from orchestration.workflows.attempts import begins_anew
+from orchestration.workflows.attempts import AttemptSettings, begins_anew
 from orchestration.workflows.coordinator import LIMITS_STEP, RUN
 from orchestration.workflows.engine import Engine, FlowState, FlowStatus, StepRecord
 from orchestration.workflows.model import AgentUsage
 from orchestration.workflows.run_progress import EXTRA_ROUNDS, RunSetup
 
-Exporter = Callable[[Run, str, Run], Awaitable[None]]
+Exporter = Callable[[Run, str, str, Run], Awaitable[None]]
 
 # The name under which the engine records the start of a child: that of its one workflow function.
 _CHILD_STARTED = "flow"
@@ -56,8 +56,10 @@ class RunControl:
         forks: Path,
         export: Exporter,
         config_version: Callable[[], int | None] = lambda: None,
+        update: Callable[[Run], Awaitable[None]] | None = None,
     ) -> None:
-        """`config_version` returns the number of the configuration in force."""
+        """`config_version` returns the number of the configuration in force; `update` brings the files of a run up to
+        date, or raises ConflictError."""
         self._config_version = config_version
         self._runs = runs
         self._engine = engine
@@ -65,6 +67,7 @@ class RunControl:
         self._clock = clock
         self._forks = forks
         self._export = export
+        self._update = update
         self._suspects: frozenset[str] = frozenset()
 
     async def start(self, run: Run, *, queue: bool = False) -> None:
@@ -78,14 +81,17 @@ class RunControl:
         statuses = [status for status in RunStatus if not status.ended]
         return tuple(reversed(await anyio.to_thread.run_sync(lambda: self._runs.list(statuses, limit=1000))))
 
-    async def resume(self, run_id: str, *, shared: bool = False, rounds: int | None = None) -> Run:
+    async def resume(
+        self, run_id: str, *, shared: bool = False, rounds: int | None = None, keep_base: bool = False
+    ) -> Run:
         """Continue a run from its last committed steps, in this process, or with `shared` in any worker.
 
         A run that was interrupted or cancelled continues where it was; one that failed goes back to the step that
         failed; one whose reviewer still asks for changes gets `rounds` more of corrections, one unless a number is
         given. Unless it was merely interrupted, that is another attempt, which takes its limits, prompts, tools,
-        providers and models from the configuration in force. Raises ConflictError if it has succeeded or a live process
-        is working on it, and UsageError if it cannot use more rounds.
+        providers and models from the configuration in force, and with its worktree what was committed to its workspace
+        since, unless it is to `keep_base`. Raises ConflictError if it has succeeded, a live process is working on it,
+        or the worktree cannot be brought up to date, and UsageError if it cannot use more rounds.
         """
         # Empty when a process died between recording the run and beginning it. Read before the run: a flow that has
         # ended has recorded the outcome.
@@ -95,6 +101,8 @@ class RunControl:
             raise ConflictError(f"{run.id} has succeeded and cannot be resumed; fork it to take another path")
         if rounds is not None and ending_of(run) is not RunEnding.CHANGES_REQUESTED:
             raise UsageError(f"{run.id} did not end because its reviewer asks for changes; resume it without rounds")
+        if self._update is not None and tree and begins_anew(run) and _is_left(tree) and not keep_base:
+            await self._update(run)
         await self._continue(run, tree, rounds or 1, shared=shared)
         resumed = await anyio.to_thread.run_sync(self._runs.get, run.id)
         version = self._config_version() if resumed.attempt != run.attempt else None
@@ -206,11 +214,8 @@ class RunControl:
 
     async def snapshots(self, run_id: str) -> tuple[str | None, str | None]:
         """The records of the workspace before a run and after its last changes, as far as there are any."""
-        steps = await self._engine.steps(run_id)
-        begun = [step for step in steps if step.name == "begin" and not step.failed]
-        taken = [step.output for step in steps if step.name == "snapshot" and not step.failed]
-        before = RunSetup.model_validate(begun[0].output).baseline if begun else None
-        return before, taken[-1] if taken else None
+        before, after = _trees(await self._engine.steps(run_id))
+        return before, after
 
     async def fork(self, run_id: str, number: int | None = None, *, shared: bool = False) -> Run:
         """Start a new run that shares everything before one part of this run, in a copy of the workspace as it was
@@ -226,7 +231,8 @@ class RunControl:
             raise UsageError(f"{run.id} has no part {number}; its parts: {names}")
         fork = self._fork_of(run, chosen)
         # Workspace and record before the engine: a fork that runs at once must find both.
-        await self._export(run, _tree_before(await self._engine.steps(run.id), chosen), fork)
+        before, after = _trees([step for step in await self._engine.steps(run.id) if step.number < chosen])
+        await self._export(run, after or before or "", before or "", fork)
         await anyio.to_thread.run_sync(self._runs.add, fork)
         await self._engine.fork(run.id, chosen, fork.id, shared=shared)
         self._bus.publish(RunForked(origin=run.id, number=chosen), run_id=fork.id)
@@ -323,6 +329,11 @@ class RunControl:
         return [step for step in await self._engine.steps(flow_id) if step.failed or _is_failure(step.output)]
 
 
+def _is_left(tree: Sequence[FlowStatus]) -> bool:
+    """Whether nobody works on any part of a run."""
+    return not {status.state for status in tree} & {FlowState.RUNNING, FlowState.QUEUED}
+
+
 def _is_idle(tree: Sequence[FlowStatus]) -> bool:
     """Whether some part of a run has no process that works on it."""
     states = {status.state for status in tree}
@@ -338,12 +349,17 @@ def _is_failed_check(step: StepRecord) -> bool:
     return step.name == "check" and isinstance(step.output, dict) and step.output.get("exit_code") != 0
 
 
-def _tree_before(steps: Sequence[StepRecord], number: int) -> str:
-    """The last snapshot of the workspace before a step."""
-    tree = ""
+def _trees(steps: Sequence[StepRecord]) -> tuple[str | None, str | None]:
+    """The snapshots of the workspace before a run and after its last changes, by its steps so far."""
+    before: str | None = None
+    found: tuple[str | None, str | None] = (None, None)
     for step in steps:
-        if step.number < number and step.name == "begin":
-            tree = RunSetup.model_validate(step.output).baseline
-        elif step.number < number and step.name == "snapshot":
-            tree = step.output
-    return tree
+        if step.failed:
+            continue
+        if step.name == "begin":
+            before = RunSetup.model_validate(step.output).baseline
+        elif step.name == "attempt":
+            before = AttemptSettings.model_validate(step.output).baseline or before
+        elif step.name == "snapshot":
+            found = (before, step.output)
+    return found if found[1] else (before, None)

@@ -87,6 +87,7 @@ class RunSetup(StoredRecord):
                 "model_calls": limits.model_calls,
                 "review_rounds": rounds,
                 "attempt": settings.attempt,
+                "baseline": settings.baseline or self.baseline,
             }
         )
 

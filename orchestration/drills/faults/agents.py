@@ -226,8 +226,6 @@ COMMIT_BREAKS_AGENT = Drill(
             *agents(),
             {"id": "ratio", "role": "worker", "description": "Divides", "entryPoint": "drill_ratio:work"},
         ],
-        # A worktree keeps the commit that it began at: a run in one goes on without what was merged since.
-        runtime={"workspace": "in-place"},
     ),
     prepare=_work_with_history,
     before_answering={"run.restart": _merge_branch},

@@ -26,6 +26,13 @@ class ResumeRun(RunCommand):
             hint="if the reviewer still asks for changes; 1 if empty",
         ),
     ] = None
+    keep_base: Annotated[
+        bool,
+        Input(
+            "Go on without what was committed to the workspace since, which the run's worktree gets otherwise.",
+            label="Without what was committed to the workspace since",
+        ),
+    ] = False
 
     spec: ClassVar = CommandSpec(
         summary="Resume a run from its last committed step.",
@@ -47,4 +54,4 @@ class ResumeRun(RunCommand):
 
     async def apply(self, handles: RunHandles, run_id: str) -> Run:
         """Continue it in this process or in a worker."""
-        return await handles.launcher.resume(run_id, queue=handles.queue, rounds=self.rounds)
+        return await handles.launcher.resume(run_id, queue=handles.queue, rounds=self.rounds, keep_base=self.keep_base)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from orchestration.agents.change_transfer import transfer
+from orchestration.agents.git_objects import locate
 from orchestration.agents.workspace import Workspace, WorkspaceError
-from orchestration.agents.worktrees import WorktreeRecord, Worktrees, locate
+from orchestration.agents.worktrees import WorktreeRecord, Worktrees
 from orchestration.errors import ConflictError
 from tests.support.repositories import git, make_repository
 
