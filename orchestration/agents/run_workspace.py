@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+import anyio
 import anyio.to_thread
 
 from orchestration.agents import patches, sandbox
@@ -104,7 +105,7 @@ class RunWorkspace:
         Returns whether the branch holds changes that nobody has applied. Raises WorkspaceError if some cannot be
         kept."""
         record = self.worktrees.record(run.id)
-        if record is None or record.applied_at:
+        if record is None or record.applied_at or not await anyio.Path(record.top).is_dir():
             return False
         history = self.workspace(run)
         tree = await history.snapshot()

@@ -158,11 +158,10 @@ class Workspace:
             return await attempted(once)
 
     def _left_out(self) -> tuple[str, ...]:
-        """Folders of ours inside the workspace: the histories of other runs change while git reads them."""
+        """What is ours inside the workspace: the histories of other runs change while git reads them."""
         root = self.root.resolve()
         folders = {folder.resolve() for folder in (self._shadow.parent, *self._own)}
-        inside = sorted(folder for folder in folders if root in folder.parents)
-        return tuple(f"/{glob.escape(folder.relative_to(root).as_posix())}" for folder in inside)
+        return tuple(folder.relative_to(root).as_posix() for folder in sorted(folders) if root in folder.parents)
 
     async def patch(self, before: str, after: str) -> bytes:
         """The changes between two snapshots as a patch that `git apply` takes, of any size, binary files included."""
@@ -224,7 +223,9 @@ class Workspace:
         inner = [path.removeprefix(f"{folder}/") if folder else path for path in nearest]
         here = partial(self._git, work_tree=self.root / folder, index=self._index("index", folder))
         # 1: some files could not be read; the rest is recorded.
-        left_out = [f":(exclude,literal){path}" for path in inner]
+        # Named here, too: one history may be used for several folders, in which other files are ours.
+        names = inner if folder else [*inner, *self._left_out()]
+        left_out = [f":(exclude,literal){path}" for path in names]
         await here("add", "--all", "--ignore-errors", "--", ".", *left_out, bearable=(1,))
         tree = (await here("write-tree")).output.strip()
         together = partial(here, index=self._index("whole", folder))
@@ -270,7 +271,8 @@ class Workspace:
         await self._run(("init", "--quiet", "--bare", str(new)), new)
         info = new / "info"
         info.mkdir(exist_ok=True)
-        (info / "exclude").write_text("\n".join((*_EXCLUDED, *self._left_out())) + "\n")
+        left_out = (f"/{glob.escape(path)}" for path in self._left_out())
+        (info / "exclude").write_text("\n".join((*_EXCLUDED, *left_out)) + "\n")
         (info / "attributes").write_text(PLAIN_ATTRIBUTES)
         new.rename(self._shadow)
 

@@ -213,9 +213,10 @@ class Worktrees:
                 await _merge_files(Path(record.top), record.baseline, files, history)
                 commit = await self._merged(objects, record, tip, base, files, history, is_secret)
                 await objects.move(record.branch, commit, tip)
+        await _reset_index(repository, Path(record.top))
+        # The last: what was begun and not recorded is begun once more.
         bases = {**record.bases, record.baseline: record.base, files: base}
         self._save(run_id, replace(record, base=base, baseline=files, head=repository.head, bases=bases))
-        await _reset_index(repository, Path(record.top))
         return WorktreeUpdate(base, len(theirs))
 
     async def _merged(

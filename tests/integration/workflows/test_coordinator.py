@@ -26,6 +26,7 @@ from orchestration.workflows.engine import JSON, Engine, Flow
 from orchestration.workflows.execution import AGENT, EXECUTION, PlanExecution
 from orchestration.workflows.model import AgentResult, AgentTask, AgentUsage, CommandRecord, FailingCheck, ProjectBrief
 from orchestration.workflows.run_control import RunControl
+from orchestration.workflows.start_gate import StartGate
 from tests.support.database import migrated
 
 PLAN = {
@@ -76,7 +77,7 @@ class PaperWorkbench:
         if self.artifacts.get(name) != text:
             await self.write(run, name, text, agent)
 
-    async def export(self, run: Run, tree: str, fork: Run) -> None:
+    async def export(self, run: Run, tree: str, baseline: str, fork: Run) -> None:
         self.exported[Path(fork.workspace)] = tree
 
 
@@ -99,8 +100,9 @@ class House:
             agents=tuple(AgentSettings(id=name) for name in ("planner", "executor", "reviewer"))
         )
         attempts = Attempts(self.runs, self._in_force, checkpoint)
+        gate = StartGate(self.runs, SystemClock(), self._in_force, checkpoint)
         coordinator = Coordinator(
-            self.runs, self.bench, self.approvals, attempts, self.bus, SystemClock(), self._in_force, checkpoint
+            self.runs, self.bench, self.approvals, attempts, gate, self.bus, SystemClock(), self._in_force, checkpoint
         )
         self.engine.register(RUN, coordinator.body)
         self.engine.register(EXECUTION, PlanExecution(self.runs, attempts).body)
