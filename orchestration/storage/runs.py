@@ -188,6 +188,12 @@ class Runs:
             )
             return bool(done.rowcount)
 
+    def explain(self, run: Run, reason: str) -> None:
+        """Say why a run stays in its status, if it is still in it."""
+        same = (runs.c.id == run.id) & (runs.c.status == run.status.value)
+        with self._database.write() as connection:
+            connection.execute(sa.update(runs).where(same).values(reason=reason))
+
     def set_options(self, run_id: str, options: Mapping[str, Any]) -> None:
         """Replace the options of a run."""
         with self._database.write() as connection:

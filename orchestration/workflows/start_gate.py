@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 import anyio.to_thread
 
@@ -50,8 +49,7 @@ class StartGate:
         said = ""
         while run.status is not RunStatus.RUNNING and not _is_over(run) and (why := await self._obstacle(run)):
             if why != said:
-                keep = partial(self._runs.set_status, run.id, run.status, why, hold=run.hold, held_by=run.held_by)
-                await anyio.to_thread.run_sync(keep)
+                await anyio.to_thread.run_sync(self._runs.explain, run, why)
                 said = why
             await self._clock.sleep(_POLL_SECONDS)
             run = await self._present(run)
