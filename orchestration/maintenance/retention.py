@@ -92,9 +92,9 @@ class RetentionJob:
             removed += 1
             unapplied += [record.branch] if changed else []
         parts = [f"{removed} worktrees"]
-        parts += [f"whose changes nobody has applied (they are kept on {', '.join(unapplied)})"] if unapplied else []
-        parts += [f"and not {'; '.join(kept)}"] if kept else []
-        return " ".join(parts)
+        parts += [f"changes that nobody has applied stay on {', '.join(unapplied)}"] if unapplied else []
+        parts += [f"kept: {one}" for one in kept]
+        return "; ".join(parts)
 
     def _ended_run(self, run_id: str) -> Run | None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -30,9 +31,10 @@ from orchestration.monitoring.collectors.databases import DatabaseWatch
 from orchestration.storage.alerts import AlertRow
 from orchestration.storage.maintenance import JobOutcome
 from orchestration.storage.outbox import Outbox, OutboxRow
-from orchestration.storage.runs import Run
+from orchestration.storage.runs import WORKTREE, Run
 from orchestration.workflows.engine import JSON, Flow, FlowState, untyped
 from tests.support.console import REPOSITORY
+from tests.support.repositories import git, make_repository
 
 PARENT = untyped("parent")
 CHILD = untyped("child")
@@ -250,6 +252,42 @@ async def test_retention_deletes_our_own_old_files_and_nothing_else(tmp_path: Pa
         assert "2 (2,000 bytes) of logs, 1 (1,000 bytes) of artifacts" in said
         assert [path for path in goes if path.exists()] == []
         assert [path for path in stays if not path.exists()] == []
+
+
+async def test_the_worktrees_of_old_runs_go_and_what_nobody_has_applied_stays_on_their_branches(tmp_path: Path) -> None:
+    project = make_repository(tmp_path / "project")
+    async with a_room(tmp_path) as (app, room):
+        tops = {}
+        for name, status, age in (
+            ("run-1", "failed", OLD),  # changed a file, and nobody has committed it
+            ("run-2", "succeeded", OLD),  # changed nothing
+            ("run-3", "failed", NOW),  # is not old
+            ("run-4", "failed", OLD),  # holds a secret, which gets into no commit
+            ("run-5", "waiting", OLD),
+            ("run-6", "succeeded", NOW),  # applied two days ago
+            ("run-7", "failed", OLD),  # its folder was deleted by hand
+        ):
+            folder = app.state_folder / "worktrees" / name / "project"
+            finished = None if status == "waiting" else age
+            run = Run(name, f"goal of {name}", str(project), OLD, RunStatus(status), finished_at=finished)
+            app.runs.add(replace(run, options={WORKTREE: str(folder)}))
+            await app.workspaces.open(app.runs.get(name))
+            aged(app.state_folder / "shadow" / f"{name}.git" / "description")
+            os.utime(app.state_folder / "shadow" / f"{name}.git", (0, 0))
+            tops[name] = folder
+        for name in ("run-1", "run-3", "run-5", "run-6"):
+            (tops[name] / "new.txt").write_text(name)
+        (tops["run-4"] / "keys.txt").write_text("ghp_" + "A1b2C3d4E5" * 3)
+        app.workspaces.worktrees.mark_applied("run-6", NOW - timedelta(days=2))
+        shutil.rmtree(tops["run-7"])
+        said = await done(room, "retention")
+        assert {name for name, folder in tops.items() if folder.exists()} == {"run-3", "run-4", "run-5"}
+        assert "4 worktrees; changes that nobody has applied stay on orchestrator/run-1; kept: " in said
+        assert "keys.txt hold a secret" in said
+        assert git(project, "show", "orchestrator/run-1:new.txt") == "run-1"
+        # Where the worktree stays, what it was before is known, too.
+        assert (app.state_folder / "shadow" / "run-4.git").exists()
+        assert git(project, "worktree", "list").count("\n") == 4
 
 
 async def test_beyond_the_limit_for_their_size_the_artifacts_of_the_oldest_ended_runs_go(tmp_path: Path) -> None:
