@@ -50,6 +50,12 @@ def refuses(message: str) -> dict[str, Any]:
 DONE = says({"summary": "did it", "done": True, "nothing_to_change": True})
 
 
+def looks(body: dict[str, Any]) -> dict[str, Any]:
+    """An executor that has a look, and finds nothing to change."""
+    looked = any(message["role"] == "tool" for message in body["messages"])
+    return DONE if looked else calls(("list_files", {}))
+
+
 class ScriptedModel:
     """A provider of its own that gives what a function says; a number is a status without an answer."""
 

@@ -21,7 +21,7 @@ from orchestration.app import project
 from orchestration.config.overrides import PinConfiguration
 from orchestration.domain.run_status import RunStatus
 from orchestration.workflows.step_count import count_steps
-from tests.integration.agents.rooms import DONE, TOOLS, calls, configure, rooms, says
+from tests.integration.agents.rooms import DONE, TOOLS, calls, configure, looks, rooms, says
 from tests.support.patience import Stopwatch
 
 # Put together here, so that no scanner takes this file for a leak.
@@ -81,13 +81,13 @@ async def test_a_malformed_answer_is_repaired_a_bounded_number_of_times_then_beg
 
 
 async def test_an_answer_that_is_repaired_is_taken(tmp_path: Path) -> None:
-    script = in_order(says({"summary": "only"}), says({"summary": "only"}), DONE)
+    script = in_order(calls(("list_files", {})), says({"summary": "only"}), says({"summary": "only"}), DONE)
     async with rooms(tmp_path, script) as (house, model):
         assert (await house.run()).status is RunStatus.SUCCEEDED
-        assert "done: Field required" in model.asked[1]["messages"][-1]["content"]
+        assert "done: Field required" in model.asked[2]["messages"][-1]["content"]
         # The tools stay, until only the form is wrong again.
-        assert ["tools" in body for body in model.asked] == [True, True, False, True]
-        assert "response_format" in model.asked[2]
+        assert ["tools" in body for body in model.asked] == [True, True, True, False]
+        assert "response_format" in model.asked[3]
 
 
 @pytest.mark.parametrize(
@@ -209,9 +209,9 @@ async def test_what_a_model_gets_wrong_it_is_told(tmp_path: Path) -> None:
         ("read_file", {"path": "missing"}),
         ("write_file", {"path": ".env", "content": "KEY=1"}),
     )
-    async with rooms(tmp_path, in_order(wrong, DONE)) as (house, model):
+    async with rooms(tmp_path, in_order(wrong, calls(("list_files", {})), DONE)) as (house, model):
         assert (await house.run()).status is RunStatus.SUCCEEDED
-        answers = told(model.asked[-1])
+        answers = told(model.asked[1])
         for answer, said in zip(
             answers,
             ("no tool 'fly'", "got no JSON", "with '..'", "not one of the commands", "No such file", "holds secrets"),
@@ -230,7 +230,9 @@ async def test_odd_messages_do_no_harm(tmp_path: Path) -> None:
             {"function": None},
         ],
     }
-    async with rooms(tmp_path, in_order(odd, says({"summary": "half \ud83d", "done": True}))) as (house, model):
+    async with rooms(
+        tmp_path, in_order(odd, says({"summary": "half \ud83d", "done": True, "nothing_to_change": True}))
+    ) as (house, model):
         run = await house.run()
         assert run.status is RunStatus.SUCCEEDED, run.reason
         assert told(model.asked[-1])[0] == "(nothing here)"
@@ -342,7 +344,7 @@ async def test_an_agent_waits_while_no_provider_answers_and_goes_on_when_one_doe
     down = threading.Event()
     down.set()
 
-    async with rooms(tmp_path, lambda body: 500 if down.is_set() else DONE) as (house, _):
+    async with rooms(tmp_path, lambda body: 500 if down.is_set() else looks(body)) as (house, _):
         run = await house.start()
         await house.until(lambda: house.of("run.waiting"))
         waiting = await house.app.get_run(run.id)
@@ -448,7 +450,7 @@ async def test_own_prompts_are_found_below_the_projects_root_wherever_it_is_star
     (tmp_path / "prompts" / "mine.md").write_text("Role: executor\n\nSing while you work.")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    async with rooms(tmp_path, lambda body: DONE, executor(prompt="prompts/mine.md")) as (house, model):
+    async with rooms(tmp_path, looks, executor(prompt="prompts/mine.md")) as (house, model):
         run = await house.run()
         assert run.status is RunStatus.SUCCEEDED, run.reason
         assert "Sing while you work." in model.asked[0]["messages"][0]["content"]
