@@ -210,7 +210,7 @@ class Worktrees:
             base = await objects.commit_of_present_state(Path(record.source), run_id, self._own, "went on")
             # Somebody may have merged it by hand, because of a conflict.
             if not await objects.contains(tip, base):
-                await _merge_files(Path(record.top), record.baseline, files, history)
+                await _merge_files(record, files, history)
                 commit = await self._merged(objects, record, tip, base, files, history, is_secret)
                 await objects.move(record.branch, commit, tip)
         await _reset_index(repository, Path(record.top))
@@ -295,9 +295,10 @@ class Worktrees:
         temporary.replace(file)
 
 
-async def _merge_files(top: Path, before: str, after: str, history: Workspace) -> None:
-    """Bring what differs between two snapshots into a folder; doing it twice changes nothing. Raises ConflictError,
-    with nothing changed, where the folder differs from the first at the same places."""
+async def _merge_files(record: WorktreeRecord, after: str, history: Workspace) -> None:
+    """Bring what differs between what a worktree began with and a later snapshot into it; doing it twice changes
+    nothing. Raises ConflictError, with nothing changed, where the run has changed the same places."""
+    top, before = Path(record.top), record.baseline
     ours = {one.path: one for one in await history.changes(before, await history.snapshot())}
     theirs = [one for one in await history.changes(before, after) if one != ours.get(one.path)]
     rest = [one for one in theirs if one.path not in ours]
@@ -305,7 +306,9 @@ async def _merge_files(top: Path, before: str, after: str, history: Workspace) -
         raise ConflictError(f"{top} has changed since at the same places, so nothing was changed: {', '.join(blocked)}")
     await transfer(top, [one for one in theirs if one.path in ours], history.blob)
     await anyio.to_thread.run_sync(_delete, top, [one.path for one in rest if one.new is None])
-    await history.check_out(after, top, [one.path for one in rest if one.new is not None])
+    new = [one.path for one in rest if one.new is not None]
+    await history.check_out(after, top, new)
+    await anyio.to_thread.run_sync(_copy_times, Path(record.source), [top / path for path in new], top)
 
 
 def _is_in_the_way(path: str, ours: Iterable[str]) -> bool:
@@ -331,18 +334,20 @@ async def _secrets(top: Path) -> list[Path]:
 def _settle(source: Path, top: Path) -> None:
     """Give files the times of the user's, so that what the run writes is told from what was there; and let commands
     find what is installed in the user's tree, which git ignores."""
-    for folder, _, files in os.walk(top):
-        for name in files:
-            here = Path(folder, name)
-            with contextlib.suppress(OSError):
-                times = (source / here.relative_to(top)).lstat()
-                os.utime(here, ns=(times.st_atime_ns, times.st_mtime_ns), follow_symlinks=False)
+    _copy_times(source, (Path(folder, name) for folder, _, files in os.walk(top) for name in files), top)
     for name in _INSTALLED:
         for pattern in (name, f"*/{name}", f"*/*/{name}"):
             for found in source.glob(pattern):
                 link = top / found.relative_to(source)
                 if found.is_dir() and link.parent.is_dir() and not link.exists():
                     link.symlink_to(found.resolve())
+
+
+def _copy_times(source: Path, files: Iterable[Path], top: Path) -> None:
+    for here in files:
+        with contextlib.suppress(OSError):
+            times = (source / here.relative_to(top)).lstat()
+            os.utime(here, ns=(times.st_atime_ns, times.st_mtime_ns), follow_symlinks=False)
 
 
 async def _reset_index(repository: Repository, top: Path) -> None:

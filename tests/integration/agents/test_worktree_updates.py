@@ -63,7 +63,10 @@ async def test_what_was_committed_since_reaches_the_worktree_and_is_no_change_of
     (project / "tool").chmod(0o755)
     (project / "link").symlink_to("tool")
     head = commit_all(project)
+    os.utime(project / "folder" / "new.py", (1_000_000_000, 1_000_000_000))
     assert await update(shed, record) == WorktreeUpdate(head, 5)
+    # It is not the run that has written it.
+    assert (top / "folder" / "new.py").stat().st_mtime == 1_000_000_000
     assert (top / "app.py").read_text() == LINES.replace("one", "ONE").replace("five", "FIVE")
     assert not (top / "gone.py").exists()
     assert os.access(top / "tool", os.X_OK)
