@@ -44,6 +44,7 @@ WORK: dict[str, list[Any]] = {
     "two.txt": [calls(("run_command", {"command": ["sh", "-c", "echo 2 > two.txt"]})), DONE],
     "app.py": [calls(("replace_in_file", {"path": "app.py", "old": "three", "new": "THREE"})), DONE],
 }
+KILLED = "killed the process that supervises it"
 
 
 def answer(body: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +56,8 @@ def answer(body: dict[str, Any]) -> dict[str, Any]:
     if "Role: reviewer" in system:
         return says({"verdict": "approved", "summary": "good"}) if told else calls(("read_file", {"path": "app.py"}))
     title = next(step["title"] for step in STEPS if f"Your step: {step['title']}" in task)
-    return dict(WORK[title][min(told, 1)])
+    # It is told of a command that was killed, and gives it again.
+    return dict(WORK[title][int(told > 0 and KILLED not in str(body["messages"][-1]["content"]))])
 
 
 @pytest.fixture
@@ -181,7 +183,7 @@ class Reaper:
 
 def kind_of(words: list[str]) -> str:
     """What a helper does: git's command, or that of a tool."""
-    plain = [word for word in words if not word.startswith(("-", "/")) and "=" not in word]
+    plain = [word for word in words if not word.startswith(("-", "/", "{")) and "=" not in word]
     if "git" in plain:
         plain = plain[plain.index("git") + 1 :]
         return f"git {plain[0]}" if plain else "git"
@@ -207,10 +209,15 @@ async def test_each_kind_of_helper_that_is_killed_is_started_again(
     async with rooms(tmp_path, answer, AGENTS) as (house, _):
         expected = await work(house)
         kinds = sorted(set(reaper.seen))
-        assert len(kinds) > 12
+        assert {"git add", '["sh", "cat one.txt"]', '["sh", "echo 2 > two.txt"]'} < set(kinds)
         # A few at a time: whoever is killed three times in a row has another reason than a lack of memory.
         for part in range(8):
             reaper.doomed, reaper.killed = set(kinds[part::8]), []
             found = await work(house)
-            assert reaper.killed
-            assert found == expected, reaper.killed
+            assert set(reaper.killed) == set(kinds[part::8])
+            if any("two.txt" in kind for kind in reaper.killed):
+                # The agent was told, and gave its command once more.
+                assert found.pop("calls") == expected["calls"] + 1
+                assert "of which 1 failed" in found["artifacts"]["test-report.md"]
+                found["artifacts"]["test-report.md"] = expected["artifacts"]["test-report.md"]
+            assert found == {name: value for name, value in expected.items() if name in found}, reaper.killed
