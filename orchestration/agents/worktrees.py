@@ -195,7 +195,7 @@ class Worktrees:
         is_secret: Callable[[FileChange], Awaitable[bool]],
     ) -> WorktreeUpdate | None:
         record = self.record(run_id)
-        # What was applied is in the user's tree already, and would be no change of the run's any more.
+        # What was applied or merged is in the user's tree already, and would be no change of the run's any more.
         if record is None or record.applied_at or not await anyio.Path(record.top).is_dir():
             return None
         repository = await self.locate(Path(record.source))
@@ -207,6 +207,8 @@ class Worktrees:
             if not theirs or not await objects.contains(repository.head, record.head or record.base):
                 return None
             tip = await objects.tip(record.branch) or record.base
+            if tip != record.base and await objects.contains(repository.head, tip):
+                return None
             base = await objects.commit_of_present_state(Path(record.source), run_id, self._own, "went on")
             # Somebody may have merged it by hand, because of a conflict.
             if not await objects.contains(tip, base):

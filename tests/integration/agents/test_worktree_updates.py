@@ -154,6 +154,17 @@ async def test_another_line_of_commits_or_one_that_was_applied_leaves_it_alone(s
     assert (Path(record.top) / "app.py").read_text() == LINES
 
 
+async def test_a_run_whose_branch_was_merged_keeps_what_it_has_changed(shed: Shed) -> None:
+    project, record = shed.project, await shed.open()
+    (Path(record.top) / "mine.txt").write_text("mine\n")
+    _, tree = await shed.commit(record)
+    (project / "other.py").write_text("later\n")
+    commit_all(project)
+    git(project, "merge", "--quiet", "-m", "take it", record.branch)
+    assert await update(shed, record) is None
+    assert [one.path for one in await shed.history(record).changes(record.baseline, tree)] == ["mine.txt"]
+
+
 @pytest.mark.parametrize("seed", [3, 14, 159])
 async def test_both_lines_together_are_what_git_would_make_of_them(shed: Shed, tmp_path: Path, seed: int) -> None:
     """Random changes on both sides: either as `git merge` has it, or refused where git has a conflict."""
