@@ -24,7 +24,9 @@ def test_the_json_schema_knows_every_key_of_the_shipped_file() -> None:
     runtime = schema["$defs"]["RuntimeSettings"]["properties"]
     shipped = json.loads(SHIPPED.read_text(encoding="utf-8"))
     assert set(shipped) <= set(schema["properties"])
-    assert set(shipped["runtime"]) <= set(runtime)
+    # A section of another name is a provider by its type.
+    assert {name for name in shipped["runtime"] if name not in runtime} == {"anthropic"}
+    assert shipped["runtime"]["anthropic"]["type"] == "openai"
     provider = schema["$defs"]["ProviderSettings"]["properties"]
     assert {"host", "endpoint", "baseUrl", "apiKeyEnv", "tokenEnv"} <= set(provider)
 
@@ -49,7 +51,7 @@ def test_the_shipped_configuration_only_lacks_a_second_provider() -> None:
     assert [finding.code for finding in loaded.findings] == [FindingCode.NO_FALLBACK]
     runtime = loaded.usable().runtime
     assert (runtime.default_provider, runtime.fallback_providers) == ("ollama", ())
-    assert set(runtime.providers) == {"ollama", "azure", "github", "openai", "rehearsal"}
+    assert set(runtime.providers) == {"ollama", "azure", "github", "openai", "anthropic", "rehearsal"}
 
 
 def test_the_example_of_env_names_every_variable_of_the_shipped_file_and_holds_no_value() -> None:
