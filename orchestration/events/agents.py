@@ -123,6 +123,7 @@ class HistoryCondensed(EventPayload):
 
     kind: ClassVar[str] = "agent.history_condensed"
     template: ClassVar[str] = "summed up {messages} older messages to fit {window} tokens"
+    followed: ClassVar[bool] = True
 
     agent_run_id: str
     messages: int
