@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import anyio
+
 from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
 from orchestration.domain.provider_kind import ProviderKind
@@ -28,6 +30,7 @@ from orchestration.providers.wire import ChatBody, GatewayCall, Route, TokenUsag
 # A prompt that does not fit this holds no task; a smaller number in a refusal is not the size of a context.
 _LEAST_WINDOW = 1000
 _GUESS_SECONDS = 3600.0
+_ASK_SECONDS = 2.0
 _LOWER = 0.6
 _DENSEST = 1.0
 # Below that, an estimate from a few words says nothing about the text.
@@ -48,8 +51,8 @@ class RequestAdapter:
         key = record.route, loaded
         if self.window(record) is None and key not in self._asked and not record.provider.rehearsal:
             self._asked.add(key)
-            # Not asked for is better than a call that fails for it.
-            with contextlib.suppress(CallFailed):
+            # A call that has its answer must not wait for this, nor fail for it.
+            with contextlib.suppress(CallFailed), anyio.move_on_after(_ASK_SECONDS):
                 await record.provider.endpoint.read_windows(self._clock.now())
         return self.window(record)
 
