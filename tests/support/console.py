@@ -63,9 +63,11 @@ class ConsoleProject:
         return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     @contextmanager
-    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    def started(
+        self, *arguments: str, start: type[subprocess.Popen[str]] = prefork.Program
+    ) -> Iterator[subprocess.Popen[str]]:
         """A command while it runs; on leaving it and all that it started are ended."""
-        process = prefork.Program(
+        process = start(
             (*COMMAND, *arguments), cwd=self.root, env=environment(), text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip

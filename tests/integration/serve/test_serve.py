@@ -73,7 +73,8 @@ def the_worker(family: Family, doing: str = "") -> psutil.Process:
 
 def test_a_run_outlives_its_worker_and_its_provider_and_the_list_of_processes_shows_it(project: ConsoleProject) -> None:
     run_id = queued(project)
-    with project.started("serve") as serve:
+    # Started as users start it, so that this is the real list of processes.
+    with project.started("serve", start=subprocess.Popen) as serve:
         family = Family(serve.pid)
         worker = the_worker(family, f"--runs=planner of {run_id} (asks a model)")
         assert "python" in command_line(worker)
