@@ -11,11 +11,13 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.drills.blind.primitives import DrawnFault
 from orchestration.drills.disk import remount
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.processes import DrillError, DrillProcess
+from orchestration.errors import StorageError
 from orchestration.monitoring.collectors import cgroup
 
 End = Callable[[], Awaitable[None]]
@@ -97,7 +99,10 @@ async def _damage_tool_result(environment: DrillEnvironment, fault: DrawnFault) 
 def _signal_worker(number: signal.Signals) -> Injection:
     async def inject(environment: DrillEnvironment, _fault: DrawnFault) -> End:
         async def workers() -> list[int]:
-            return await environment.worker_pids()
+            try:
+                return await environment.worker_pids()
+            except (SQLAlchemyError, StorageError):
+                return []  # another fault of the drill keeps the database away for now
 
         pid = (await environment.until(workers, "a worker"))[0]
         os.killpg(pid, number) if number is signal.SIGKILL else os.kill(pid, number)
