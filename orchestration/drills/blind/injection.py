@@ -17,8 +17,8 @@ from orchestration.drills.blind.primitives import DrawnFault
 from orchestration.drills.disk import remount
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.processes import DrillError, DrillProcess
-from orchestration.errors import StorageError
 from orchestration.monitoring.collectors import cgroup
+from orchestration.storage.database import StorageError
 
 End = Callable[[], Awaitable[None]]
 Injection = Callable[[DrillEnvironment, DrawnFault], Awaitable[End]]
