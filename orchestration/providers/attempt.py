@@ -48,6 +48,8 @@ class RouteAttempt:
         self._said = float("-inf")
         self._started = clock.monotonic()
         self._rehearsal = record.provider.rehearsal
+        self._timer: asyncio.Timeout | None = None
+        self._end = float("inf")
         # When the provider last sent something, in seconds of the event loop; None while we do not wait for it.
         self.last_activity: float | None = None
         self.first_token_seconds: float | None = None
@@ -71,9 +73,10 @@ class RouteAttempt:
     async def complete(self, body: ChatBody) -> Completion:
         """The whole answer. Raises CallFailed."""
         self.last_activity = asyncio.get_running_loop().time()
-        end = self.last_activity + self._call_seconds
+        end = self._end = self.last_activity + self._call_seconds
         try:
             async with asyncio.timeout_at(self._limit_from_now(end, self._first_seconds)) as timer:
+                self._timer = timer
                 model, provider = self._record.route.model, self._record.provider
                 async with provider.endpoint.chat(model, body, self._clock.now()) as answer:
                     self._rehearsal = self._rehearsal or "x-rehearsal" in answer.headers
@@ -86,6 +89,14 @@ class RouteAttempt:
             if not timer.expired():
                 raise
             raise CallFailed(Failure(FailureKind.TIMEOUT, self._timeout_message(end))) from error
+
+    def allow_more(self) -> None:
+        """Let the limit for the next token begin anew: the server is known to be at work on it. The limit of the whole
+        call stays."""
+        # None while the consumer works on a chunk.
+        if self._timer is not None and not self._timer.expired() and self._timer.when() is not None:
+            seconds = self._first_seconds if self.first_token_seconds is None else self._limits.next_token
+            self._timer.reschedule(self._limit_from_now(self._end, seconds))
 
     async def _from_chunks(
         self, chunks: AsyncIterator[Mapping[str, Any]], body: ChatBody, timer: asyncio.Timeout, end: float

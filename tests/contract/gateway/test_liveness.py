@@ -184,7 +184,7 @@ async def test_what_the_reader_raises_comes_out_as_it_is(desk: Desk) -> None:
 
 async def test_without_another_route_the_work_waits(make_desk: MakeDesk, first: Vendor) -> None:
     desk = make_desk({"a": provider(first.url)})
-    first.answer = later(0.4, streamed("Yes."))
+    first.answer = later(0.8, streamed("Yes."))
     await desk.ask()
     hangs(first)
     with pytest.raises(NoRouteError) as refused:
