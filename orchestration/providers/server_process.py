@@ -12,13 +12,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import anyio
+import anyio.to_thread
 import psutil
+
+from orchestration.clock import Clock
 
 # An idle server spends less than that on its timers and on accepting our probes, a working one far more, even where it
 # has to share its processor with many.
 _WORKING_SHARE = 0.03
 # Runnable but not running: it waits for a processor, or for the disk from which it loads a model.
 _AT_WORK = frozenset({psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP})
+# Long enough for the kernel to count some ticks of a hundredth of a second.
+_GLANCE_SECONDS = 0.3
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -37,6 +43,11 @@ class ServerProcess:
         self._port = _port_of(address)
         self._listeners: tuple[psutil.Process, ...] = ()
         self._last: _Sample | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was found when it was last looked for."""
+        return self._last is not None
 
     def works(self, now: float) -> bool | None:
         """Whether it has used the processor since the last question; None if that is unknown. `now` is monotonic.
@@ -64,6 +75,16 @@ class ServerProcess:
             yield process
             with contextlib.suppress(psutil.Error):
                 yield from process.children(recursive=True)
+
+
+async def works_now(address: str, clock: Clock) -> bool | None:
+    """Whether the process of a server on this machine is using the processor now; None if that is unknown."""
+    server = ServerProcess(address)
+    await anyio.to_thread.run_sync(server.works, clock.monotonic())
+    if not server.is_known:
+        return None
+    await anyio.sleep(_GLANCE_SECONDS)
+    return await anyio.to_thread.run_sync(server.works, clock.monotonic())
 
 
 def _listeners(port: int) -> Iterator[psutil.Process]:

@@ -30,6 +30,7 @@ from orchestration.monitoring.health.provider_health import (
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import FailureKind
 from orchestration.providers.route_table import RouteTable
+from orchestration.providers.server_process import works_now
 from orchestration.storage.route_states import RouteStates
 
 # A provider that is down is probed more often, so that its return is noticed soon.
@@ -170,6 +171,11 @@ class ProviderWatch:
                 endpoint.probe_timeout.use_longest()
             await endpoint.probe(self._clock.now())
         except CallFailed as error:
+            if error.failure.kind is FailureKind.TIMEOUT and await self._computes(name):
+                # A model that uses up the processors, or a server with one request at a time: busy, not down.
+                self._silences[name] = 0
+                self._unhurried.add(name)
+                return
             if self._is_sure(name, error.failure.kind):
                 self.board.probed(name, error.failure.kind.value, error.failure.message)
                 self._due[name] = self._clock.monotonic() + min(interval, _AGAIN_SECONDS)
@@ -189,6 +195,12 @@ class ProviderWatch:
         self._silent_at[name] = self._clock.now()
         self._silences[name] = self._silences.get(name, 0) + 1
         return self._silences[name] >= _SILENCES
+
+    async def _computes(self, name: str) -> bool:
+        settings = self._configuration().provider(name)
+        if settings is None or not settings.is_local:
+            return False
+        return bool(await works_now(settings.effective_base_url or "", self._clock))
 
     def _left(self) -> Iterable[Signal]:
         """What a person has taken out of the configuration: nothing waits for its answer any more."""

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
+import anyio
+import httpx2
 import pytest
 
 from orchestration.alerts.signal import Signal
@@ -17,6 +20,7 @@ from orchestration.rehearsal.fault_registry import FaultOrder
 from orchestration.storage.database import Database
 from orchestration.storage.route_states import RouteStates
 from orchestration.storage.spend import Spend
+from tests.support.slow_server import slow_server
 
 CHAT = {"messages": [{"role": "user", "content": "hello"}]}
 
@@ -212,4 +216,19 @@ async def test_one_that_was_at_work_when_it_said_nothing_is_not_hurried_again() 
         server.faults.add(FaultOrder(fault="slow", number=1.5, count=2))
         watch.on_event(Event("model_call.failed", clock.now(), data={"tries": [{**tries[0], "outcome": "timeout"}]}))
         assert ups(await watch.probe()) == [("openai", 1.0, "")], "it is given the time that it takes"
+        await watch.aclose()
+
+
+async def test_one_whose_only_request_uses_the_processor_is_not_down(tmp_path: Path) -> None:
+    """It is a server with one request at a time, which cannot answer a probe meanwhile; a call may take minutes."""
+    with slow_server(tmp_path, "single", "burn", 5.0) as server:
+        configuration = configured(server.url)
+        watch = ProviderWatch(lambda: configuration, Key(), SystemClock())
+        await watch.probe()
+        async with httpx2.AsyncClient(timeout=30) as client, anyio.create_task_group() as group:
+            group.start_soon(lambda: client.post(f"{server.url}/v1/chat/completions", json=CHAT))
+            # Two silent probes in turn would be an outage.
+            for _ in range(2):
+                await anyio.sleep(1.1)
+                assert ups(await watch.probe()) == []
         await watch.aclose()
