@@ -212,6 +212,11 @@ class Client:
         """One run, by an identifier, an end of one, or `latest`."""
         return _record(RunRecord, self.get(f"/runs/{_part(run)}")["run"])
 
+    def run_progress(self, run: str) -> Mapping[str, Any]:
+        """What the agents of a run do now, for how long and with which text, and the steps of its plan."""
+        progress: Mapping[str, Any] = self.get(f"/runs/{_part(run)}/progress")
+        return progress
+
     def start_run(self, goal: str, workspace: str, *, key: str | None = None, **options: Any) -> RunRecord:
         """Begin a run; `options` are the further fields of the API. Repeating it with the same `key` begins no second
         one."""

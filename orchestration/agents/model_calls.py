@@ -12,18 +12,26 @@ from pydantic import BaseModel
 
 from orchestration.agents.replies import read_reply
 from orchestration.clock import Clock
+from orchestration.domain.work_phase import WorkPhase
 from orchestration.errors import OrchestratorError
 from orchestration.events import EventBus
 from orchestration.providers.failures import ConversationTooLongError, NoRouteError
 from orchestration.providers.gateway import Gateway
 from orchestration.providers.wire import CallProgress, Completion, GatewayCall
 from orchestration.security.redaction_events import ReportingRedactor
-from orchestration.workflows.heartbeat import HeartbeatEmitter
+from orchestration.workflows.heartbeat import Activity, HeartbeatEmitter
 from orchestration.workflows.model import AgentUsage, StoredRecord
 from orchestration.workflows.suspension import RunSuspension
 
 # A person or a playbook reroutes calls now and then; what waits for a provider waits for minutes.
 _REROUTE_POLL_SECONDS = 2.0
+
+_WORDS = {
+    WorkPhase.QUEUED: "waits for a place at {}",
+    WorkPhase.READING: "asks a model",
+    WorkPhase.THINKING: "hears from {}",
+    WorkPhase.ANSWERING: "hears from {}",
+}
 
 Reroute = Callable[[GatewayCall], GatewayCall]
 """A call as the configuration in force routes it."""
@@ -85,17 +93,23 @@ class ModelCalls:
         Time spent waiting for a provider is not counted. The call's key makes sure that it is charged once even if the
         step is repeated.
         """
-        run_id, agent = call.run_id or "", call.agent or ""
         heartbeat = HeartbeatEmitter(
-            self._bus, self._clock, run_id=run_id, agent=agent, agent_run_id=request.agent_run_id
+            self._bus,
+            self._clock,
+            self._redactor,
+            run_id=call.run_id or "",
+            agent=call.agent or "",
+            agent_run_id=request.agent_run_id,
         )
-        heartbeat.beat("asks a model")
+        heartbeat.beat(Activity(_WORDS[WorkPhase.READING], WorkPhase.READING))
 
         def progress(progress: CallProgress) -> None:
-            heartbeat.beat(f"hears from {progress.route}", progress.completion_tokens)
+            heartbeat.beat(_activity(progress), progress.text)
 
         try:
-            completion = await self._complete(request.body, replace(call, progress=progress), more, reroute)
+            async with heartbeat.ticking():
+                call = replace(call, progress=progress)
+                completion = await self._complete(request.body, call, more, reroute, heartbeat)
         except ConversationTooLongError as error:
             # An answer of its own, and recorded: a replay must condense where the first execution has.
             return ModelReply(message={}, use=AgentUsage(), route=str(error.route), too_long_for=error.window)
@@ -107,7 +121,12 @@ class ModelCalls:
         return ModelReply(use=_use(completion), as_text=read.as_text, cut=read.cut, **clean)
 
     async def _complete(
-        self, body: Mapping[str, Any], call: GatewayCall, more: MoreSeconds, reroute: Reroute
+        self,
+        body: Mapping[str, Any],
+        call: GatewayCall,
+        more: MoreSeconds,
+        reroute: Reroute,
+        heartbeat: HeartbeatEmitter,
     ) -> Completion:
         # The limit is the agent's. If it were passed to the gateway, reaching it would count as a timeout of the route.
         left, call = call.seconds, replace(call, seconds=None)
@@ -124,6 +143,7 @@ class ModelCalls:
                 raise TimeLimitError(f"no answer within the {left:g} s of working time that were left")
             if left is not None:
                 left = max(0.0, left - sum(one.seconds for one in problem.tries))
+            heartbeat.beat(Activity("waits for a provider", WorkPhase.WAITING, str(problem)))
             async with self._waiting.on(call.run_id or "", call.agent or "", str(problem), problem.hints):
                 call = await self._usable(call, reroute)
 
@@ -165,6 +185,17 @@ async def within(
     if failed:
         raise failed[0]
     return found[0] if found else None
+
+
+def _activity(progress: CallProgress) -> Activity:
+    return Activity(
+        _WORDS[progress.phase].format(progress.about),
+        progress.phase,
+        progress.about,
+        progress.completion_tokens,
+        progress.prompt_tokens,
+        progress.ahead,
+    )
 
 
 def _use(completion: Completion) -> AgentUsage:

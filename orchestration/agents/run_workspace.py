@@ -14,20 +14,22 @@ import anyio.to_thread
 from orchestration.agents import patches, sandbox
 from orchestration.agents.context_budget import map_tokens
 from orchestration.agents.project_brief import project_brief, project_map
-from orchestration.agents.sandbox import SandboxLimits
+from orchestration.agents.sandbox import OutputCallback, SandboxLimits
 from orchestration.agents.workspace import FileChange, Workspace, WorkspaceError
 from orchestration.agents.worktrees import Worktrees
 from orchestration.clock import Clock
+from orchestration.domain.work_phase import WorkPhase
 from orchestration.errors import ConflictError
 from orchestration.events import EventBus
 from orchestration.events.runs import ArtifactRestored, ArtifactWritten, WorktreeUpdated
 from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.storage.runs import Run
 from orchestration.workflows.artifacts import QUARANTINE, ArtifactStore
-from orchestration.workflows.heartbeat import HeartbeatEmitter
+from orchestration.workflows.heartbeat import Activity, HeartbeatEmitter
 from orchestration.workflows.model import CommandRecord, ProjectBrief
 
 _SHOWN_CHARACTERS = 8000
+_SHOWN_OF_COMMAND = 120
 # The name under which the run's checks report progress.
 _CHECKER = "checks"
 
@@ -173,13 +175,15 @@ class RunWorkspace:
     async def check(self, run: Run, command: tuple[str, ...]) -> CommandRecord:
         """Run one of the run's checks in the workspace."""
         heartbeat = HeartbeatEmitter(
-            self._bus, self._clock, run_id=run.id, agent=_CHECKER, agent_run_id=f"{run.id}.{_CHECKER}"
+            self._bus, self._clock, self._redactor, run_id=run.id, agent=_CHECKER, agent_run_id=f"{run.id}.{_CHECKER}"
         )
-        heartbeat.beat(f"runs {command[0]}")
+        about = self._redactor.quiet(" ".join(command))[:_SHOWN_OF_COMMAND]
+        activity = Activity(f"runs {command[0]}", WorkPhase.TOOL, about)
+        heartbeat.beat(activity)
+        async with heartbeat.ticking():
+            return await self._checked(run, command, partial(heartbeat.beat, activity))
 
-        def on_output(count: int) -> None:
-            heartbeat.beat(f"{command[0]} printed {count:,} bytes")
-
+    async def _checked(self, run: Run, command: tuple[str, ...], on_output: OutputCallback) -> CommandRecord:
         root = Path(run.folder)
         limits = self._limits(root)
         result = await sandbox.run(command, root, limits, on_output=on_output)

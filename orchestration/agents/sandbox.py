@@ -9,6 +9,7 @@ much.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import json
 import os
@@ -40,7 +41,8 @@ _PIPE_SECONDS = 2.0
 _MOST_RESULT_BYTES = 5_000_000
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "VIRTUAL_ENV")
 
-OutputCallback = Callable[[int], None]
+OutputCallback = Callable[[str], None]
+"""Receives each part of a command's output as it comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,13 +279,11 @@ class _Command:
         """Read the output until the command and everything it started have closed their end of the pipe."""
         if process.stdout is None:
             return
-        said = float("-inf")
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
         while data := await process.stdout.read(65_536):
             self._output.add(data)
-            now = self._clock.monotonic()
-            if self._on_output is not None and now - said >= 0.25:
-                said = now
-                self._on_output(self._output.seen)
+            if self._on_output is not None:
+                self._on_output(decoder.decode(data))
 
 
 async def _readable(stream: BinaryIO, seconds: float) -> bool:

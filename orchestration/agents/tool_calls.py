@@ -6,6 +6,7 @@ import errno
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from orchestration.agents import sandbox
 from orchestration.agents.command_environment import limits_in
 from orchestration.agents.refusal_history import RefusalHistory
 from orchestration.agents.run_workspace import command_record
-from orchestration.agents.sandbox import SandboxLimits
+from orchestration.agents.sandbox import OutputCallback, SandboxLimits
 from orchestration.agents.text import excerpt, sound
 from orchestration.agents.toolchains import allowed_commands
 from orchestration.agents.tools import AgentTool, BadArgumentsError, ToolContext, ToolResult, parse_arguments
@@ -23,6 +24,7 @@ from orchestration.agents.tools.notes import FolderNotes
 from orchestration.agents.tools.registry import ALL, granted
 from orchestration.clock import Clock
 from orchestration.config.schema import AgentSettings, Configuration
+from orchestration.domain.work_phase import WorkPhase
 from orchestration.errors import OrchestratorError
 from orchestration.events import EventBus
 from orchestration.events.agents import ToolCallFinished, ToolCallRefused
@@ -32,7 +34,7 @@ from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.security.refusals import PastRefusal, ProtectedPaths, RefusedAttempt, assess_refusal
 from orchestration.security.safe_folder import SafeFolder
 from orchestration.storage.runs import Run
-from orchestration.workflows.heartbeat import HeartbeatEmitter
+from orchestration.workflows.heartbeat import Activity, HeartbeatEmitter
 from orchestration.workflows.model import AgentTask, CommandRecord, StoredRecord
 
 ISOLATED = "the system is isolated: no tool may be used until a person lifts that; say what is still to be done"
@@ -142,9 +144,12 @@ class ToolCalls:
         name = name_of(call)
         started = self._clock.monotonic()
         heartbeat = self._heartbeat(run, task, agent_run_id)
-        heartbeat.beat(f"uses {name}")
         text = str(call["function"]["arguments"])
-        result = await self._result_in_the_end(run, task, name, text, seconds, heartbeat)
+        about = self._about(text)
+        report = partial(heartbeat.beat, Activity(f"uses {name}", WorkPhase.TOOL, about))
+        report()
+        async with heartbeat.ticking():
+            result = await self._result_in_the_end(run, task, name, text, seconds, heartbeat, report)
         took = self._clock.monotonic() - started
         self._bus.publish(
             ToolCallFinished(
@@ -152,7 +157,7 @@ class ToolCalls:
                 key=f"{agent_run_id}/{number}",
                 after=after,
                 tool=name,
-                about=_about(text),
+                about=about,
                 ok=result.ok,
                 seconds=took,
             ),
@@ -179,35 +184,46 @@ class ToolCalls:
         heartbeat = self._heartbeat(run, task, agent_run_id)
         payload = {**task.model_dump(mode="json"), "workspace": run.folder}
         limits = self._limits(task, seconds)
-        output = await sandbox.call_python(
-            entry_point,
-            payload,
-            self._project_root,
-            # The function is all of the agent's work, so it gets all of the agent's time.
-            limits if seconds is None else replace(limits, seconds=max(_LEAST_SECONDS, seconds)),
-            on_output=lambda count: heartbeat.beat(f"{entry_point} printed {count:,} bytes"),
-        )
+        report = partial(heartbeat.beat, Activity(f"runs {entry_point}", WorkPhase.TOOL))
+        report()
+        async with heartbeat.ticking():
+            output = await sandbox.call_python(
+                entry_point,
+                payload,
+                self._project_root,
+                # The function is all of the agent's work, so it gets all of the agent's time.
+                limits if seconds is None else replace(limits, seconds=max(_LEAST_SECONDS, seconds)),
+                on_output=report,
+            )
         clean = self._redactor.data(sound(output), "the output of own code", run_id=run.id, agent=task.agent)
         return OwnCodeAnswer(output=clean, seconds=self._clock.monotonic() - started)
 
     async def _result_in_the_end(
-        self, run: Run, task: AgentTask, name: str, text: str, seconds: float | None, heartbeat: HeartbeatEmitter
+        self,
+        run: Run,
+        task: AgentTask,
+        name: str,
+        text: str,
+        seconds: float | None,
+        heartbeat: HeartbeatEmitter,
+        on_output: OutputCallback,
     ) -> ToolResult:
         """The result of a call, tried again while the machine is at fault. Raises MachineFaultError."""
         for wait in (*_WAITS, None):
             try:
-                return await self._result(run, task, name, text, seconds, heartbeat)
+                return await self._result(run, task, name, text, seconds, on_output)
             except OSError as error:
                 if wait is None:
                     raise MachineFaultError(
                         f"{name} could not be done: {error.strerror or error}; mend that, and resume the run"
                     ) from error
-                heartbeat.beat(f"waits to use {name} again: {error.strerror or error}")
+                reason = str(error.strerror or error)
+                heartbeat.beat(Activity(f"waits to use {name} again", WorkPhase.WAITING, reason))
                 await self._clock.sleep(wait)
         raise AssertionError
 
     async def _result(
-        self, run: Run, task: AgentTask, name: str, text: str, seconds: float | None, heartbeat: HeartbeatEmitter
+        self, run: Run, task: AgentTask, name: str, text: str, seconds: float | None, on_output: OutputCallback
     ) -> ToolResult:
         configuration = self._configuration()
         if configuration.runtime.isolated:
@@ -226,7 +242,7 @@ class ToolCalls:
             folder,
             allowed_commands(agent.commands, folder.root),
             limits_in(self._limits(task, seconds), configuration, self._project_root, folder.root),
-            lambda count: heartbeat.beat(f"{name} printed {count:,} bytes"),
+            on_output,
             FolderNotes(Path(self._state[0]) / "notes" / run.id, self._redactor.quiet),
         )
         return await self._invoke(run, task, tool, context, text)
@@ -283,11 +299,17 @@ class ToolCalls:
         )
 
     def _heartbeat(self, run: Run, task: AgentTask, agent_run_id: str) -> HeartbeatEmitter:
-        return HeartbeatEmitter(self._bus, self._clock, run_id=run.id, agent=task.agent, agent_run_id=agent_run_id)
+        return HeartbeatEmitter(
+            self._bus, self._clock, self._redactor, run_id=run.id, agent=task.agent, agent_run_id=agent_run_id
+        )
+
+    def _about(self, arguments: str) -> str:
+        """The subject of a call in a few words: its path, pattern or command."""
+        # Redacted before it is cut: half a secret would not be recognised.
+        return self._redactor.quiet(_subject(arguments))[:_SHOWN_CHARACTERS]
 
 
-def _about(arguments: str) -> str:
-    """The subject of a call in a few words: its path, pattern or command."""
+def _subject(arguments: str) -> str:
     try:
         values = sound(json.loads(arguments or "{}"))
     except (ValueError, RecursionError):
@@ -295,5 +317,4 @@ def _about(arguments: str) -> str:
     if not isinstance(values, dict):
         return ""
     chosen = values.get("path") or values.get("pattern") or values.get("command") or ""
-    text = " ".join(map(str, chosen)) if isinstance(chosen, Sequence) and not isinstance(chosen, str) else str(chosen)
-    return text[:_SHOWN_CHARACTERS]
+    return " ".join(map(str, chosen)) if isinstance(chosen, Sequence) and not isinstance(chosen, str) else str(chosen)

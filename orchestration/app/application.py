@@ -214,7 +214,7 @@ class Application(Project):
         from orchestration.workflows.coordinator import RUN
 
         self.engine.register(RUN, coordinator.body)
-        self.engine.register(execution.EXECUTION, execution.PlanExecution(self.runs, attempts).body)
+        self.engine.register(execution.EXECUTION, execution.PlanExecution(self.runs, attempts, self.bus).body)
         self.engine.register(execution.AGENT, loop.body)
         self.engine.register(SCHEDULED, self.calendar.body)
 

@@ -19,6 +19,7 @@ from orchestration.cli.run import patience_option
 from orchestration.config.isolation import isolation_of
 from orchestration.domain.console_command import show_command
 from orchestration.errors import UsageError
+from orchestration.runs.activity_text import activity_text
 from orchestration.storage.runs import Run
 
 # The last few are what an operator needs to see whether a run is stuck.
@@ -86,7 +87,7 @@ def _print_states(app: Application, states: Sequence[RunState], *, idle: bool) -
             echo(f"  {run.id}: {run.reason}")
         beats = () if run.status.ended else app.timeline.list_heartbeats(run.id)[-_AGENTS_SHOWN:]
         for beat in beats:
-            echo(f"  {run.id}: {beat.agent}: {beat.activity}, {age(now, beat.progress_at)} ago")
+            echo(f"  {run.id}: {beat.agent}: {activity_text(beat)}, {age(now, beat.progress_at)} ago")
         echo(f"  {run.id}: {_next(state)}")
     echo()
 

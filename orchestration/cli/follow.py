@@ -17,9 +17,12 @@ import anyio.to_thread
 from orchestration.app import Application
 from orchestration.app.found_providers import unused_providers
 from orchestration.cli.isolate import echo_isolation
+from orchestration.cli.live_board import live_board
 from orchestration.cli.live_view import LiveView
+from orchestration.cli.long_waits import LongWaits
 from orchestration.cli.output import echo
-from orchestration.cli.render import live_board, outcome_text
+from orchestration.cli.render import outcome_text
+from orchestration.clock import Clock
 from orchestration.config.isolation import Isolation, isolation_of
 from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
@@ -50,10 +53,14 @@ class RunFollower:
         run_ids: Sequence[str],
         since: datetime,
         isolation: Callable[[], Isolation | None],
+        clock: Clock,
         *,
         quiet: bool,
     ) -> None:
         self.board = LiveView()
+        self._clock = clock
+        # None where the board shows what takes long.
+        self._waits: LongWaits | None = LongWaits()
         self._isolation = isolation
         self._timeline = timeline
         self._after = dict.fromkeys(run_ids, 0)
@@ -73,8 +80,8 @@ class RunFollower:
         if self._quiet or not sys.stdout.isatty():
             yield
             return
-        with live_board(self.board) as print_above:
-            self._print = print_above
+        with live_board(self.board, self._clock.now) as print_above:
+            self._print, self._waits = print_above, None
             try:
                 yield
             finally:
@@ -95,6 +102,10 @@ class RunFollower:
                     self._print(f"{event.at:%H:%M:%S} {line}")
             for heartbeat in self._timeline.list_heartbeats(run_id):
                 self.board.beat(heartbeat)
+        if self._waits is not None and not self._quiet:
+            now = self._clock.now()
+            for line in self._waits.lines(self.board.at_work(now), now):
+                self._print(f"{now:%H:%M:%S} {line}")
 
     def _show_isolation(self) -> None:
         found = self._isolation()
@@ -136,7 +147,9 @@ async def follow(
         if not quiet and await application.placement.is_elsewhere(run_id):
             echo(f"{run_id}: a worker of `orchestrator serve` works on it; Ctrl-C only stops following")
     isolation = partial(isolation_of, application.store)
-    follower = RunFollower(application.timeline, run_ids, application.opened_at, isolation, quiet=quiet)
+    follower = RunFollower(
+        application.timeline, run_ids, application.opened_at, isolation, application.clock, quiet=quiet
+    )
     try:
         with follower.showing():
             await _until_no_further(application, run_ids, follower, FollowLimit(patience))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.cli.live_view import AgentProgress, LiveView
 from orchestration.cli.output import visible
 from orchestration.domain.console_command import PROGRAM
 from orchestration.domain.run_status import RunStatus
@@ -91,48 +88,6 @@ def first_line(text: str, width: int) -> str:
     """The first line of a text, cut to a width."""
     line = text.strip().splitlines()[0] if text.strip() else ""
     return line if len(line) <= width else line[: width - 1] + "…"
-
-
-@contextmanager
-def live_board(board: LiveView) -> Iterator[Callable[[str], None]]:
-    """Keep the board at the bottom of the terminal; yields a function that prints a line above it."""
-    output = console()
-    # A function instead of a renderable: rich calls it at each refresh, so the board is always of the present, and
-    # `transient` leaves only the printed lines behind (https://rich.readthedocs.io/en/stable/live.html).
-    with Live(get_renderable=lambda: _board(board, output.width), console=output, refresh_per_second=4, transient=True):
-        # Through the same console, which prints above the board; any other output would tear it apart.
-        yield lambda line: output.print(Text(visible(line)))
-
-
-def _board(board: LiveView, width: int) -> Group:
-    """The agents at work, one a line: what there is no room for is left out, what matters least first."""
-    working = [line for line in board.agents.values() if line.state == "running"]
-    names = [name for name, least in _COLUMNS.items() if width >= least]
-    rows = [[cell for name, cell in _cells(line, width).items() if name in names] for line in working]
-    money = f" · ${board.usd:.4f}" if board.usd else ""
-    label = " · rehearsal: no real model answers" if board.rehearsal else ""
-    total = Text(f"{len(working)} at work · {board.tokens} tokens{money}{label}", style="dim", overflow="ellipsis")
-    total.no_wrap = True
-    head = [Text(visible(board.isolation), style="bold red")] if board.isolation else []
-    return Group(*head, *([table(names, rows)] if rows else []), total)
-
-
-# From which width of the terminal on there is room for a column, and how wide it is; two share what is left.
-_COLUMNS = {"AGENT": 0, "NOW": 0, "WORKS ON": 70, "TOKENS": 50, "COST": 90, "PROVIDER": 100}
-_WIDTHS = {"AGENT": 13, "TOKENS": 9, "COST": 9, "PROVIDER": 26}
-
-
-def _cells(line: AgentProgress, width: int) -> dict[str, str]:
-    left = width - sum(taken for name, taken in _WIDTHS.items() if width >= _COLUMNS[name])
-    room = max(10, (left // 2 if width >= _COLUMNS["WORKS ON"] else left) - 2)
-    return {
-        "AGENT": first_line(line.agent, 12),
-        "NOW": first_line(line.activity, room),
-        "WORKS ON": first_line(line.title, room),
-        "TOKENS": f"{line.tokens + line.coming}",
-        "COST": f"${line.usd:.4f}" if line.usd else "",
-        "PROVIDER": first_line(line.provider, 25),
-    }
 
 
 def used(use: Mapping[str, Any]) -> str:

@@ -19,14 +19,16 @@ from orchestration.cli.command_parameters import add_commands
 from orchestration.cli.follow import conclude, follow
 from orchestration.cli.output import echo
 from orchestration.cli.questions import AskingSubject, OpenQuestion, add_answer_commands, asking_here, question_lines
-from orchestration.cli.render import age, console, outcome_text, runs_table, table
+from orchestration.cli.render import age, console, first_line, outcome_text, runs_table, table
 from orchestration.cli.run import patience_parameter
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import UsageError
 from orchestration.events import Event
 from orchestration.events.render import followed_line
+from orchestration.runs.activity_text import activity_seconds, activity_text, is_fresh, tail_lines
 from orchestration.runs.commands.base import RunCommand
 from orchestration.runs.commands.table import RUN_COMMANDS
+from orchestration.runs.plan_progress import PlanProgress, agents_at_work
 from orchestration.storage.runs import Run
 from orchestration.storage.timeline import HeartbeatRow
 from orchestration.workflows.step_count import count_steps
@@ -80,6 +82,7 @@ def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
                 **common.plain(found),
                 "steps": steps,
                 "agents": beats,
+                "plan": list(PlanProgress.of(events).steps.values()),
                 "artifacts": artifacts,
                 "altered_artifacts": [{"name": name, "problem": problem} for name, problem in altered],
                 "questions": questions,
@@ -101,9 +104,24 @@ def _print_progress(
     run: Run, events: Sequence[Event], beats: Sequence[HeartbeatRow], now: datetime, *, shown: int
 ) -> None:
     """What the agents of an unfinished run do, and the last lines of its timeline."""
+    plan = PlanProgress.of(events)
+    if plan.steps:
+        states = ", ".join(f"{step.title}: {step.state.value}" for step in plan.steps.values())
+        echo(f"  plan       {plan.done} of {len(plan.steps)} steps done ({first_line(states, 300)})")
+    at_work = agents_at_work(events)
+    beats = [beat for beat in beats if beat.agent_run_id in at_work or is_fresh(beat, now)]
     if not run.status.ended and beats:
-        rows = [(beat.agent, beat.activity, f"{age(now, beat.progress_at)} ago") for beat in beats]
-        console().print(table(("AGENT", "LAST SEEN DOING", "WHEN"), rows))
+        rows = [
+            (
+                beat.agent,
+                activity_text(beat),
+                f"{activity_seconds(beat, now):.0f} s",
+                f"{age(now, beat.progress_at)} ago",
+                "".join(tail_lines(beat, 1))[-60:],
+            )
+            for beat in beats
+        ]
+        console().print(table(("AGENT", "LAST SEEN DOING", "FOR", "PROGRESS", "HEARD OR PRINTED"), rows))
     lines = [f"{event.at:%H:%M:%S} {line}" for event in events if (line := followed_line(event))]
     echo("\n" + "\n".join(lines[-shown:]))
 

@@ -133,7 +133,8 @@ class HistoryCondensed(EventPayload):
 
 @dataclass(frozen=True, slots=True)
 class AgentProgressed(EventPayload):
-    """A heartbeat: what an agent is doing, and the tokens of the answer that is arriving."""
+    """A heartbeat: what an agent is doing, for how long, the tokens of the answer that is arriving, and the end of what
+    is heard or printed."""
 
     # The kind of version 0.1, which clients know; only the type was renamed.
     kind: ClassVar[str] = "agent.progress"
@@ -145,6 +146,19 @@ class AgentProgressed(EventPayload):
     agent_run_id: str
     activity: str
     tokens: int
+    # One of `WorkPhase`; empty from releases that did not tell.
+    phase: str = ""
+    # The model's route, or what the tool is used for.
+    about: str = ""
+    # Estimated.
+    prompt_tokens: int = 0
+    # How many calls are served before this one, while it is queued.
+    ahead: int | None = None
+    # How long the activity has lasted.
+    seconds: float = 0.0
+    tail: str = ""
+    # False for a mere sign of life, by which a stall does not end.
+    progressed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,26 @@ class RunStarted(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
+class StepOfPlan:
+    """A step of a plan, by the agent run that carries it out."""
+
+    agent_run_id: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStarted(EventPayload):
+    """The steps of a plan are being carried out; said again when the run goes on in another process."""
+
+    kind: ClassVar[str] = "plan.started"
+
+    steps: tuple[StepOfPlan, ...]
+
+    def sentence(self) -> str:
+        return f"carries out a plan of {len(self.steps)} {'step' if len(self.steps) == 1 else 'steps'}"
+
+
+@dataclass(frozen=True, slots=True)
 class RunWaiting(EventPayload):
     """A run cannot go on at the moment; `hints` tell people what they can do."""
 

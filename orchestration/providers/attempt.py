@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
 from orchestration.clock import Clock
+from orchestration.domain.work_phase import WorkPhase
+from orchestration.providers.dialects.context_window import estimated_tokens
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.route import RouteRecord
@@ -73,6 +75,7 @@ class RouteAttempt:
     async def complete(self, body: ChatBody) -> Completion:
         """The whole answer. Raises CallFailed."""
         self.last_activity = asyncio.get_running_loop().time()
+        self._report_prompt(body)
         end = self._end = self.last_activity + self._call_seconds
         try:
             async with asyncio.timeout_at(self._limit_from_now(end, self._first_seconds)) as timer:
@@ -108,7 +111,8 @@ class RouteAttempt:
         async for chunk in chunks:
             self.last_activity = asyncio.get_running_loop().time()
             if _read(assembly.add, chunk):
-                self._record_token(assembly.tokens)
+                self._record_token()
+                self._report_tokens(assembly)
             held.append(chunk)
             if self.first_token_seconds is not None:
                 held = await self._deliver(held, timer)
@@ -124,7 +128,7 @@ class RouteAttempt:
         message = {"role": "assistant", **choice["message"]}
         usage = _read(usage_of, data.get("usage"), body, message)
         completion = self._completion(message, choice.get("finish_reason"), usage)
-        self._record_token(1)
+        self._record_token()
         if self._on_chunk is not None:
             await self._deliver([_read(as_chunk, data)], timer)
         return replace(completion, first_token_seconds=self.first_token_seconds)
@@ -152,13 +156,21 @@ class RouteAttempt:
             rehearsal=self._rehearsal,
         )
 
-    def _record_token(self, tokens: int) -> None:
-        now = self._clock.monotonic()
+    def _record_token(self) -> None:
         if self.first_token_seconds is None:
-            self.first_token_seconds = now - self._started
+            self.first_token_seconds = self._clock.monotonic() - self._started
+
+    def _report_prompt(self, body: ChatBody) -> None:
+        if self._progress is not None:
+            tokens = estimated_tokens(body)
+            self._progress(CallProgress(WorkPhase.READING, str(self._record.route), prompt_tokens=tokens))
+
+    def _report_tokens(self, assembly: StreamAssembly) -> None:
+        now = self._clock.monotonic()
         if self._progress is not None and now - self._said >= _PROGRESS_SECONDS:
             self._said = now
-            self._progress(CallProgress(self._record.route, tokens, now - self._started))
+            phase = WorkPhase.THINKING if assembly.thinks else WorkPhase.ANSWERING
+            self._progress(CallProgress(phase, str(self._record.route), assembly.tokens, text=assembly.take_news()))
 
     def _limit_from_now(self, end: float, seconds: float) -> float:
         return min(end, asyncio.get_running_loop().time() + seconds)

@@ -16,6 +16,9 @@ from orchestration.providers.route import RouteRecord
 # something changes". Raises an OrchestratorError if there is nothing to wait for.
 Decide = Callable[[], RouteRecord | float]
 
+# Receives how many calls of the same queue are served before this one.
+PlaceCallback = Callable[[int], None]
+
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
@@ -23,6 +26,9 @@ class _Waiter:
 
     decide: Decide
     changed: anyio.Event
+    queue: str = ""
+    on_place: PlaceCallback | None = None
+    ahead: int | None = None
     seconds: float = math.inf
     record: RouteRecord | None = None
     error: OrchestratorError | None = None
@@ -54,9 +60,13 @@ class ConcurrencyLimiter:
         # once.
         self._waiters: dict[_Waiter, None] = {}
 
-    async def acquire(self, decide: Decide) -> RouteRecord:
-        """Wait for a route and occupy a slot there; `release` frees it. Raises what `decide` raises."""
-        waiter = _Waiter(decide, anyio.Event())
+    async def acquire(self, decide: Decide, queue: str = "", on_place: PlaceCallback | None = None) -> RouteRecord:
+        """Wait for a route and occupy a slot there; `release` frees it. Raises what `decide` raises.
+
+        While it waits, `on_place` receives how many calls with the same `queue` wait ahead of it, whenever that
+        changes.
+        """
+        waiter = _Waiter(decide, anyio.Event(), queue, on_place)
         if not waiter.decide_again():
             await self._wait(waiter)
         if waiter.record is None:
@@ -84,6 +94,7 @@ class ConcurrencyLimiter:
 
     async def _wait(self, waiter: _Waiter) -> None:
         self._waiters[waiter] = None
+        self._report_places()
         try:
             while waiter in self._waiters:
                 waiter.changed = anyio.Event()
@@ -97,7 +108,9 @@ class ConcurrencyLimiter:
                 self.release(waiter.record)
             raise
         finally:
-            self._waiters.pop(waiter, None)
+            if waiter in self._waiters:
+                del self._waiters[waiter]
+                self._report_places()
 
     async def _wait_for(self, changed: anyio.Event, seconds: float) -> bool:
         """Wait for a change, at most so long; returns whether there was one."""
@@ -118,3 +131,13 @@ class ConcurrencyLimiter:
     def _end(self, waiter: _Waiter) -> None:
         del self._waiters[waiter]
         waiter.changed.set()
+        self._report_places()
+
+    def _report_places(self) -> None:
+        ahead: dict[str, int] = {}
+        for waiter in self._waiters:
+            place = ahead.get(waiter.queue, 0)
+            ahead[waiter.queue] = place + 1
+            if waiter.on_place is not None and waiter.ahead != place:
+                waiter.ahead = place
+                waiter.on_place(place)

@@ -19,6 +19,7 @@ from orchestration import backoff
 from orchestration.clock import Clock
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import Configuration
+from orchestration.domain.work_phase import WorkPhase
 from orchestration.errors import NotFoundError
 from orchestration.events import Event, EventBus
 from orchestration.events.configuration import CredentialsChanged
@@ -46,7 +47,7 @@ from orchestration.providers.route_table import RouteTable
 from orchestration.providers.selection import RouteSelector, hints_of
 from orchestration.providers.state_sync import RouteStateSync
 from orchestration.providers.usage import UsageAccounting
-from orchestration.providers.wire import ChatBody, Completion, GatewayCall, RouteTry
+from orchestration.providers.wire import CallProgress, ChatBody, Completion, GatewayCall, RouteTry
 from orchestration.storage.route_states import RouteStates
 
 # How often a run without any route checks for one. It has waited for seconds already, so this need not be instant.
@@ -226,8 +227,10 @@ class Gateway:
         self, body: ChatBody, call: GatewayCall, history: AttemptHistory, on_chunk: ChunkCallback | None
     ) -> Completion:
         """1. Choose a route. 2. Try it. 3. If it fails, record the failure and choose again, until no route is left."""
+        queue = call.provider or self._configuration().runtime.default_provider
         while True:
-            record = await self._limiter.acquire(lambda: self._selector.choose(call, history))
+            choose = partial(self._selector.choose, call, history)
+            record = await self._limiter.acquire(choose, queue, partial(_report_place, call, queue))
             try:
                 completion = await self._try(record, body, call, history, on_chunk)
             finally:
@@ -318,6 +321,11 @@ class Gateway:
 
 async def _always_may_probe(_: RouteRecord) -> bool:
     return True
+
+
+def _report_place(call: GatewayCall, provider: str, ahead: int) -> None:
+    if call.progress is not None:
+        call.progress(CallProgress(WorkPhase.QUEUED, provider, ahead=ahead))
 
 
 def _failed(record: RouteRecord, attempt: RouteAttempt, failure: Failure) -> RouteTry:

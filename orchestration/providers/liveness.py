@@ -3,7 +3,7 @@
 A model may think for minutes before its first token, so the time limits of a call are generous, and a provider that
 hangs would block its callers for as long. But a provider that is thinking still answers a cheap probe. So while a call
 has been idle for a moment, the provider is probed, at growing intervals. If neither the call nor several probes hear
-anything, the call is abandoned (`silence.py` says when) and the next route is tried.
+anything, the call is abandoned (`call_silence.py` says when) and the next route is tried.
 
 Some servers process one request at a time and answer no probe while they work. So silence counts only if the provider
 is known to answer probes during calls: because of its kind, or because it has done so before. And a model that computes
@@ -20,11 +20,11 @@ import anyio.to_thread
 
 from orchestration.clock import Clock
 from orchestration.providers.attempt import RouteAttempt
+from orchestration.providers.call_silence import CallSilence
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.route import RouteRecord
 from orchestration.providers.server_process import ServerProcess
-from orchestration.providers.silence import Silence
 from orchestration.providers.wire import ChatBody, Completion
 
 # On this machine a probe costs nothing, and half a second without a token is already unusual in the middle of a stream.
@@ -134,18 +134,18 @@ class _CallWatch:
             self._attempt.allow_more()
         return works
 
-    def _judge(self, outcome: Failure | None, works: bool | None) -> Silence:
+    def _judge(self, outcome: Failure | None, works: bool | None) -> CallSilence:
         """The silence of the call after a probe and its outcome."""
         now = asyncio.get_running_loop().time()
         # Anything but silence is a sign of life: who refuses is there.
         unanswered = outcome is not None and outcome.kind is FailureKind.TIMEOUT
         if self._listen():
-            return Silence(self._alive_at - self._started, now - self._alive_at, 0)
+            return CallSilence(self._alive_at - self._started, now - self._alive_at, 0)
         if works or not unanswered or not self._provider.answers_during_calls:
             self._alive_at, self._silent_probes = now, 0
         else:
             self._silent_probes += 1
-        return Silence(self._alive_at - self._started, now - self._alive_at, self._silent_probes, works)
+        return CallSilence(self._alive_at - self._started, now - self._alive_at, self._silent_probes, works)
 
 
 async def _until_idle(attempt: RouteAttempt, seconds: float) -> None:

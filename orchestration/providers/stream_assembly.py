@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from orchestration.providers.dialects.call_assembly import ToolCallAssembly
+from orchestration.providers.dialects.call_assembly import ToolCallAssembly, as_text
 from orchestration.providers.dialects.prompt_cache import cached_tokens
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.wire import TokenUsage
@@ -25,6 +25,9 @@ class StreamAssembly:
     def __init__(self) -> None:
         self.finish_reason: str | None = None
         self.tokens = 0
+        # Whether the last part was a thought.
+        self.thinks = False
+        self._news: list[str] = []
         self._content: list[str] = []
         self._refusal: list[str] = []
         self._thoughts: dict[str, list[str]] = {}
@@ -43,24 +46,39 @@ class StreamAssembly:
         delta = choices[0].get("delta") or {}
         came = False
         if content := delta.get("content"):
-            self._content.append(text_of(content))
-            came = True
+            text = text_of(content)
+            self._content.append(text)
+            came = self._say(text)
         if refusal := delta.get("refusal"):
             self._refusal.append(refusal)
-            came = True
+            came = self._say(refusal)
         # Thoughts are not part of the answer, but show that the model is alive. Servers use either name for them.
+        thought = ""
         for name in _THOUGHTS:
-            if isinstance(thought := delta.get(name), str) and thought:
-                self._thoughts.setdefault(name, []).append(thought)
-                came = True
+            if isinstance(found := delta.get(name), str) and found:
+                self._thoughts.setdefault(name, []).append(found)
+                thought = found
+        if thought:
+            came = self._say(thought, thinks=True)
         for part in delta.get("tool_calls") or ():
             self._tool_calls.add(part)
-            came = True
+            came = self._say(_call_text(part.get("function")))
         if function := delta.get("function_call"):
             self._tool_calls.add_function_call(function)
-            came = True
+            came = self._say(_call_text(function))
         self.tokens += came
         return came
+
+    def take_news(self) -> str:
+        """The text that has come since the last time: of the thoughts, or of what followed them."""
+        news, self._news = self._news, []
+        return "".join(news)
+
+    def _say(self, text: object, *, thinks: bool = False) -> bool:
+        if thinks != self.thinks:
+            self._news, self.thinks = [], thinks
+        self._news.append(text if isinstance(text, str) else str(text))
+        return True
 
     def message(self) -> dict[str, Any]:
         """The assistant message so far."""
@@ -82,6 +100,14 @@ def text_of(content: Any) -> Any:
     if not isinstance(content, list):
         return content
     return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+
+
+def _call_text(function: object) -> str:
+    """A part of a tool call as a person would read it."""
+    if not isinstance(function, Mapping):
+        return ""
+    name, arguments = function.get("name"), as_text(function.get("arguments"))
+    return f"{name} {arguments}" if name else arguments
 
 
 def usage_of(reported: Mapping[str, Any] | None, body: Mapping[str, Any], message: Mapping[str, Any]) -> TokenUsage:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestration.domain.work_phase import WorkPhase
+
 # An OpenAI chat-completions request without `model` and `stream`: messages, tools, response_format, temperature …
 ChatBody = Mapping[str, Any]
 ProgressCallback = Callable[["CallProgress"], None]
@@ -39,11 +41,18 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class CallProgress:
-    """Progress of an answer: reported for the first token, then at most a few times a second."""
+    """How far a call has come: reported when its phase changes, for the first token, then at most a few times a second.
 
-    route: Route
-    completion_tokens: int
-    seconds: float
+    `about` is the route, or the provider while the call is queued behind `ahead` others. `prompt_tokens` are estimated;
+    `text` is what has come since the last report: of thoughts, of the answer, or of a tool call.
+    """
+
+    phase: WorkPhase
+    about: str
+    completion_tokens: int = 0
+    prompt_tokens: int = 0
+    ahead: int | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

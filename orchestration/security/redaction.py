@@ -19,6 +19,8 @@ _KNOWN = "credential"
 _RANKS = {kind: rank for rank, kind in enumerate([*(pattern.kind for pattern in PATTERNS), _KNOWN])}
 _ANCHORS = tuple((anchor, pattern) for pattern in PATTERNS for anchor in pattern.anchors)
 _SHORTEST = len("passwd=abcd")
+_WORDS_OF_A_SECRET = 3
+_TELLS_NOTHING = 2
 _ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 
@@ -48,11 +50,13 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text with each secret replaced by `[redacted:kind]`."""
-        parts, at = [], 0
-        for match in self.find(text):
-            parts += [text[at : match.start], f"[redacted:{match.kind}]"]
-            at = match.end
-        return "".join([*parts, text[at:]]) if parts else text
+        return _replaced(text, self.find(text), len(text))
+
+    def growing(self, text: str) -> str:
+        """The text of which more will come, redacted, and without an end that may be the beginning of a secret."""
+        matches = self.find(text)
+        # Not cut first and redacted then: what gives a secret away may stand behind it.
+        return _replaced(text, matches, self._settled(text, matches))
 
     def data(self, value: Any) -> Any:
         """JSON values with all texts redacted, and everything under a key such as `password` hidden.
@@ -73,6 +77,23 @@ class Redactor:
         """All secrets, in order, none overlapping another."""
         return _merge([*_find_patterns(text), *self._find_known(text)])
 
+    def _settled(self, text: str, matches: list[SecretMatch]) -> int:
+        """Up to where nothing that is still to come can make a secret of the text."""
+        last = matches[-1].end if matches else 0
+        # What follows a secret without an end of its own may belong to it, as the lines of a private key do.
+        after = text[last:]
+        settled = last if matches and len(after.split()) < 2 and not after[-1:].isspace() else len(text)
+        # A secret has at most two words between its beginning and its value: `Authorization: Bearer …`.
+        parts = text.rsplit(None, _WORDS_OF_A_SECRET)
+        begun = max(last, len(parts[0]) if len(parts) > _WORDS_OF_A_SECRET else 0)
+        settled = min([settled, *(begun + at for at in _anchors_in(text[begun:]))])
+        return min([settled, *(len(text) - self._begun(text, value) for value in self._values)])
+
+    def _begun(self, text: str, value: str) -> int:
+        """How many characters of a known value the text ends with, if they are enough to tell anything."""
+        lengths = range(min(len(value) - 1, len(text)), _TELLS_NOTHING, -1)
+        return next((length for length in lengths if text.endswith(value[:length])), 0)
+
     def _under(self, key: str, value: Any) -> Any:
         return _hide(value) if names_a_secret(key) else self.data(value)
 
@@ -80,6 +101,17 @@ class Redactor:
         for value in self._values:
             for start in _occurrences(text, value):
                 yield SecretMatch(start, start + len(value), _KNOWN)
+
+
+def _replaced(text: str, matches: list[SecretMatch], end: int) -> str:
+    """The text up to an end, with the matches replaced; one that goes beyond the end is replaced, too."""
+    parts, at = [], 0
+    for match in matches:
+        if match.start >= end:
+            break
+        parts += [text[at : match.start], f"[redacted:{match.kind}]"]
+        at = match.end
+    return "".join([*parts, text[at:end]]) if parts else text[:end]
 
 
 def _spellings(value: str) -> set[str]:
@@ -121,6 +153,14 @@ def _match_at_anchors(pattern: SecretPattern, anchor: str, text: str, haystack: 
         if start >= end and (match := pattern.expression.match(text, start)):
             end = match.end()
             yield SecretMatch(*match.span(match.lastgroup or 0), pattern.kind)
+
+
+def _anchors_in(text: str) -> Iterator[int]:
+    """Where secrets may begin: the first place of each anchor that the text holds."""
+    lowered = text.translate(_ASCII_LOWER)
+    for anchor, pattern in _ANCHORS:
+        if (at := (lowered if pattern.any_case else text).find(anchor)) >= 0:
+            yield at
 
 
 def _occurrences(text: str, part: str) -> Iterator[int]:

@@ -24,6 +24,7 @@ class RedactionEvents(Protocol):
 
     def find(self, text: str) -> list[SecretMatch]: ...
     def text(self, text: str) -> str: ...
+    def growing(self, text: str) -> str: ...
     def data(self, value: Any) -> Any: ...
 
 
@@ -52,6 +53,10 @@ class ReportingRedactor:
     def quiet(self, text: str) -> str:
         """The text without secrets, and without an event: for a text that goes to another sink as well."""
         return self._redactor.text(text)
+
+    def growing(self, text: str) -> str:
+        """What may be shown of a text of which more will come, without an event: the whole goes to another sink."""
+        return self._redactor.growing(text)
 
     def data(self, value: Any, place: str, *, run_id: str | None = None, agent: str | None = None) -> Any:
         """JSON values without secrets."""

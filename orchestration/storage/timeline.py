@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,7 +28,12 @@ _MAX_PENDING = 100_000
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatRow:
-    """The last progress of one agent's work on one run."""
+    """The last progress of one agent's work on one run, and since when it has been at it.
+
+    `phase` is one of `WorkPhase`, `about` the model's route or what the tool is used for; `ahead` are the calls that
+    are served before this one, `tail` is the end of the answer or output. `beat_at`: when its process last said so;
+    from earlier versions it is unknown.
+    """
 
     agent_run_id: str
     run_id: str
@@ -36,6 +41,13 @@ class HeartbeatRow:
     activity: str
     tokens: int
     progress_at: datetime
+    phase: str = ""
+    about: str = ""
+    prompt_tokens: int = 0
+    ahead: int | None = None
+    tail: str = ""
+    since: datetime | None = None
+    beat_at: datetime | None = None
 
 
 class Timeline:
@@ -122,26 +134,46 @@ class Timeline:
         with self._database.read() as connection:
             return tuple((row.sequence, _event(row)) for row in connection.execute(query))[::-1]
 
-    def save_heartbeats(self, latest: Iterable[Event]) -> None:
-        """Store the last progress of each agent."""
+    def save_heartbeats(self, beats: Iterable[Event]) -> None:
+        """Store the last heartbeat of each agent, and when it last made progress."""
         with self._database.write() as connection:
-            for event in latest:
-                row = {
-                    "run_id": event.run_id,
-                    "agent": event.agent,
-                    "activity": event.data["activity"],
-                    "tokens": event.data["tokens"],
-                    "progress_at": event.at,
-                }
-                key = heartbeats.c.agent_run_id == event.data["agent_run_id"]
+            for name, row in _heartbeat_rows(beats).items():
+                key = heartbeats.c.agent_run_id == name
                 if not connection.execute(sa.update(heartbeats).where(key).values(**row)).rowcount:
-                    connection.execute(sa.insert(heartbeats).values(agent_run_id=event.data["agent_run_id"], **row))
+                    first = {"progress_at": row["beat_at"], **row}
+                    connection.execute(sa.insert(heartbeats).values(agent_run_id=name, **first))
 
     def list_heartbeats(self, *run_ids: str) -> tuple[HeartbeatRow, ...]:
         """The last progress of each agent of the runs."""
         query = sa.select(heartbeats).where(heartbeats.c.run_id.in_(run_ids)).order_by(heartbeats.c.agent_run_id)
         with self._database.read() as connection:
-            return tuple(HeartbeatRow(**row._mapping) for row in connection.execute(query))
+            rows = [row._mapping for row in connection.execute(query)]
+        return tuple(HeartbeatRow(**{name: it for name, it in row.items() if it is not None}) for row in rows)
+
+
+def _heartbeat_rows(beats: Iterable[Event]) -> Mapping[str, dict[str, Any]]:
+    """The last heartbeat of each agent as it is stored. A mere sign of life leaves the time of the last progress."""
+    rows: dict[str, dict[str, Any]] = {}
+    for event in beats:
+        beat = event.payload
+        if not isinstance(beat, AgentProgressed):
+            continue
+        row = {
+            "run_id": event.run_id,
+            "agent": event.agent,
+            "activity": beat.activity,
+            "tokens": beat.tokens,
+            "phase": beat.phase,
+            "about": beat.about,
+            "prompt_tokens": beat.prompt_tokens,
+            "ahead": beat.ahead,
+            "tail": beat.tail,
+            "since": event.at - timedelta(seconds=beat.seconds),
+            "beat_at": event.at,
+        }
+        progress = {"progress_at": event.at} if beat.progressed else {}
+        rows[beat.agent_run_id] = {**rows.get(beat.agent_run_id, {}), **row, **progress}
+    return rows
 
 
 def _event(row: sa.Row[Any]) -> Event:
@@ -238,9 +270,8 @@ class TimelineWriter:
             for keep in self._also:
                 keep(lasting)
             self._timeline.append(lasting)
-        latest = {event.data["agent_run_id"]: event for event in clean if event.kind == PROGRESS}
-        if latest:
-            self._timeline.save_heartbeats(latest.values())
+        if beats := [event for event in clean if event.kind == PROGRESS]:
+            self._timeline.save_heartbeats(beats)
 
     def _drop_oldest(self, pending: list[Event]) -> None:
         excess = len(pending) - _MAX_PENDING

@@ -34,6 +34,7 @@ from orchestration.web.feed import Feed
 from orchestration.web.gateway.endpoint import GatewayEndpoint
 from orchestration.web.health import HealthEndpoints
 from orchestration.web.problems import problem
+from orchestration.web.run_progress import RunProgressReader
 from orchestration.web.sign_in import SignInPages
 
 _PAGES = "orchestration.web.pages"
@@ -61,6 +62,7 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
 
     access = AccessControl(app.database, app.bus, app.clock)
     trail = AuditTrail(AuditTable(app.database), app.bus, app.clock, app.redactor.data)
+    progress = RunProgressReader(app.runs, app.timeline, app.clock)
     feed = Feed(app.timeline, app.clock, ordered=app.database.is_sqlite)
     pages, close_pages = _pages(app)
     routes: list[BaseRoute] = [
@@ -68,7 +70,7 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
         *SignInPages(access, trail).routes(),
         *intake.routes(control.incidents.intake, app.clock, app.bus),
         *GatewayEndpoint(app).routes(),
-        Mount(api.PREFIX, api.build(ApiServices(app, control, access, trail, feed))),
+        Mount(api.PREFIX, api.build(ApiServices(app, control, access, trail, feed, progress))),
         *pages,
     ]
     authentication = Middleware(
@@ -81,6 +83,7 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
 
     def close() -> None:
         feed.close()
+        progress.close()
         close_pages()
 
     asgi = Starlette(routes=routes, middleware=[authentication], exception_handlers={HTTPException: _http})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import anyio.to_thread
 
+from orchestration.events import EventBus
+from orchestration.events.runs import PlanStarted, StepOfPlan
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows import graph
 from orchestration.workflows.attempts import Attempts, AttemptSettings
@@ -92,14 +94,17 @@ class ExecutionProgress:
 class PlanExecution:
     """Executes the steps of a plan."""
 
-    def __init__(self, runs: Runs, attempts: Attempts) -> None:
+    def __init__(self, runs: Runs, attempts: Attempts, bus: EventBus) -> None:
         self._runs = runs
         self._attempts = attempts
+        self._bus = bus
 
     async def body(self, flow: Flow, execution: ExecutionTask) -> AgentResult:
         """The flow: run the waves one after the other; stop after the first in which an agent failed."""
         run = await anyio.to_thread.run_sync(self._runs.get, execution.task.run_id)
         progress = ExecutionProgress(execution.task)
+        steps = tuple(StepOfPlan(_child_id(flow, step), step.title) for step in execution.steps)
+        self._bus.publish(PlanStarted(steps), run_id=run.id, agent=execution.task.agent)
         # Steps that name the same file never share a wave: their agents would overwrite each other's changes.
         for wave in graph.waves(execution.steps, execution.parallel):
             await self._renew(flow, run, progress)
@@ -129,9 +134,13 @@ async def _wave(flow: Flow, task: AgentTask, wave: tuple[PlanStep, ...], used: A
     children = [
         await flow.start(
             AGENT,
-            f"{flow.id}.{step.id}",
+            _child_id(flow, step),
             task.model_copy(update={"step": step, "seconds": seconds, "model_calls": calls}),
         )
         for step in wave
     ]
     return [await flow.result(child) for child in children]
+
+
+def _child_id(flow: Flow, step: PlanStep) -> str:
+    return f"{flow.id}.{step.id}"

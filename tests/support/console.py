@@ -10,7 +10,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +80,11 @@ class ConsoleProject:
                 process.kill()
                 family.kill()
 
-    def on_a_terminal(self, *arguments: str, width: int = 100, types: bytes = b"") -> tuple[int, str]:
-        """The exit code of a command, and what it writes to a terminal on which somebody types this."""
+    def on_a_terminal(
+        self, *arguments: str, width: int = 100, types: bytes = b"", seen: Callable[[bytes], None] = lambda _: None
+    ) -> tuple[int, str]:
+        """The exit code of a command, and what it writes to a terminal on which somebody types this; `seen`
+        gets each part of it at once."""
         ours, theirs = pty.openpty()
         process = prefork.Program(
             (*COMMAND, *arguments), cwd=self.root, stdin=theirs, stdout=theirs, stderr=theirs,
@@ -93,6 +96,7 @@ class ConsoleProject:
         try:
             while data := os.read(ours, 65_536):
                 said += data
+                seen(data)
         except OSError:  # Linux says so when the other end is closed
             pass
         finally:

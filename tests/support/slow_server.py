@@ -1,7 +1,8 @@
 """A model's server as a process of its own, as people run them: one request at a time, or several in threads.
 
-`python -m tests.support.slow_server PORT_FILE {single|threads} {burn|sleep} SECONDS TOKENS` reads the prompt for so
-many seconds, then streams so many tokens, one in a tenth of a second.
+`python -m tests.support.slow_server PORT_FILE {single|threads} {burn|sleep} SECONDS TOKENS COMMAND` reads the prompt
+for so many seconds, then streams so many tokens, one in a tenth of a second. With a command, which is a shell's, it
+asks for that first.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ class SlowServer:
 
 
 @contextlib.contextmanager
-def slow_server(folder: Path, how: str, work: str, seconds: float, tokens: int = 1) -> Iterator[SlowServer]:
+def slow_server(
+    folder: Path, how: str, work: str, seconds: float, tokens: int = 1, command: str = ""
+) -> Iterator[SlowServer]:
     """Run one for as long as the block lasts."""
     port = folder / f"{how}-{work}.port"
-    command = [sys.executable, "-m", __name__, str(port), how, work, str(seconds), str(tokens)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+    program = [sys.executable, "-m", __name__, str(port), how, work, str(seconds), str(tokens), command]
+    with subprocess.Popen(program, stderr=subprocess.DEVNULL) as process:
         try:
             until(lambda: port.is_file() and bool(port.read_text()), 20)
             yield SlowServer(process, f"http://127.0.0.1:{port.read_text()}")
@@ -40,22 +43,28 @@ def slow_server(folder: Path, how: str, work: str, seconds: float, tokens: int =
             process.kill()
 
 
-def _handler(work: str, seconds: float, tokens: int) -> type[BaseHTTPRequestHandler]:
+def _handler(work: str, seconds: float, tokens: int, command: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self._begin("application/json", b'{"data": [], "models": []}')
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
+            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
             end = time.monotonic() + seconds
             while (left := end - time.monotonic()) > 0:
                 if work == "sleep":
                     time.sleep(left)
             self._begin("text/event-stream")
-            for _ in range(tokens):
-                self._send({"content": "word "}, None)
-                time.sleep(0.1)
-            self._send({}, "stop")
+            wants_tool = command and not any(message["role"] == "tool" for message in asked["messages"])
+            if wants_tool:
+                arguments = json.dumps({"command": ["sh", "-c", command]})
+                function = {"name": "run_command", "arguments": arguments}
+                self._send({"tool_calls": [{"index": 0, "id": "c1", "type": "function", "function": function}]}, None)
+            else:
+                for number in range(tokens):
+                    self._send({"content": f"word{number} "}, None)
+                    time.sleep(0.1)
+            self._send({}, "tool_calls" if wants_tool else "stop")
             self.wfile.write(b"data: [DONE]\n\n")
 
         def _begin(self, kind: str, body: bytes = b"") -> None:
@@ -65,7 +74,7 @@ def _handler(work: str, seconds: float, tokens: int) -> type[BaseHTTPRequestHand
             self.end_headers()
             self.wfile.write(body)
 
-        def _send(self, delta: dict[str, str], finish: str | None) -> None:
+        def _send(self, delta: dict[str, object], finish: str | None) -> None:
             chunk = {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
             self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
             self.wfile.flush()
@@ -73,9 +82,9 @@ def _handler(work: str, seconds: float, tokens: int) -> type[BaseHTTPRequestHand
     return Handler
 
 
-def _serve(port_file: str, how: str, work: str, seconds: str, tokens: str) -> None:
+def _serve(port_file: str, how: str, work: str, seconds: str, tokens: str, command: str) -> None:
     kind = ThreadingHTTPServer if how == "threads" else HTTPServer
-    server = kind(("127.0.0.1", 0), _handler(work, float(seconds), int(tokens)))
+    server = kind(("127.0.0.1", 0), _handler(work, float(seconds), int(tokens), command))
     Path(port_file).write_text(str(server.server_port))
     server.serve_forever()
 

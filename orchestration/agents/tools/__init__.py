@@ -34,13 +34,12 @@ class RunNotes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What a tool works with. `on_output` receives the number of bytes that a command has printed: a sign of
-    progress."""
+    """What a tool works with. `on_output` receives what a command prints, as it comes: a sign of progress."""
 
     folder: SafeFolder
     commands: Sequence[str]
     limits: SandboxLimits
-    on_output: Callable[[int], None]
+    on_output: Callable[[str], None]
     notes: RunNotes
 
 

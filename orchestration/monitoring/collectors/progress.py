@@ -54,9 +54,11 @@ def progress_ages(events: Sequence[Event], beats: Sequence[HeartbeatRow], now: d
     return ages
 
 
-def furthest_behind(events: Sequence[Event], beats: Sequence[HeartbeatRow], now: datetime) -> tuple[float, str]:
-    """Of a run's tasks at work the one that has got on least recently: seconds since then, and what it does, empty
-    where it has not said. Between two agents it is the run itself."""
+def furthest_behind(
+    events: Sequence[Event], beats: Sequence[HeartbeatRow], now: datetime
+) -> tuple[float, HeartbeatRow | None]:
+    """Of a run's tasks at work the one that has got on least recently: seconds since then, and its last heartbeat, if
+    there was one. Between two agents it is the run itself."""
     told = {beat.agent_run_id: beat for beat in beats}
     tasks = [
         (_age(max(started, told[task].progress_at) if task in told else started, now), task)
@@ -64,9 +66,9 @@ def furthest_behind(events: Sequence[Event], beats: Sequence[HeartbeatRow], now:
     ]
     if tasks:
         age, task = max(tasks)
-        return age, told[task].activity if task in told else ""
+        return age, told.get(task)
     newest = max(beats, key=lambda beat: beat.progress_at, default=None)
-    return max(progress_ages(events, beats, now).values(), default=0.0), newest.activity if newest else ""
+    return max(progress_ages(events, beats, now).values(), default=0.0), newest
 
 
 def seconds_at_work(events: Iterable[Event], now: datetime) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -14,6 +14,7 @@ import anyio.to_thread
 from orchestration.domain.failure_class import failure_class
 from orchestration.domain.run_status import RunStatus
 from orchestration.domain.subject_kind import SubjectKind
+from orchestration.domain.work_phase import WorkPhase
 from orchestration.errors import NotFoundError, OrchestratorError
 from orchestration.events.agents import AgentFinished
 from orchestration.events.runs import RunResumed
@@ -35,6 +36,7 @@ from orchestration.playbooks.actions.cleanup import size_of
 from orchestration.playbooks.last_good import last_good, worked_with
 from orchestration.storage.agent_outcomes import AgentOutcomes
 from orchestration.storage.runs import Run
+from orchestration.storage.timeline import HeartbeatRow
 
 _LINES = 20
 _EVENTS = 5000
@@ -52,6 +54,7 @@ _BUSY_PERCENT = 20.0
 _MOST_SHARE = 0.5
 # Of the whole memory, where that is short.
 _HOARD_SHARE = 1 / 3
+_OF_A_MODEL = frozenset({WorkPhase.QUEUED, WorkPhase.READING, WorkPhase.THINKING, WorkPhase.ANSWERING})
 
 
 class RunSelection(Parameters):
@@ -155,7 +158,7 @@ class RunEvidence(EvidenceAction[RunSelection]):
         old = [run_id for run_id, (age, _) in behind.items() if age > limit]
         failing = self._failing(runs)
         kinds = {kind for _, kind in failing} | ({"run_limit"} if limited else set())
-        activities = [activity for run_id, (_, activity) in behind.items() if run_id in (old or behind)]
+        hanging = [beat.phase for run_id, (_, beat) in behind.items() if run_id in old and beat is not None]
         healthy = not any(not worker.get("healthy", True) for worker in self.services.fleet.workers())
         summary = f"{len(runs)} runs: {len(failed)} failed, {len(unfinished)} unfinished, {len(old)} without progress"
         return ActionOutcome(
@@ -174,14 +177,14 @@ class RunEvidence(EvidenceAction[RunSelection]):
                 "slow_agents": sorted({agent for agent, kind in failing if kind == "time_limit"}),
                 "interrupted": len(interrupted),
                 "progressing": bool(unfinished) and not old,
-                "activity": _activity(activities),
+                "activity": _activity(hanging),
                 "worker_healthy": healthy,
                 "stalls": max((count for _, count in self._restarts(runs).most_common(1)), default=0),
             },
             {"reasons": {run.id: run.reason for run in runs if run.reason}},
         )
 
-    def _behind(self, runs: Sequence[Run], now: datetime) -> Mapping[str, tuple[float, str]]:
+    def _behind(self, runs: Sequence[Run], now: datetime) -> Mapping[str, tuple[float, HeartbeatRow | None]]:
         """By the same measure as the alert: a run hangs as soon as one of its agents does, whatever the others do."""
         names = [run.id for run in runs]
         events, beats = (
@@ -211,12 +214,11 @@ class RunEvidence(EvidenceAction[RunSelection]):
         return counts
 
 
-def _activity(activities: Sequence[str]) -> str:
+def _activity(phases: Collection[str]) -> str:
     """What hangs, in one word: `tool`, `model` or `other`."""
-    text = " ".join(activities)
-    if "uses " in text or "printed" in text:
+    if WorkPhase.TOOL in phases:
         return "tool"
-    return "model" if "model" in text or "hears" in text else "other"
+    return "model" if _OF_A_MODEL.intersection(phases) else "other"
 
 
 @action

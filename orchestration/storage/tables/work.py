@@ -67,6 +67,14 @@ heartbeats = sa.Table(
     sa.Column("activity", sa.Text, nullable=False),
     sa.Column("tokens", sa.Integer, nullable=False, default=0),
     sa.Column("progress_at", UtcDateTime, nullable=False),
+    # Nullable, because processes of an earlier version go on writing rows during an upgrade.
+    sa.Column("phase", sa.String(16)),
+    sa.Column("about", sa.Text),
+    sa.Column("prompt_tokens", sa.Integer),
+    sa.Column("ahead", sa.Integer),
+    sa.Column("tail", sa.Text),
+    sa.Column("since", UtcDateTime),
+    sa.Column("beat_at", UtcDateTime),
 )
 
 leases = sa.Table(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,7 +11,8 @@ from typing import Annotated, Any, Literal
 import anyio.to_thread
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field, StringConstraints
-from starlette.responses import FileResponse
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.responses import FileResponse, StreamingResponse
 
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, NotFoundError
@@ -40,6 +42,7 @@ from orchestration.web.api.services import (
     requires,
 )
 from orchestration.web.approval_rights import area_of, check_may_answer
+from orchestration.web.run_progress import RunProgressReport
 from orchestration.workflows.step_count import count_steps
 
 router = APIRouter()
@@ -147,6 +150,30 @@ def show_run(services: Services, run: Name) -> RunDetails:
         questions=app.approvals.list_open(found.id),
         next_steps=next_steps(found, app.artifacts_of(found)),
     )
+
+
+@router.get("/runs/{run}/progress", dependencies=_VIEW)
+def show_progress(services: Services, run: Name) -> RunProgressReport:
+    """Show what the agents of a run do now and for how long: tokens as they come, the prompt that is read, the place in
+    a queue, the end of a tool's output; and the steps of its plan."""
+    return services.progress.read(services.app.find_run(run).id)
+
+
+@router.get("/runs/{run}/progress/stream", dependencies=_VIEW, response_class=StreamingResponse)
+async def stream_progress(services: Services, run: Name) -> StreamingResponse:
+    """Stream the same as server-sent events, `event: progress` with JSON in `data`, whenever something has changed, and
+    at least every second while an agent is at work. The stream ends with the run."""
+    found = await _find(services, run)
+    # Keeps nginx from buffering the stream.
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_progress_lines(services, found.id), media_type="text/event-stream", headers=headers)
+
+
+async def _progress_lines(services: ApiServices, run_id: str) -> AsyncIterator[str]:
+    # If the database fails, the stream ends, and `EventSource` reconnects.
+    with contextlib.suppress(SQLAlchemyError):
+        async for report in services.progress.follow(run_id):
+            yield f"event: progress\ndata: {report.model_dump_json()}\n\n"
 
 
 @router.get("/runs/{run}/events", dependencies=_VIEW)

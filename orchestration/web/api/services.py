@@ -20,6 +20,7 @@ from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.principal import Principal, Role
 from orchestration.web.feed import Feed
 from orchestration.web.problems import NotAllowedError, NotSignedInError
+from orchestration.web.run_progress import RunProgressReader
 
 T = TypeVar("T")
 
@@ -35,6 +36,7 @@ class ApiServices:
     access: AccessControl
     trail: AuditTrail
     feed: Feed
+    progress: RunProgressReader
 
 
 def services_of(request: Request) -> ApiServices:

@@ -14,6 +14,7 @@ from orchestration.domain.severity import Severity
 from orchestration.incidents.commands.table import COMMANDS
 from orchestration.incidents.model import describe_actor
 from orchestration.incidents.review import span
+from orchestration.runs.activity_text import activity_text, lost_seconds, tail_lines
 from orchestration.runs.commands.table import RUN_COMMANDS
 
 _COMMANDS: Sequence[type[Command]] = (*COMMANDS.values(), *RUN_COMMANDS.values())
@@ -81,6 +82,12 @@ def ago(moment: datetime, now: datetime) -> str:
     unit, size = next((one for one in (("d", 86_400), ("h", 3600), ("min", 60)) if seconds >= one[1]), ("s", 1))
     length = f"{seconds // size} {unit}"
     return f"{length} ago" if moment <= now else f"in {length}"
+
+
+def elapsed(value: float) -> str:
+    """How long something has taken so far, in whole seconds: the page counts on."""
+    minutes, rest = divmod(max(0, int(value)), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def seconds(value: float | None) -> str:
@@ -156,6 +163,10 @@ FILTERS = {
     "iso": iso,
     "ago": ago,
     "seconds": seconds,
+    "elapsed": elapsed,
+    "activity": activity_text,
+    "lost": lost_seconds,
+    "tail": tail_lines,
     "money": money,
     "number": number,
     "many": many,

@@ -17,9 +17,11 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.errors import NotFoundError
 from orchestration.events.render import followed_line
 from orchestration.events.runs import ArtifactRead
+from orchestration.runs.activity_text import is_fresh
 from orchestration.runs.commands.base import RunCommand, ShownFor
 from orchestration.runs.commands.table import RUN_COMMANDS
 from orchestration.runs.next_steps import next_steps
+from orchestration.runs.plan_progress import PLAN_KINDS, PlanProgress
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.artifacts import ArtifactRecord
 from orchestration.storage.runs import Run
@@ -74,17 +76,22 @@ class _Run:
         return {**values, "attended": attended, "parts": parts, "resumable": resumable, "forms": forms}
 
     def _read(self, run: Run, before: int | None) -> Values:
-        app = self._app
+        app, now = self._app, self._app.clock.now()
         events = app.timeline.list_newest(run.id, before=before, limit=_EVENTS_SHOWN)
         agents = app.timeline.list_of_kinds([run.id], AGENT_KINDS)[run.id]
-        fall = waterfall(agents, events, run.started_at or run.created_at, run.finished_at or app.clock.now())
+        fall = waterfall(agents, events, run.started_at or run.created_at, run.finished_at or now)
         active = [lane.id for lane in fall.lanes if lane.ended is None]
         artifacts = app.artifacts.list(run.id)
         return {
             "run": run,
             "fall": fall,
             "rehearsed": is_rehearsed(run) or any(event.data.get("rehearsal") for _, event in events),
-            "heartbeats": [beat for beat in app.timeline.list_heartbeats(run.id) if beat.agent_run_id in active],
+            "heartbeats": [
+                beat
+                for beat in (() if run.status.ended else app.timeline.list_heartbeats(run.id))
+                if beat.agent_run_id in active or is_fresh(beat, now)
+            ],
+            "plan": PlanProgress.of(app.timeline.list_of_kinds([run.id], PLAN_KINDS)[run.id]),
             "artifacts": artifacts,
             "altered": self._altered(run, artifacts),
             "questions": app.approvals.list_open(run.id),

@@ -1,5 +1,5 @@
-// Progressive enhancement; every page works without it. 1. Shows whether the page is live. 2. Keeps "5 min ago" up to
-// date. 3. Shows the value of a slider. 4. Draws plots from the tables behind them.
+// Progressive enhancement; every page works without it. 1. Shows whether the page is live. 2. Keeps "5 min ago" and the
+// seconds of what is under way up to date. 3. Shows the value of a slider. 4. Draws plots from the tables behind them.
 (() => {
   "use strict";
 
@@ -29,7 +29,15 @@
     const text = `${Math.floor(seconds / size)} ${unit}`;
     return gone >= 0 ? `${text} ago` : `in ${text}`;
   };
+  const elapsed = (moment) => {
+    const gone = Math.max(0, Math.trunc((Date.now() + clockOffset - moment) / 1000));
+    return gone < 60 ? `${gone} s` : `${Math.trunc(gone / 60)} min ${gone % 60} s`;
+  };
   const tick = () => {
+    for (const time of document.querySelectorAll("time[data-elapsed]")) {
+      const text = elapsed(Date.parse(time.dateTime));
+      if (time.textContent !== text) time.textContent = text;
+    }
     for (const time of document.querySelectorAll("time[data-relative]")) {
       const text = relative(Date.parse(time.dateTime));
       if (time.textContent !== text) time.textContent = text;

@@ -463,7 +463,12 @@ async def test_heartbeats_say_what_an_agent_is_doing(tmp_path: Path) -> None:
         said = [event.data["activity"] for event in house.of("agent.progress")]
         assert said[0] == "asks a model"
         assert any(line.startswith("hears from own/m") for line in said)
-        assert len([line for line in said if line.startswith("run_command printed")]) >= 2
+        assert any(event.data.get("prompt_tokens", 0) > 10 for event in house.of("agent.progress"))
+        printed = [event.data.get("tail") for event in house.of("agent.progress") if event.data["phase"] == "tool"]
+        assert len({text for text in printed if text}) >= 2
+        assert "sleep 0.3" in next(
+            event.data["about"] for event in house.of("agent.progress") if event.data["about"][:2] == "sh"
+        )
 
 
 def descriptors() -> int:

@@ -14,6 +14,7 @@ from orchestration.storage.runs import Run
 from orchestration.storage.timeline import Timeline
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_records import declare, finished_run
+from tests.support.work_in_progress import a_run_at_work
 
 PAGES = (
     "/", "/runs", "/incidents", "/alerts", "/providers", "/playbooks", "/playbooks/provider-unavailable", "/drills",
@@ -90,6 +91,18 @@ def test_rehearsals_and_drills_are_labelled_wherever_they_show(dashboard: Dashbo
     for path in ("/", "/runs", "/runs/run-rehearsed", "/providers"):
         assert ">rehearsal</span>" in dashboard.get(path).text, path
     assert ">drill</span>" in dashboard.get("/incidents").text
+
+
+def test_a_run_at_work_shows_what_is_heard_for_how_long_and_its_plan(dashboard: Dashboard) -> None:
+    at_work = a_run_at_work(dashboard.app, "run-at-work")
+    text = dashboard.get(f"/runs/{at_work.id}").text
+    assert "a/m answers: 100 tokens" in text
+    assert re.search(r"data-elapsed>3\d s<", text)
+    assert "Now I count &lt;b&gt;to&lt;/b&gt;\ntwo." in text
+    assert '<progress value="1" max="3"' in text
+    assert "1 of 3 steps done" in text
+    dashboard.app.runs.set_status(at_work.id, RunStatus.CANCELLED)
+    assert "a/m answers" not in dashboard.get(f"/runs/{at_work.id}").text
 
 
 def test_a_run_is_shown_with_its_calls_their_retries_fallbacks_tokens_and_money(dashboard: Dashboard, run: Run) -> None:

@@ -68,7 +68,7 @@ async def test_the_state_of_runs_is_told_with_what_hangs(tmp_path: Path) -> None
         a_run(ward, "run-1", RunStatus.FAILED, reason="the model said no")
         a_run(ward, "run-2")
         ward.app.bus.emit("agent.finished", run_id="run-1", agent="executor", failing={"kind": "timeout"})
-        progress = {"agent_run_id": "run-2.executor", "activity": "uses run_command", "tokens": 0}
+        progress = {"agent_run_id": "run-2.executor", "activity": "uses run_command", "tokens": 0, "phase": "tool"}
         ward.app.bus.emit("agent.progress", run_id="run-2", agent="executor", **progress)
         ward.app.bus.emit("run.resumed", run_id="run-2")
         await ward.until(lambda: ward.app.timeline.list("run-2") and ward.app.timeline.list_heartbeats("run-2"))

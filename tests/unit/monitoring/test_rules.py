@@ -191,11 +191,11 @@ def test_only_agents_at_work_grow_old_and_of_several_tasks_the_oldest_counts() -
 def test_a_run_is_as_far_behind_as_its_last_task_whatever_the_others_do() -> None:
     events = [happened("agent.started", 0, "executor", task) for task in ("e1", "e2")]
     beats = [beat("e1", "executor", 58), HeartbeatRow("e2", "run-1", "executor", "asks a model", 1, at(20))]
-    assert furthest_behind(events, beats, at(60)) == (40.0, "asks a model")
+    assert furthest_behind(events, beats, at(60)) == (40.0, beats[1])
     over = [*events, *(happened("agent.finished", 59, "executor", task) for task in ("e1", "e2"))]
-    assert furthest_behind(over, beats, at(60)) == (1.0, "thinks"), "between two agents the newest sign counts"
-    assert furthest_behind(events, [], at(60)) == (60.0, "")
-    assert furthest_behind([], [], at(60)) == (0.0, "")
+    assert furthest_behind(over, beats, at(60)) == (1.0, beats[0]), "between two agents the newest sign counts"
+    assert furthest_behind(events, [], at(60)) == (60.0, None)
+    assert furthest_behind([], [], at(60)) == (0.0, None)
 
 
 def test_an_agent_that_never_gave_a_sign_is_as_old_as_its_start() -> None:

@@ -54,6 +54,28 @@ async def test_a_place_goes_down_the_queue_past_those_who_have_gone(record: Rout
     assert [number for number in served if number != cancelled] == [one for one in range(4) if one != cancelled]
 
 
+async def test_each_call_knows_how_many_wait_ahead_of_it_at_its_own_provider(record: RouteRecord) -> None:
+    places, told = ConcurrencyLimiter(FakeClock()), dict[str, list[int]]()
+    assert record.provider.try_acquire(0)
+
+    async def wait(name: str, queue: str) -> None:
+        await places.acquire(
+            lambda: record if queue == "a" and record.provider.try_acquire(0) else math.inf,
+            queue,
+            told.setdefault(name, []).append,
+        )
+
+    async with anyio.create_task_group() as group:
+        for name, queue in (("first", "a"), ("other", "b"), ("second", "a"), ("third", "a")):
+            group.start_soon(wait, name, queue)
+            await anyio.wait_all_tasks_blocked()
+        assert told == {"first": [0], "other": [0], "second": [1], "third": [2]}
+        places.release(record)
+        await anyio.wait_all_tasks_blocked()
+        assert told == {"first": [0], "other": [0], "second": [1, 0], "third": [2, 1]}
+        group.cancel_scope.cancel()
+
+
 async def test_a_wait_ends_when_its_time_is_over_or_when_something_changes(record: RouteRecord) -> None:
     clock, waits = FakeClock(), [60.0, 5.0]
     places, taken = ConcurrencyLimiter(clock), list[float]()

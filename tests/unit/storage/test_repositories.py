@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -142,6 +143,20 @@ def test_a_question_is_answered_once(database: Database) -> None:
     with pytest.raises(ConflictError, match="ada has approved"):
         table.decide(question.id, "denied", "bob", "", NOON)
     assert table.get(question.id).decision == "approved"
+
+
+def test_a_sign_of_life_is_no_progress(database: Database) -> None:
+    timeline = Timeline(database)
+
+    def beat(second: int, **data: Any) -> Event:
+        about = {"agent_run_id": "a", "activity": "asks a model", "tokens": 0, "seconds": float(second), **data}
+        return Event("agent.progress", NOON + timedelta(seconds=second), "run-1", "planner", data=about)
+
+    timeline.save_heartbeats([beat(1), beat(3, progressed=False, tail="so far")])
+    timeline.save_heartbeats([beat(5, progressed=False, ahead=2)])
+    (row,) = timeline.list_heartbeats("run-1")
+    at = [int((moment - NOON).total_seconds()) for moment in (row.progress_at, row.since, row.beat_at) if moment]
+    assert (at, row.tail, row.ahead) == ([1, 0, 5], "", 2)
 
 
 def test_events_are_written_in_order_redacted_and_only_the_last_progress_is_kept(database: Database) -> None:

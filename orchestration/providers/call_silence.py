@@ -22,7 +22,7 @@ _LONGEST_PAUSE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class CallSilence:
     """A call that is silent. `spent`: seconds from its beginning to its provider's last sign of life; `lasted`: seconds
     since; `probes`: how many were not answered meanwhile; `works`: whether the server's process has used the processor
     meanwhile, None where that cannot be observed."""
