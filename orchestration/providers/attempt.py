@@ -129,6 +129,7 @@ class RouteAttempt:
         usage = _read(usage_of, data.get("usage"), body, message)
         completion = self._completion(message, choice.get("finish_reason"), usage)
         self._record_token()
+        self._report(WorkPhase.ANSWERING, usage.completion_tokens, str(message.get("content") or ""))
         if self._on_chunk is not None:
             await self._deliver([_read(as_chunk, data)], timer)
         return replace(completion, first_token_seconds=self.first_token_seconds)
@@ -162,7 +163,7 @@ class RouteAttempt:
 
     def _report_prompt(self, body: ChatBody) -> None:
         if self._progress is not None:
-            tokens = estimated_tokens(body)
+            tokens = estimated_tokens(body, self._record.bytes_per_token)
             self._progress(CallProgress(WorkPhase.READING, str(self._record.route), prompt_tokens=tokens))
 
     def _report_tokens(self, assembly: StreamAssembly) -> None:
@@ -170,7 +171,11 @@ class RouteAttempt:
         if self._progress is not None and now - self._said >= _PROGRESS_SECONDS:
             self._said = now
             phase = WorkPhase.THINKING if assembly.thinks else WorkPhase.ANSWERING
-            self._progress(CallProgress(phase, str(self._record.route), assembly.tokens, text=assembly.take_news()))
+            self._report(phase, assembly.tokens, assembly.take_news())
+
+    def _report(self, phase: WorkPhase, tokens: int, text: str) -> None:
+        if self._progress is not None:
+            self._progress(CallProgress(phase, str(self._record.route), tokens, text=text))
 
     def _limit_from_now(self, end: float, seconds: float) -> float:
         return min(end, asyncio.get_running_loop().time() + seconds)
