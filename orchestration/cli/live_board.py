@@ -114,4 +114,6 @@ def _cells(line: AgentProgress, width: int, now: datetime) -> dict[str, str]:
 
 def _span(seconds: float) -> str:
     minutes, rest = divmod(max(0, int(seconds)), 60)
-    return f"{minutes}:{rest:02} min" if minutes else f"{rest} s"
+    if minutes < 60:
+        return f"{minutes}:{rest:02} min" if minutes else f"{rest} s"
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02} h"

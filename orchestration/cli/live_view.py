@@ -9,6 +9,7 @@ from orchestration.events import Event
 from orchestration.events.agents import AgentFinished, AgentInterrupted, AgentStarted
 from orchestration.events.providers import ModelCallFinished
 from orchestration.events.render import followed_line
+from orchestration.events.runs import RunResumed
 from orchestration.runs.activity_text import is_fresh
 from orchestration.runs.plan_progress import PlanProgress
 from orchestration.storage.timeline import HeartbeatRow
@@ -40,7 +41,7 @@ class LiveView:
     usd: float = 0.0
     rehearsal: bool = False
     plan: PlanProgress = field(default_factory=PlanProgress)
-    # What works without being an agent, such as the checks of a run, and when the first event was.
+    # What works without being an agent, such as the checks of a run; and when the runs were begun, or resumed last.
     others: dict[str, HeartbeatRow] = field(default_factory=dict)
     began: datetime | None = None
     # The sentence about the isolation, if the system is isolated: the first line of the view.
@@ -48,7 +49,8 @@ class LiveView:
 
     def update(self, event: Event) -> str | None:
         """Note an event; returns the line to print for it, if it is worth one."""
-        self.began = self.began or event.at
+        if self.began is None or isinstance(event.payload, RunResumed):
+            self.began = event.at
         self.plan.update(event)
         match event.payload:
             case AgentStarted(agent_run_id=agent_run, title=title):
