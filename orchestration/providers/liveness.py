@@ -23,7 +23,8 @@ from orchestration.providers.attempt import RouteAttempt
 from orchestration.providers.call_silence import CallSilence
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import Failure, FailureKind
-from orchestration.providers.route import RouteRecord
+from orchestration.providers.probe_timeout import sleep_while_running
+from orchestration.providers.route import ProviderState, RouteRecord
 from orchestration.providers.server_process import ServerProcess
 from orchestration.providers.wire import ChatBody, Completion
 
@@ -92,6 +93,7 @@ class _CallWatch:
         self._heard = attempt.last_activity
         self._probed_at = float("-inf")
         self._silent_probes = 0
+        self._first_limit = 0.0
 
     async def until_gone(self) -> Failure:
         """Return the failure once the call is to be given up."""
@@ -99,7 +101,8 @@ class _CallWatch:
             if self._provider.answers_during_calls or not self._local:
                 await _until_idle(self._attempt, _IDLE_SECONDS if self._local else _IDLE_REMOTE_SECONDS)
             self._listen()
-            self._probed_at, outcome = await _probe(self._record, self._attempt, self._clock, self._probed_at)
+            limit = self._limit()
+            self._probed_at, outcome = await _probe(self._record, self._attempt, self._clock, self._probed_at, limit)
             silence = self._judge(outcome, await self._works())
             if silence.is_final and outcome is not None:
                 idle, probes = self._attempt.idle_seconds, silence.probes
@@ -113,6 +116,12 @@ class _CallWatch:
                 self._provider.answers_during_calls = True
             await anyio.sleep(self._pause)
             self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
+
+    def _limit(self) -> float:
+        """How long the next probe may take: the second as long as the first, then each twice as long."""
+        if not self._silent_probes:
+            self._first_limit = self._provider.endpoint.probe_timeout.seconds
+        return float(self._first_limit * 2 ** max(0, self._silent_probes - 1))
 
     def _listen(self) -> bool:
         """Whether the call has received anything since the last time."""
@@ -154,7 +163,7 @@ async def _until_idle(attempt: RouteAttempt, seconds: float) -> None:
 
 
 async def _probe(
-    record: RouteRecord, attempt: RouteAttempt, clock: Clock, after: float
+    record: RouteRecord, attempt: RouteAttempt, clock: Clock, after: float, limit: float
 ) -> tuple[float, Failure | None]:
     """Probe during the call, or use a probe that another call has sent since `after` while this one was idle: one at a
     time is enough for all. Returns when it ended, and the failure if the provider did not answer.
@@ -171,10 +180,26 @@ async def _probe(
             and (attempt.last_activity is None or attempt.last_activity <= at)
         ):
             return at, outcome
-        outcome = None
-        try:
-            await provider.endpoint.probe(clock.now())
-        except CallFailed as error:
-            outcome = error.failure
+        outcome = await _probed(provider, clock, limit)
         provider.last_parallel_probe = now(), outcome
         return provider.last_parallel_probe
+
+
+async def _probed(provider: ProviderState, clock: Clock, limit: float) -> Failure | None:
+    """Probe for so many seconds at most."""
+    found: list[Failure | None] = []
+
+    async def ask() -> None:
+        try:
+            await provider.endpoint.probe(clock.now())
+            found.append(None)
+        except CallFailed as error:
+            found.append(error.failure)
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        # The endpoint's own limit ends first, unless earlier silences have made it longer.
+        await sleep_while_running(limit + _POLL_SECONDS)
+        group.cancel_scope.cancel()
+    return found[0] if found else Failure(FailureKind.TIMEOUT, f"no answer to a probe within {limit:g} s")

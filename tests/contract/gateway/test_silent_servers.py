@@ -18,7 +18,7 @@ from tests.support.vendor import Vendor
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Probes that wait for less: a silence is final after two seconds instead of four."""
+    """Probes that wait for less: a silence is final after two seconds instead of three."""
     for name, seconds in {"_LEAST_SECONDS": 0.4, "_UNKNOWN_SECONDS": 0.5, "_MOST_SECONDS": 1.0}.items():
         monkeypatch.setattr(probe_timeout, name, seconds)
 
