@@ -93,7 +93,8 @@ def test_two_runs_in_one_repository_whose_workers_are_killed_are_as_if_undisturb
     # The user's own tree was left alone, and gets what was done on request.
     assert git(workspace, "status", "--short") == ""
     served.project.call("runs", "apply", first)
-    assert git(workspace, "diff", f"orchestrator/{first}") == ""
+    git(workspace, "add", "--all")
+    assert git(workspace, "diff", "--cached", f"orchestrator/{first}") == ""
     served.project.call("runs", "discard", second)
     assert git(workspace, "branch", "--list", f"orchestrator/{second}") == ""
     assert git(workspace, "worktree", "list").count("\n") == 3
@@ -111,7 +112,7 @@ def test_of_two_runs_in_one_folder_by_two_paths_exactly_one_works(provider: Rehe
         below = next(path for path in sorted(workspace.iterdir()) if path.is_dir() and path.name != ".git")
         project.call("runs", "list")  # the database is there, and migrated
         commands = [run_in_place(project, path) for path in (str(tmp_path / "link"), f"{workspace}/", str(below))]
-        codes = [command.wait(90) for command in commands]
+        codes = [command.wait(seconds=90) for command in commands]
         said = [command.output for command in commands]
         refused = [text for text in said if "two runs in one folder would mix their changes" in text]
         assert len(refused) == 2, said
@@ -129,7 +130,7 @@ def test_a_run_in_place_whose_process_was_killed_makes_room(provider: RehearsalP
         provider.wait_for_calls(2)
         command.kill()
         git(workspace, "checkout", "--quiet", "--", ".")
-        assert run_in_place(project, str(workspace)).wait(90) == 0
+        assert run_in_place(project, str(workspace)).wait(seconds=90) == 0
         later, dead = project.call_json("runs", "list")
         assert (later["status"], dead["status"]) == ("succeeded", "stopped")
         assert "its process has died" in dead["reason"]
