@@ -25,7 +25,7 @@ from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_runn
 # A second probe follows on another connection: the pooled one may have died without notice, behind a NAT for example,
 # and its packets vanish until TCP gives up after minutes.
 _SECOND_AFTER_SECONDS = 0.2
-_WINDOW_NAMES = ("max_model_len", "context_window", "context_length", "max_context_length")
+_WINDOW_NAMES = ("max_model_len", "context_window", "context_length", "max_context_length", "max_input_tokens")
 _ANTHROPIC_VERSION = "2023-06-01"  # the newest: https://platform.claude.com/docs/en/api/versioning
 # An error page of a proxy can be of any size; more than this would only be cut off later.
 _MOST_ERROR_BYTES = 64_000
@@ -254,7 +254,8 @@ def is_anthropic_refusal(status: int, body: bytes) -> bool:
 
 def listed_windows(document: Any) -> dict[str, int]:
     """The contexts that a list of models names: `max_model_len` (vLLM), `context_window` (Groq), `context_length`
-    (OpenRouter), `max_context_length` (LM Studio, Mistral)."""
+    (OpenRouter), `max_context_length` (LM Studio, Mistral), `max_input_tokens` (Anthropic:
+    https://platform.claude.com/docs/en/api/models)."""
     models = document.get("data") if isinstance(document, dict) else None
     found: dict[str, int] = {}
     for model in models if isinstance(models, list) else ():
