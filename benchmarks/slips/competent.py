@@ -119,7 +119,8 @@ def _converted(text: str, form: str) -> Mapping[str, Any]:
     """What a text says, in another form: CrewAI asks for that where it cannot read an answer. Nothing is added."""
     value, key, answer, otherwise = next(one for one in _CONVERSIONS if f'"{one[1]}"' in form)
     said = text.rpartition(f"{key}")[2].casefold()
-    return answer if key in text and value in said.replace(" ", "_") else otherwise
+    # What was cut off says nothing.
+    return answer if key in text and "}" in text and value in said.replace(" ", "_") else otherwise
 
 
 def _execute(request: Seen, folder: Path) -> Reply:
