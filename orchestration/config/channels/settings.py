@@ -32,7 +32,11 @@ ChannelType = Annotated[
 
 
 class ChannelSettings(Section):
-    """One way to reach people. Addresses that are secrets (webhooks, keys) come from environment variables."""
+    """One way to reach people. Addresses that are secrets (webhooks, keys) come from environment variables.
+
+    `caFile` holds the certificates of further authorities that its server may be certified by, in the PEM format;
+    `certificateFile` and `keyFile` what this side shows of itself to a server that asks.
+    """
 
     type: ChannelType
     enabled: bool = True
@@ -46,6 +50,9 @@ class ChannelSettings(Section):
     url_env: EnvironmentName | None = None
     secret_env: EnvironmentName | None = None
     routing_key_env: EnvironmentName | None = None
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
     timeout: Annotated[float, Field(gt=0, le=120)] = 10.0
     per_second: Annotated[float, Field(gt=0)] | None = None
     options: dict[str, Any] = Field(default_factory=dict)

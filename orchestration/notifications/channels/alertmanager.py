@@ -22,7 +22,7 @@ class AlertmanagerChannel:
 
     def __init__(self, context: ChannelContext) -> None:
         self._context = context
-        self._poster = HttpPoster(context.clock, context.settings.timeout)
+        self._poster = HttpPoster(context.clock, context.settings)
 
     async def send(self, message: ChannelMessage) -> None:
         """Post the incident's alerts. Raises DeliveryError."""

@@ -13,6 +13,7 @@ import aiosmtplib
 
 from orchestration.domain.severity import Severity
 from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage, DeliveryError
+from orchestration.notifications.channels.tls import distrust, tls_context
 
 # The ports of SMTP (RFC 5321), of submission (RFC 6409) and of submission over TLS (RFC 8314).
 _PORTS = {"none": 25, "starttls": 587, "implicit": 465}
@@ -41,6 +42,7 @@ class EmailChannel:
                 timeout=settings.timeout,
                 use_tls=settings.tls == "implicit",
                 start_tls=settings.tls == "starttls",
+                tls_context=tls_context(settings),
                 # By default the library looks this machine's name up (`socket.getfqdn`), which takes seconds where no
                 # name server answers.
                 local_hostname=mail["Message-ID"].rpartition("@")[2].rstrip(">"),
@@ -55,7 +57,8 @@ class EmailChannel:
                 f"the mail server does not support what is configured: {error.message}", permanent=True
             ) from error
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            reason = str(error) if type(error) is aiosmtplib.SMTPException else type(error).__name__
+            told = str(error) if type(error) is aiosmtplib.SMTPException else type(error).__name__
+            reason = distrust(error) or told
             raise DeliveryError(
                 f"the mail server {settings.host} was not reached: {reason}", permanent=False
             ) from error

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 import httpx2
 
 from orchestration.clock import Clock
+from orchestration.config.channels.settings import ChannelSettings
 from orchestration.notifications.channels.channel import DeliveryError
+from orchestration.notifications.channels.tls import distrust, tls_context
 
 # Enough for any error message; a receiver must not be able to fill our memory or the audit trail.
 _MAX_ANSWER_BYTES = 2_000
@@ -26,9 +28,10 @@ class HttpPoster:
     """A connection to one receiver. It uses no proxy of the environment and follows no redirect: either could send a
     secret to another party."""
 
-    def __init__(self, clock: Clock, timeout: float) -> None:
+    def __init__(self, clock: Clock, settings: ChannelSettings) -> None:
         self._clock = clock
-        self._client = httpx2.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False)
+        self._settings = settings
+        self._made: httpx2.AsyncClient | None = None
 
     async def post_json(self, url: str, data: Any, headers: Mapping[str, str] | None = None) -> None:
         """Post data as JSON. Raises DeliveryError."""
@@ -38,18 +41,32 @@ class HttpPoster:
         """Post a body as it is. Raises DeliveryError."""
         host = _host(url)
         try:
-            async with self._client.stream("POST", url, content=body, headers=dict(headers)) as response:
+            async with self._client().stream("POST", url, content=body, headers=dict(headers)) as response:
                 if not response.is_success:
                     raise _refusal(response, await _first_bytes(response), host, self._clock.now())
         except httpx2.TransportError as error:
-            message = f"{host} was not reached ({type(error).__name__})"
+            reason = distrust(error) or type(error).__name__
+            message = f"{host} was not reached ({reason})"
             raise DeliveryError(message, permanent=isinstance(error, httpx2.UnsupportedProtocol)) from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise DeliveryError(f"{host} sent an invalid answer ({type(error).__name__})", permanent=False) from error
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        if self._made is not None:
+            await self._made.aclose()
+
+    def _client(self) -> httpx2.AsyncClient:
+        # Not made at once: a file with certificates that cannot be read concerns a delivery, not the whole start.
+        if self._made is None:
+            context = tls_context(self._settings)
+            self._made = httpx2.AsyncClient(
+                verify=True if context is None else context,
+                timeout=self._settings.timeout,
+                trust_env=False,
+                follow_redirects=False,
+            )
+        return self._made
 
 
 def encode(data: Any) -> bytes:

@@ -33,7 +33,7 @@ class PagerDutyChannel:
 
     def __init__(self, context: ChannelContext) -> None:
         self._context = context
-        self._poster = HttpPoster(context.clock, context.settings.timeout)
+        self._poster = HttpPoster(context.clock, context.settings)
 
     async def send(self, message: ChannelMessage) -> None:
         """Send one event; a test is resolved at once, so that it pages nobody for long. Raises DeliveryError."""

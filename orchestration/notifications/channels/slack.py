@@ -17,7 +17,7 @@ class SlackChannel:
 
     def __init__(self, context: ChannelContext) -> None:
         self._context = context
-        self._poster = HttpPoster(context.clock, context.settings.timeout)
+        self._poster = HttpPoster(context.clock, context.settings)
 
     async def send(self, message: ChannelMessage) -> None:
         """Post one message. Raises DeliveryError."""

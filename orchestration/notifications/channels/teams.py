@@ -18,7 +18,7 @@ class TeamsChannel:
 
     def __init__(self, context: ChannelContext) -> None:
         self._context = context
-        self._poster = HttpPoster(context.clock, context.settings.timeout)
+        self._poster = HttpPoster(context.clock, context.settings)
 
     async def send(self, message: ChannelMessage) -> None:
         """Post one message. Raises DeliveryError."""

@@ -25,7 +25,7 @@ class WebhookChannel:
 
     def __init__(self, context: ChannelContext) -> None:
         self._context = context
-        self._poster = HttpPoster(context.clock, context.settings.timeout)
+        self._poster = HttpPoster(context.clock, context.settings)
 
     async def send(self, message: ChannelMessage) -> None:
         """Post one message; any 2xx means that it was accepted. Raises DeliveryError."""

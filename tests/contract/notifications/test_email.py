@@ -3,6 +3,8 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,28 @@ async def test_a_server_with_an_untrusted_certificate_gets_nothing(send: Send, c
         error = await refusal(send, a_message(), port=port, **{**ENCRYPTED, "tls": "starttls"})
     assert mailbox.mails == []
     assert not error.permanent
+    assert "its certificate is not trusted (self" in str(error)
+
+
+async def test_a_private_ca_and_a_certificate_of_our_own_are_used(send: Send, certificate: tuple[Path, Path]) -> None:
+    asking = server_side(certificate)
+    asking.load_verify_locations(certificate[0])
+    asking.verify_mode = ssl.CERT_REQUIRED
+    shown = {"certificate_file": str(certificate[0]), "key_file": str(certificate[1])}
+    for tls, options in (("starttls", {"tls_context": asking}), ("implicit", {"ssl_context": asking})):
+        with mail_server(**options) as (mailbox, port):
+            settings = {**ENCRYPTED, "tls": tls, "ca_file": str(certificate[0])}
+            await refusal(send, a_message(), port=port, **settings)
+            assert mailbox.mails == []
+            await send(a_message(), port=port, **settings, **shown)
+        assert len(mailbox.mails) == 1
+
+
+async def test_a_file_without_certificates_is_named(send: Send, tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").touch()
+    for file in ("empty.pem", "nowhere.pem"):
+        error = await refusal(send, a_message(), port=1, **ENCRYPTED, ca_file=str(tmp_path / file))
+        assert f"the certificates in {tmp_path / file} cannot be used" in str(error)
 
 
 async def test_a_server_that_cannot_encrypt_gets_nothing(send: Send) -> None:
@@ -145,3 +169,22 @@ def test_no_title_adds_a_header() -> None:
     assert mail["Subject"] == "x  Bcc: eve@y"
     with pytest.raises(DeliveryError, match="sender"):
         compose(message, "pager@example.org\nBcc: eve@y")
+
+
+async def test_a_receiver_of_webhooks_may_have_a_private_ca_too(send: Send, certificate: tuple[Path, Path]) -> None:
+    class Accepting(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Accepting) as server:
+        server.socket = server_side(certificate).wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        hook = {"type": "webhook", "url": f"https://localhost:{server.server_port}/"}
+        error = await refusal(send, a_message(), **hook)
+        await send(a_message(), **hook, ca_file=str(certificate[0]))
+        server.shutdown()
+    assert "its certificate is not trusted (self" in str(error)
