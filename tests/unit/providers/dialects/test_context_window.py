@@ -83,7 +83,8 @@ def test_any_conversation_fits_and_every_result_has_its_call(
     body = {"messages": [TASK[0], goal, *(message for one in turns for message in one)]}
     found = fold(body, window, per_token).body
     room = room_for_prompt(body, window)
-    assert estimated_tokens(found, per_token) <= max(room, 2000 / per_token)
+    # The beginning of the task and of the last results stay, whatever the room: less would be no task.
+    assert estimated_tokens(found, per_token) <= max(room, 3000 / per_token)
     assert found["messages"][0] == TASK[0]
     assert found["messages"][1]["content"].startswith("the goal")
     assert [one["role"] for one in found["messages"][-1:]] == [one["role"] for one in body["messages"][-1:]]
