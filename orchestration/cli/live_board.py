@@ -68,7 +68,7 @@ def _total(board: LiveView, working: int, now: datetime) -> Text:
     money = f" · ${board.usd:.4f}" if board.usd else ""
     took = "" if board.began is None else f" · {_span((now - board.began).total_seconds())}"
     label = " · rehearsal: no real model answers" if board.rehearsal else ""
-    total = Text(f"{working} at work · {board.tokens} tokens{money}{took}{label}", style="dim", overflow="ellipsis")
+    total = Text(f"{working} at work · {board.tokens} tokens{money}{label}{took}", style="dim", overflow="ellipsis")
     total.no_wrap = True
     return total
 
