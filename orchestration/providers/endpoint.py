@@ -62,7 +62,7 @@ class Endpoint:
         self._users = 0
         self._retired = False
         self.probe_timeout = ProbeTimeout()
-        # The context of each model, in tokens, as far as the list of models says it.
+        # The context of each model, in tokens, as far as the provider has said it since it was last taken over.
         self.windows: dict[str, int] = {}
         # Older servers and proxies refuse the field that asks for token counts; then they are estimated.
         self.asks_for_usage = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ from orchestration.providers.dialects.context_window import (
     fold,
 )
 from orchestration.providers.dialects.dialect import refuses_usage, stepped_down
-from orchestration.providers.dialects.learned import LearnedDialect
+from orchestration.providers.dialects.learned import LIFETIME_SECONDS, LearnedDialect
 from orchestration.providers.dialects.prompt_cache import CACHE_KEY, CACHE_MARK, cached, marks_cache
 from orchestration.providers.dialects.wire_messages import wire_body
 from orchestration.providers.endpoint import CallFailed
@@ -43,14 +44,13 @@ class RequestAdapter:
     def __init__(self, configuration: Callable[[], Configuration], clock: Clock) -> None:
         self._configuration = configuration
         self._clock = clock
-        self._asked: set[tuple[Route, bool]] = set()
 
     async def ask_for_window(self, record: RouteRecord, *, loaded: bool = False) -> int | None:
         """The context of a route's model, after the provider was asked for it where it is not known: once, and once
-        more when the model is `loaded`."""
-        key = record.route, loaded
-        if self.window(record) is None and key not in self._asked and not record.provider.rehearsal:
-            self._asked.add(key)
+        more when the model is `loaded`; again when what was learned then would have expired."""
+        now, asked = self._clock.monotonic(), record.asked_at.get(loaded, -math.inf)
+        if self.window(record) is None and now - asked >= LIFETIME_SECONDS and not record.provider.rehearsal:
+            record.asked_at[loaded] = now
             # A call that has its answer must not wait for this, nor fail for it.
             with contextlib.suppress(CallFailed), anyio.move_on_after(_ASK_SECONDS):
                 await record.provider.endpoint.read_windows(self._clock.now())
@@ -62,7 +62,6 @@ class RequestAdapter:
         settings = self._configuration().model(record.route.provider, record.route.model)
         known = (
             settings.context_tokens if settings else None,
-            record.provider.endpoint.windows.get(record.route.model),
             self._learned(record).known_window,
             record.guessed_window if self._clock.monotonic() < record.guessed_until else None,
         )
@@ -140,7 +139,7 @@ class RequestAdapter:
         return estimated_tokens(self._folded(record, body, call).body, 1.0) < estimated_tokens(sent, 1.0)
 
     def _learned(self, record: RouteRecord) -> LearnedDialect:
-        record.learned = record.learned.current(self._now())
+        record.learned = record.with_listed(self._now()).current(self._now())
         return record.learned
 
     def _now(self) -> float:

@@ -101,7 +101,8 @@ class RouteRecord:
 
     `learned` is shared with other processes and survives a restart. `guessed_window`, in tokens, is the context to
     assume after a refusal that named none, until a monotonic time; `bytes_per_token` is how dense the text for the
-    model is. Both are known here only.
+    model is. `asked_at` is when the provider was asked for the context, before and after the model was loaded
+    (monotonic). All of that is known here only.
     """
 
     route: Route
@@ -114,10 +115,17 @@ class RouteRecord:
     guessed_window: int | None = None
     guessed_until: float = 0.0
     bytes_per_token: float = BYTES_PER_TOKEN
+    asked_at: dict[bool, float] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Forget what was guessed of the model."""
         self.guessed_window, self.bytes_per_token = None, BYTES_PER_TOKEN
+        self.asked_at.clear()
+
+    def with_listed(self, now: float) -> LearnedDialect:
+        """What is known, with what the provider has last said of the context of its model. It is taken over once, or it
+        would never expire."""
+        return self.learned.with_listed(self.provider.endpoint.windows.pop(self.route.model, None), now)
 
     @property
     def rules(self) -> BreakerRules:

@@ -104,8 +104,7 @@ class RouteStateSync:
         """Agree with the others on what the route understands."""
         route, address, now = record.route, address_of(record.provider.settings), self._clock.now()
         seconds = now.timestamp()
-        mine = record.learned.with_listed(record.provider.endpoint.windows.get(route.model), seconds)
-        agreed = mine.merged(read_learned(stored, address), seconds)
+        agreed = record.with_listed(seconds).merged(read_learned(stored, address), seconds)
         if agreed.forgotten_at > record.learned.forgotten_at:
             record.forget()
         record.learned = agreed

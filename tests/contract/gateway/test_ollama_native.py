@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import Response
 
+from orchestration.clock import FakeClock
 from orchestration.providers.failures import NoRouteError, RequestRefusedError
 from orchestration.providers.ollama_wire import native_request
 from orchestration.providers.wire import GatewayCall
@@ -109,6 +110,20 @@ async def test_the_context_that_a_model_was_loaded_with_is_asked_for_once_and_ke
     sizes = [len(json.dumps(one.body)) for one in first.chats]
     assert sizes[0] > 40_000
     assert sizes[1] < 3 * 4096
+
+
+async def test_what_a_model_was_loaded_with_is_asked_anew_after_a_day(make_desk: MakeDesk, first: Vendor) -> None:
+    loaded = {"name": "m", "context_length": 4096}
+    first.probe = lambda asked: as_json({"models": [loaded]})
+    first.answer = yes
+    clock = FakeClock()
+    desk = make_desk(local(first.url), desk={"clock": clock})
+    assert await desk.gateway.ask_for_window(GatewayCall()) == 4096
+    loaded["context_length"] = 32_768
+    assert await desk.gateway.ask_for_window(GatewayCall()) == 4096
+    await clock.advance(25 * 3600)
+    assert desk.gateway.window(GatewayCall()) is None
+    assert await desk.gateway.ask_for_window(GatewayCall()) == 32_768
 
 
 @pytest.mark.parametrize("answer", [{}, {"models": None}, {"models": [7, {"name": "m", "context_length": "big"}]}, []])
