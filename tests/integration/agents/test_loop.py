@@ -123,7 +123,7 @@ async def test_an_agent_that_goes_in_circles_is_told_then_stopped_and_begun_anew
 
 async def test_a_report_that_the_facts_contradict_is_sent_back(tmp_path: Path) -> None:
     write = calls(("write_file", {"path": "a.txt", "content": "1"}))
-    async with rooms(tmp_path, in_order(DONE, write, DONE)) as (house, model):
+    async with rooms(tmp_path, in_order(dict(DONE), write, DONE)) as (house, model):
         run = await house.run()
         assert run.status is RunStatus.SUCCEEDED
         assert "you have used no tool" in model.asked[1]["messages"][-1]["content"]
