@@ -148,13 +148,15 @@ async def test_a_probe_may_be_refused_by_a_server_that_is_well(make_desk: MakeDe
         await until(lambda: desk.status("a").state == "closed")
 
 
-async def test_what_no_probe_can_mend_is_never_probed(make_desk: MakeDesk, first: Vendor, second: Vendor) -> None:
+async def test_what_a_person_has_to_mend_is_probed_rarely_and_at_once_when_something_changes(
+    make_desk: MakeDesk, first: Vendor, second: Vendor
+) -> None:
     first.answer = lambda asked: refused(401, "wrong key")
     clock = FakeClock()
     desk = make_desk({"a": provider(first.url), "b": provider(second.url)}, desk={"clock": clock})
     async with desk.gateway.running():
         await desk.ask()
-        await clock.advance(300)
+        await clock.advance(290)
         assert (len(first.chats), len(first.probes)) == (1, 0)
         desk.bus.emit("credentials.changed", names=["KEY"])
         first.answer = yes
