@@ -51,10 +51,13 @@ DONE = says({"summary": "did it", "done": True, "nothing_to_change": True})
 
 
 def looks(body: dict[str, Any]) -> dict[str, Any]:
-    """An executor that has a look, and finds nothing to change: a report of one that has not would not count."""
-    looked = any(message["role"] in ("tool", "assistant") for message in body["messages"])
-    able = any(tool["function"]["name"] == "list_files" for tool in body.get("tools", ()))
-    return DONE if looked or not able else calls(("list_files", {}))
+    """An executor that has a look, or writes something, and is done: a report of one that has done neither would not
+    count."""
+    begun = any(message["role"] in ("tool", "assistant") for message in body["messages"])
+    offered = {tool["function"]["name"] for tool in body.get("tools", ())}
+    first = {"list_files": ("list_files", {}), "write_file": ("write_file", {"path": "done.txt", "content": "x\n"})}
+    name = next((name for name in first if name in offered), None)
+    return DONE if begun or name is None else calls(first[name])
 
 
 class ScriptedModel:
