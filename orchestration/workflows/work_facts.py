@@ -47,7 +47,7 @@ class RunFacts:
         """What speaks against a report without a plan that the work is done, where nothing has changed."""
         if not self.unneeded:
             return "the executor reports that it is done, but nothing in the workspace has changed"
-        if tools.calls == tools.failed:
+        if tools.calls == tools.failed and not self.commands:
             return "the executor reports that nothing had to be changed, but it has looked at nothing"
         return ""
 
