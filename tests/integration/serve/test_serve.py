@@ -76,7 +76,7 @@ def test_a_run_outlives_its_worker_and_its_provider_and_the_list_of_processes_sh
     # Started as users start it, so that this is the real list of processes.
     with project.started("serve", start=subprocess.Popen) as serve:
         family = Family(serve.pid)
-        worker = the_worker(family, f"--runs=planner of {run_id} (asks a model)")
+        worker = the_worker(family, f"--runs=planner of {run_id} (waits for a provider)")
         assert "python" in command_line(worker)
         assert "-m orchestration.agents.worker" in command_line(worker)
         assert until(lambda: project.status(run_id) == "waiting")
