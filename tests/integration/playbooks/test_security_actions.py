@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import stat
+import threading
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,6 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 from starlette.responses import JSONResponse
 
@@ -27,6 +30,7 @@ from orchestration.playbooks.model import Mode
 from orchestration.storage.runs import Run
 from tests.integration.agents.rooms import DONE, ScriptedModel, calls
 from tests.support.credential_vendors import ADMIN, Behaviour, VendorServer, azure, github, openai, vendor_server
+from tests.support.patience import patient
 from tests.support.project import provider_at
 from tests.support.response import EXECUTOR, NOWHERE, Ward, a_ward
 
@@ -118,9 +122,12 @@ async def test_failed_sign_ins_are_counted_by_source_and_refused_calls_by_agent(
 
 async def test_isolation_closes_everything_off_until_a_person_lifts_it(tmp_path: Path) -> None:
     told: list[str] = []
+    asked, closed = threading.Event(), threading.Event()
 
     def script(body: dict[str, Any]) -> Any:
         told.extend(message["content"] for message in body["messages"] if message["role"] == "tool")
+        asked.set()
+        assert closed.wait(patient(60)), "the system was not isolated"
         return DONE if told else calls(("write_file", {"path": "a.txt", "content": "hello"}))
 
     with ScriptedModel(script) as model:
@@ -132,8 +139,12 @@ async def test_isolation_closes_everything_off_until_a_person_lifts_it(tmp_path:
                 "until a person lifts it"
             )
             assert not ward.app.effective().runtime.isolated
+            # A run that is at work goes on, without its tools; one that is queued waits.
+            await ward.app.control.start(run)
+            await anyio.to_thread.run_sync(asked.wait)
             isolated = await ward.run("security.isolate")
             assert ward.app.effective().runtime.isolated
+            closed.set()
             assert (await ward.run("security.isolate")).findings == isolated.findings
             with pytest.raises(
                 IsolatedError, match=r"Cannot start a run. The system is isolated since .* Lift it with"
@@ -141,7 +152,6 @@ async def test_isolation_closes_everything_off_until_a_person_lifts_it(tmp_path:
                 await ward.app.launcher.start("mend it", ward.root / "work", agent="executor")
             with pytest.raises(IsolatedError, match="Cannot fork a run"):
                 await ward.app.launcher.fork("run-0")
-            await ward.app.control.start(run)
             await ward.app.engine.result(run.id)
             # The report that it did the work is sent back once, so the refusal is in two requests.
             assert set(told) == {f"refused: {_isolated()}"}
