@@ -50,8 +50,8 @@ def _handler(work: str, seconds: float, tokens: int, command: str) -> type[BaseH
 
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            end = time.monotonic() + seconds
-            while (left := end - time.monotonic()) > 0:
+            begun = time.monotonic()
+            while (left := seconds - (time.monotonic() - begun)) > 0:
                 if work == "sleep":
                     time.sleep(left)
             self._begin("text/event-stream")

@@ -105,7 +105,7 @@ class House:
             self.runs, self.bench, self.approvals, attempts, gate, self.bus, SystemClock(), self._in_force, checkpoint
         )
         self.engine.register(RUN, coordinator.body)
-        self.engine.register(EXECUTION, PlanExecution(self.runs, attempts).body)
+        self.engine.register(EXECUTION, PlanExecution(self.runs, attempts, self.bus).body)
         self.engine.register(AGENT, self._agent)
         self.control = RunControl(self.runs, self.engine, self.bus, SystemClock(), folder / "forks", self.bench.export)
 
