@@ -96,6 +96,10 @@ def ending_of(run: Run) -> RunEnding | None:
     return RunEnding(known) if known in set(RunEnding) else None
 
 
+# A run that is worked on is held by nothing, and what ended or held it before is over.
+_AT_WORK = {"status": RunStatus.RUNNING.value, "reason": "", "hold": None, "held_by": None}
+
+
 class Runs:
     """The runs in the database."""
 
@@ -211,10 +215,7 @@ class Runs:
                 sa.update(runs)
                 .where(runs.c.id == run_id)
                 .values(
-                    status=RunStatus.RUNNING.value,
-                    reason="",
-                    hold=None,
-                    held_by=None,
+                    **_AT_WORK,
                     started_at=run.started_at or at,
                 )
             )
@@ -231,10 +232,7 @@ class Runs:
                 sa.update(runs)
                 .where(runs.c.id == run_id)
                 .values(
-                    status=RunStatus.RUNNING.value,
-                    reason="",
-                    hold=None,
-                    held_by=None,
+                    **_AT_WORK,
                     finished_at=None,
                     outcome=None,
                     attempt=counted + 1 if new_attempt else counted,
