@@ -26,6 +26,7 @@ from tests.support.rehearsal import RehearsalProcess
 
 RUNS, WORKERS, KILLS = 3, 2, 6
 _SEED = 20_261_125
+_INCIDENTS = "/incidents?limit=500"
 _AWAY = (httpx2.HTTPError, OSError)
 
 
@@ -235,12 +236,16 @@ def check_pages(served: Served) -> None:
             one = client.get(f"/runs/{run_id}").text
             assert "succeeded" in one
             assert ">running<" not in one, "an agent has ended, and its lane has not"
-        incidents = rows(served, "SELECT id, status FROM incidents")
-        assert dict(incidents) == {one["id"]: one["status"] for one in served.get("/incidents?limit=500")["items"]}
-        for incident, _ in incidents:
+        until(lambda: incidents_in(served) == {one["id"]: one["status"] for one in served.get(_INCIDENTS)["items"]})
+        for incident in incidents_in(served):
             assert client.get(f"/incidents/{incident}").status_code == 200
         still = client.get("/runs?status=unfinished").text
         assert [run_id for run_id, _ in stored if run_id in still] == []
+
+
+def incidents_in(served: Served) -> dict[str, str]:
+    """The status of each incident in the database; an incident may go on to its next one at any moment."""
+    return dict(rows(served, "SELECT id, status FROM incidents"))
 
 
 def check_stream(served: Served, listener: Listener) -> None:
