@@ -63,8 +63,14 @@ def _set(change: IncidentChange, conditions: Mapping[str, IncidentCondition]) ->
 
 
 def _answer_again(change: IncidentChange) -> None:
-    """What was proved is void; where the response had come to its end, another one begins."""
+    """What was proved is void; where the response had come to its end, its last attempt has not helped after all, and
+    another response begins. A problem that goes on returning is therefore handed over, like one that never left."""
     change.set(proof="", proven_at=None)
-    if change.incident.status is IncidentStatus.MITIGATED:
+    incident = change.incident
+    if incident.status is IncidentStatus.MITIGATED:
         change.transition(IncidentStatus.DETECTED, reason="the problem has returned")
-        change.set(mitigated_at=None, responses=change.incident.responses + 1)
+        change.set(
+            mitigated_at=None,
+            responses=incident.responses + 1,
+            failed_attempts=min(incident.failed_attempts + 1, len(incident.attempted_actions)),
+        )

@@ -195,6 +195,20 @@ def test_a_problem_that_returns_in_spite_of_the_workaround_is_answered_anew(room
     assert not again.proven
 
 
+def test_a_problem_that_goes_on_returning_is_handed_over(room: Room) -> None:
+    incident = room.service.open_or_join(a_report(duties=(ROTATE,)))
+    for number in range(3):
+        room.service.execute(incident.id, MACHINE, BeginMitigation("ask it again"))
+        room.service.mark_cleared("agent:executor", after(minutes=2 * number + 1))
+        room.service.execute(incident.id, MACHINE, RecordProof("it answers again"))
+        escalated = [one for one in room.service.records.entries(incident.id) if one.kind == "escalated"]
+        assert not escalated
+        room.service.open_or_join(a_report(at=after(minutes=2 * number + 2)))
+    assert room.service.records.get(incident.id).failed_attempts == 3
+    [entry] = [one for one in room.service.records.entries(incident.id) if one.kind == "escalated"]
+    assert entry.data["reason"] == "it persists after the attempts to mitigate it"
+
+
 def test_an_action_after_the_observation_asks_for_another_one(room: Room) -> None:
     incident = room.service.open_or_join(a_report())
     room.service.mark_cleared("agent:executor", after(seconds=10))
