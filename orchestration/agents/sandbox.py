@@ -165,6 +165,11 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
     return {**passed, "HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1", **(extra or {})}
 
 
+def supervises(command_line: Sequence[str]) -> bool:
+    """Whether this is the command line of an init process: whatever descends from it is an agent's command."""
+    return str(_INIT) in command_line[:4]
+
+
 async def isolation_gaps(folder: Path) -> str:
     """What this machine does not let a command be isolated from, separated by commas; empty for nothing."""
     plan = json.dumps(IsolationRules().plan())

@@ -12,6 +12,7 @@ import httpx2
 
 from orchestration.config.credentials import EnvironmentCredentials
 from orchestration.config.schema import Configuration
+from orchestration.tls import shared_tls_context
 
 _OLLAMA = "127.0.0.1:11434"
 _ASK_SECONDS = 1.0
@@ -114,7 +115,7 @@ def ollama_models(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The models of a running Ollama, the one used last first; none if nothing answers. Blocks for a second at most."""
     try:
         # Without proxies: it is on this machine, or named by an address.
-        with httpx2.Client(timeout=_ASK_SECONDS, trust_env=False) as client:
+        with httpx2.Client(verify=shared_tls_context(), timeout=_ASK_SECONDS, trust_env=False) as client:
             answer = client.get(f"{ollama_address(environment)}/api/tags")
             answer.raise_for_status()
             listed = answer.json()["models"]

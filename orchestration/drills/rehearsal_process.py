@@ -11,6 +11,7 @@ import httpx2
 
 from orchestration.clock import Clock
 from orchestration.drills.processes import DrillError, DrillProcess
+from orchestration.tls import shared_tls_context
 
 _START_SECONDS = 30.0
 _ANSWER_SECONDS = 5.0
@@ -95,7 +96,9 @@ class RehearsalProcess:
     async def _ask(self, method: str, path: str, body: Any = None) -> Any:
         try:
             # Proxies that the environment names are left out: the provider listens on loopback.
-            async with httpx2.AsyncClient(timeout=_ANSWER_SECONDS, trust_env=False) as client:
+            async with httpx2.AsyncClient(
+                verify=shared_tls_context(), timeout=_ANSWER_SECONDS, trust_env=False
+            ) as client:
                 answer = await client.request(method, self.url + path, json=body)
                 answer.raise_for_status()
                 return answer.json()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import json
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from orchestration.config.schema import ProviderSettings
 from orchestration.providers import classification
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_running
+from orchestration.tls import shared_tls_context
 
 # A second probe follows on another connection: the pooled one may have died without notice, behind a NAT for example,
 # and its packets vanish until TCP gives up after minutes.
@@ -71,7 +70,7 @@ class Endpoint:
         self._client = httpx2.AsyncClient(
             # The other limits depend on whether there was a token yet, so each attempt keeps them itself.
             timeout=httpx2.Timeout(None, connect=settings.timeouts.connect),
-            verify=_tls(),
+            verify=shared_tls_context(),
             # The slots of the gateway limit connections: a call that waits in the pool cannot take another route.
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30),
             # A proxy from the environment would receive the keys; providers are reached directly.
@@ -352,9 +351,3 @@ def failure_of(error: httpx2.HTTPError, *, begun: bool = False) -> Failure:
     if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
         return Failure(FailureKind.TIMEOUT, text)
     return Failure(FailureKind.UNREACHABLE, text)
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """One TLS context for all providers: loading the certificates takes longer than a call."""
-    return httpx2.create_ssl_context(trust_env=False)

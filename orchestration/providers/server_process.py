@@ -25,6 +25,8 @@ _WORKING_SHARE = 0.03
 _AT_WORK = frozenset({psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP})
 # Long enough for the kernel to count some ticks of a hundredth of a second.
 _GLANCE_SECONDS = 0.3
+# To find out whose a port is takes a look at every file that any process has open.
+_LOOK_AGAIN_SECONDS = 15.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -42,6 +44,7 @@ class ServerProcess:
     def __init__(self, address: str) -> None:
         self._port = _port_of(address)
         self._listeners: tuple[psutil.Process, ...] = ()
+        self._looked_at = float("-inf")
         self._last: _Sample | None = None
 
     @property
@@ -61,16 +64,17 @@ class ServerProcess:
     def _sample(self, now: float) -> _Sample | None:
         used: dict[tuple[int, float], float] = {}
         runnable = False
-        for process in self._family():
+        for process in self._family(now):
             with contextlib.suppress(psutil.Error):
                 times = process.cpu_times()
                 used[process.pid, process.create_time()] = times.user + times.system
                 runnable = runnable or process.status() in _AT_WORK
         return _Sample(now, used, runnable) if used else None
 
-    def _family(self) -> Iterator[psutil.Process]:
-        if not self._listeners or not all(process.is_running() for process in self._listeners):
-            self._listeners = tuple(_listeners(self._port)) if self._port else ()
+    def _family(self, now: float) -> Iterator[psutil.Process]:
+        gone = not self._listeners or not all(process.is_running() for process in self._listeners)
+        if self._port and gone and now - self._looked_at >= _LOOK_AGAIN_SECONDS:
+            self._listeners, self._looked_at = tuple(_listeners(self._port)), now
         for process in self._listeners:
             yield process
             with contextlib.suppress(psutil.Error):

@@ -20,6 +20,7 @@ from orchestration.drills.faults.fixtures import AGENT_FILES, TOOL_FILES, TOOL_G
 from orchestration.drills.model import Drill, DrillWork, Inject
 from orchestration.drills.processes import DrillError
 from orchestration.rehearsal.scenes import scripted_calls
+from orchestration.tls import shared_tls_context
 
 _SCENARIO = Scenario.SECURITY_ALERT
 _SECURITY_TEAM = 4
@@ -118,7 +119,7 @@ async def _leak(environment: DrillEnvironment) -> None:
 async def _guess(environment: DrillEnvironment) -> None:
     """As often as it takes to be locked out, and once more. Raises DrillError if that does not lock it out."""
     answers = []
-    async with httpx2.AsyncClient(base_url=environment.address, trust_env=False) as client:
+    async with httpx2.AsyncClient(verify=shared_tls_context(), base_url=environment.address, trust_env=False) as client:
         for number in range(_GUESSES + 1):
             headers = {"Authorization": f"Bearer guessed-{number}"}
             answers.append((await client.get("/api/v1/me", headers=headers)).status_code)

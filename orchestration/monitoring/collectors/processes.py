@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import psutil
 
+from orchestration.agents import sandbox
 from orchestration.clock import Clock
 from orchestration.monitoring.collectors.trend import Point, slope, suspect_leak
 
@@ -25,13 +27,14 @@ _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess)
 @dataclass(frozen=True, slots=True)
 class ProcessUse:
     """One process: `cpu_percent` of one processor, `memory_bytes` resident, `ours` if we or a child of ours started
-    it."""
+    it, `of_agent` if it is an agent's command or was started by one."""
 
     pid: int
     command: str
     cpu_percent: float
     memory_bytes: int
     ours: bool
+    of_agent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,11 @@ def top(count: int, redact: Callable[[str], str], clock: Clock) -> tuple[Process
     ]
     busiest = sorted(used, key=lambda one: one[0], reverse=True)[:count]
     largest = sorted(used, key=lambda one: one[1], reverse=True)[:count]
-    mine = {process.pid for process in family()}
+    mine = family()
+    numbers, of_agents = {process.pid for process in mine}, agents_commands(mine)
     chosen = {process.pid: (cpu, memory, process) for cpu, memory, process in (*busiest, *largest)}
     return tuple(
-        ProcessUse(pid, redact(_command(process)), round(cpu, 1), memory, pid in mine)
+        ProcessUse(pid, redact(_command(process)), round(cpu, 1), memory, pid in numbers, pid in of_agents)
         for pid, (cpu, memory, process) in chosen.items()
     )
 
@@ -74,6 +78,19 @@ def family() -> list[psutil.Process]:
         return [me, *me.children(recursive=True)]
     except _GONE:
         return [me]
+
+
+def agents_commands(processes: Iterable[psutil.Process]) -> frozenset[int]:
+    """The numbers of those that the agents' commands consist of, whose own supervisors are among these processes.
+
+    What else we start, such as Ollama, a drill or a copy of the database, may be busy for as long as it likes.
+    """
+    found: set[int] = set()
+    for process in processes:
+        with contextlib.suppress(*_GONE):
+            if sandbox.supervises(process.cmdline()):
+                found.update(child.pid for child in process.children(recursive=True))
+    return frozenset(found)
 
 
 class MemoryWatch:

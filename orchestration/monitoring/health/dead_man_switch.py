@@ -7,6 +7,7 @@ from collections.abc import Callable
 import httpx2
 
 from orchestration import logs
+from orchestration.tls import shared_tls_context
 
 _log = logs.get_logger(__name__)
 _SECONDS = 10.0
@@ -26,7 +27,7 @@ class DeadManSwitch:
         if url is None or not self._healthy():
             return False
         try:
-            async with httpx2.AsyncClient(timeout=_SECONDS, trust_env=False) as client:
+            async with httpx2.AsyncClient(verify=shared_tls_context(), timeout=_SECONDS, trust_env=False) as client:
                 answer = await client.get(url)
             problem = "" if answer.is_success else f"status {answer.status_code}"
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:

@@ -30,6 +30,7 @@ from orchestration.monitoring.health.service_documents import (
 from orchestration.security.vendors.azure_token import resource_manager_token
 from orchestration.security.vendors.http import VendorError, VendorHttp
 from orchestration.security.vendors.registry import VendorRegistry
+from orchestration.tls import shared_tls_context
 
 _SECONDS = 5.0
 # GitHub's summary has some 20 kB, Azure's feed on its worst days 200 kB.
@@ -151,7 +152,11 @@ async def _fetched(url: str) -> bytes:
     """The document at an address. Raises what the client raises, TimeoutError, and ValueError if it is too large."""
     # A page is public, and asked for without credentials: a redirect gives nothing away.
     async with httpx2.AsyncClient(
-        timeout=_SECONDS, trust_env=False, follow_redirects=True, max_redirects=_MOST_REDIRECTS
+        verify=shared_tls_context(),
+        timeout=_SECONDS,
+        trust_env=False,
+        follow_redirects=True,
+        max_redirects=_MOST_REDIRECTS,
     ) as client:
         with anyio.fail_after(_SECONDS):
             async with client.stream("GET", url) as response:

@@ -15,6 +15,7 @@ from orchestration.clock import Clock
 from orchestration.config.channels.settings import ChannelSettings
 from orchestration.notifications.channels.channel import DeliveryError
 from orchestration.notifications.channels.tls import distrust, tls_context
+from orchestration.tls import shared_tls_context
 
 # Enough for any error message; a receiver must not be able to fill our memory or the audit trail.
 _MAX_ANSWER_BYTES = 2_000
@@ -59,9 +60,8 @@ class HttpPoster:
     def _client(self) -> httpx2.AsyncClient:
         # Not made at once: a file with certificates that cannot be read concerns a delivery, not the whole start.
         if self._made is None:
-            context = tls_context(self._settings)
             self._made = httpx2.AsyncClient(
-                verify=True if context is None else context,
+                verify=tls_context(self._settings) or shared_tls_context(),
                 timeout=self._settings.timeout,
                 trust_env=False,
                 follow_redirects=False,

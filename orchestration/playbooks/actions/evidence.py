@@ -360,8 +360,8 @@ class LoadEvidence(EvidenceAction[NoParameters]):
         workers = {int(worker["pid"]): str(worker["worker"]) for worker in self.services.fleet.workers()}
         running = len(self.services.runs.list([RunStatus.RUNNING], 1000))
         ours = [process for process in seen.top if process.ours]
-        # Workers are replaced and never killed as runaways, and neither is this process.
-        commands = [process for process in ours if process.pid not in workers and process.pid != os.getpid()]
+        # Workers are replaced and never killed as runaways; Ollama, drills and copies of the database are at work.
+        commands = [process for process in ours if process.of_agent]
         runaway = [str(process.pid) for process in commands if self._runs_away(process, ours, seen)]
         growing = [leak.command[:80] for leak in seen.leaks]
         summary = f"{running} runs at work; {len(growing)} processes grow, {len(runaway)} run away"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import psutil
 from pydantic import Field
 
 from orchestration.domain.subject_kind import SubjectKind
+from orchestration.monitoring.collectors.processes import agents_commands
 from orchestration.playbooks.actions import (
     Action,
     ActionContext,
@@ -89,10 +91,10 @@ class ReplaceWorker(Action[SomeWorkers]):
 
 @action
 class KillProcess(Action[SomeProcesses]):
-    """Kill a stuck process that the system started."""
+    """Kill a stuck command of an agent."""
 
     name = "process.kill"
-    summary = "kill processes that the system itself started, with their groups"
+    summary = "kill processes that agents' commands consist of, with their groups"
     risk = Risk.DESTRUCTIVE
     finds = ("killed",)
 
@@ -107,14 +109,14 @@ class KillProcess(Action[SomeProcesses]):
         gone = [number for number in parameters.processes if not psutil.pid_exists(int(number))]
         killed = [number for number in parameters.processes if number not in gone and await self._kill(int(number))]
         if not killed and not gone:
-            raise ActionError("none of these processes was started by this system; nothing was killed")
+            raise ActionError("none of these processes is a command of an agent; nothing was killed")
         summary = f"killed {', '.join(killed)}" if killed else "they are gone already"
         return ActionOutcome(summary, {"killed": killed})
 
     async def _kill(self, number: int) -> bool:
-        """Kill a process with its group, by SIGTERM first; False if it is not ours, or gone."""
+        """Kill a process with its group, by SIGTERM first; False if it is not an agent's, or gone."""
         # Checked again right before the signal: the number may have been reused since the step was decided.
-        if number not in self._ours():
+        if number not in self._commands():
             return False
         for sign in (signal.SIGTERM, signal.SIGKILL):
             _send(number, sign)
@@ -122,17 +124,13 @@ class KillProcess(Action[SomeProcesses]):
                 return True
         return False
 
-    def _ours(self) -> set[int]:
-        """The processes that we and our workers have started, without the workers and ourselves."""
-        workers = {int(worker["pid"]) for worker in self.services.fleet.workers()}
-        found: set[int] = set()
-        for root in (os.getpid(), *workers):
-            try:
-                found.update(child.pid for child in psutil.Process(root).children(recursive=True))
-            except psutil.NoSuchProcess:
-                continue
-        # Workers are left to `worker.replace`, which lets their supervisor know.
-        return found - workers - {os.getpid()}
+    def _commands(self) -> frozenset[int]:
+        """The processes of the commands that agents run in this process and in its workers."""
+        found: list[psutil.Process] = []
+        for root in (os.getpid(), *(int(worker["pid"]) for worker in self.services.fleet.workers())):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += psutil.Process(root).children(recursive=True)
+        return agents_commands(found)
 
     def _described(self, number: int) -> str:
         try:

@@ -15,6 +15,7 @@ import httpx2
 
 from orchestration.clock import Clock
 from orchestration.errors import OrchestratorError
+from orchestration.tls import shared_tls_context
 
 # A list of a hundred keys has some 40 kB; more than this is no answer of a vendor.
 _MOST_BYTES = 1_000_000
@@ -52,7 +53,9 @@ class VendorHttp:
     def __init__(self, clock: Clock, timeout: float) -> None:
         self._clock = clock
         self._timeout = timeout
-        self._client = httpx2.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False)
+        self._client = httpx2.AsyncClient(
+            verify=shared_tls_context(), timeout=timeout, trust_env=False, follow_redirects=False
+        )
 
     async def send(
         self,

@@ -165,8 +165,10 @@ async def test_a_process_of_ours_that_runs_away_is_told_from_a_worker_at_work(tm
         a_run(ward, "run-1")
         processes = [
             ProcessUse(pid=11, command="worker", cpu_percent=99.0, memory_bytes=1, ours=True),
-            ProcessUse(pid=12, command="sleep", cpu_percent=99.0, memory_bytes=1, ours=True),
+            ProcessUse(pid=12, command="sleep", cpu_percent=99.0, memory_bytes=1, ours=True, of_agent=True),
             ProcessUse(pid=13, command="foreign", cpu_percent=99.0, memory_bytes=1, ours=False),
+            # Ollama, which `provider.start-ollama` has started, or a drill: busy is what it should be.
+            ProcessUse(pid=14, command="ollama runner", cpu_percent=180.0, memory_bytes=1, ours=True),
         ]
 
         class Room:
@@ -185,9 +187,9 @@ async def test_who_takes_most_of_a_processor_that_is_short_runs_away(
     async with a_ward(tmp_path) as ward:
         processes = [
             ProcessUse(pid=11, command="worker", cpu_percent=10.0, memory_bytes=1, ours=True),
-            ProcessUse(pid=12, command="burns", cpu_percent=45.0, memory_bytes=1, ours=True),
+            ProcessUse(pid=12, command="burns", cpu_percent=45.0, memory_bytes=1, ours=True, of_agent=True),
             ProcessUse(pid=13, command="foreign", cpu_percent=65.0, memory_bytes=1, ours=False),
-            ProcessUse(pid=14, command="works", cpu_percent=25.0, memory_bytes=1, ours=True),
+            ProcessUse(pid=14, command="works", cpu_percent=25.0, memory_bytes=1, ours=True, of_agent=True),
         ]
         seen = Seen(processes, [])
         ward.use(resources=type("Room", (), {"snapshot": lambda _: seen})(), fleet=Fleet(a_worker("1", pid=11)))
@@ -200,7 +202,7 @@ async def test_a_busy_neighbour_is_neither_our_load_nor_a_reason_to_kill(tmp_pat
     async with a_ward(tmp_path) as ward:
         a_run(ward, "run-1")
         processes = [
-            ProcessUse(pid=12, command="works", cpu_percent=40.0, memory_bytes=900, ours=True),
+            ProcessUse(pid=12, command="works", cpu_percent=40.0, memory_bytes=900, ours=True, of_agent=True),
             ProcessUse(pid=13, command="neighbour", cpu_percent=150.0, memory_bytes=1, ours=False),
         ]
         seen = Seen(processes, [])
@@ -214,8 +216,8 @@ async def test_who_holds_much_memory_runs_away_where_that_is_short(tmp_path: Pat
     async with a_ward(tmp_path) as ward:
         processes = [
             ProcessUse(pid=11, command="worker", cpu_percent=1.0, memory_bytes=900, ours=True),
-            ProcessUse(pid=12, command="hoards", cpu_percent=1.0, memory_bytes=400, ours=True),
-            ProcessUse(pid=13, command="modest", cpu_percent=1.0, memory_bytes=300, ours=True),
+            ProcessUse(pid=12, command="hoards", cpu_percent=1.0, memory_bytes=400, ours=True, of_agent=True),
+            ProcessUse(pid=13, command="modest", cpu_percent=1.0, memory_bytes=300, ours=True, of_agent=True),
             ProcessUse(pid=14, command="foreign", cpu_percent=1.0, memory_bytes=900, ours=False),
             ProcessUse(pid=os.getpid(), command="itself", cpu_percent=99.0, memory_bytes=900, ours=True),
         ]

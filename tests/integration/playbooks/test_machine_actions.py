@@ -11,15 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import psutil
 import pytest
 
+from orchestration.agents import sandbox
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import UsageError
+from orchestration.monitoring.collectors.processes import agents_commands, family
 from orchestration.playbooks.actions import ActionError, parse
 from orchestration.playbooks.model import Mode
 from orchestration.storage.runs import Run
 from tests.integration.playbooks.test_provider_actions import a_closed_port
+from tests.support.patience import until_async
 from tests.support.response import Fleet, Ward, a_ward, a_worker
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
@@ -144,26 +148,36 @@ def a_process(program: str, *, parent: bool = True) -> Iterator[int]:
             process.kill()
 
 
-async def test_a_process_of_ours_that_ignores_the_polite_signal_is_killed(tmp_path: Path) -> None:
-    async with a_ward(tmp_path) as ward:
-        with a_process(STUBBORN) as number:
-            assert f"kill {number} (" in await ward.preview("process.kill", processes=[str(number)])
-            assert psutil.pid_exists(number)
-            done = await ward.run("process.kill", processes=[str(number)])
-            assert done.findings == {"killed": [str(number)]}
+async def test_a_command_of_an_agent_that_ignores_the_polite_signal_is_killed(tmp_path: Path) -> None:
+    async with a_ward(tmp_path) as ward, anyio.create_task_group() as group:
+        said: list[str] = []
+        ended: list[sandbox.CommandResult] = []
+
+        async def work() -> None:
+            command, limits = (sys.executable, "-c", STUBBORN), sandbox.SandboxLimits()
+            ended.append(await sandbox.run(command, tmp_path, limits, on_output=said.append))
+
+        group.start_soon(work)
+        await until_async(lambda: said)
+        (number,) = agents_commands(family())
+        assert f"kill {number} (" in await ward.preview("process.kill", processes=[str(number)])
+        assert psutil.pid_exists(number)
+        done = await ward.run("process.kill", processes=[str(number)])
+        assert done.findings == {"killed": [str(number)]}
         assert not psutil.pid_exists(number)
         assert (await ward.run("process.kill", processes=[str(number)])).summary == "they are gone already"
+    assert ended[0].exit_code == -signal.SIGKILL
 
 
-async def test_a_process_that_is_not_ours_is_left_alone_and_so_are_we_and_the_workers(tmp_path: Path) -> None:
+async def test_a_process_that_is_no_command_of_an_agent_is_left_alone(tmp_path: Path) -> None:
     async with a_ward(tmp_path) as ward:
-        with a_process(STUBBORN, parent=False) as foreign, a_process(STUBBORN) as worker:
+        started = a_process(STUBBORN)
+        with a_process(STUBBORN, parent=False) as foreign, a_process(STUBBORN) as worker, started as ollama:
             ward.use(fleet=Fleet(a_worker("1", pid=worker)))
-            for number in (foreign, worker, os.getpid(), 1):
-                with pytest.raises(ActionError, match="none of these processes was started by this system"):
+            for number in (foreign, worker, ollama, os.getpid(), 1):
+                with pytest.raises(ActionError, match="none of these processes is a command of an agent"):
                     await ward.run("process.kill", processes=[str(number)])
-            assert psutil.pid_exists(foreign)
-            assert psutil.pid_exists(worker)
+            assert all(psutil.pid_exists(number) for number in (foreign, worker, ollama))
 
 
 def test_a_process_is_a_number() -> None:
