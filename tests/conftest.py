@@ -15,6 +15,7 @@ from hypothesis import settings
 from orchestration.memory import collect_less_often
 from tests.support import prefork
 from tests.support.postgres import database_url, postgres_server, postgres_url
+from tests.support.tables import replay_engine_migrations
 
 pytest_plugins = ["tests.support.time_limits", "tests.support.run_report"]
 
@@ -61,6 +62,12 @@ def forked_drills() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("orchestration.drills.processes.Popen", prefork.Program)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine_tables() -> None:
+    """Most tests have an engine with a database of its own."""
+    replay_engine_migrations()
 
 
 @pytest.fixture

@@ -28,17 +28,19 @@ import json
 import os
 import pkgutil
 import runpy
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from orchestration.agents import process_title
-from tests.support.tables import replay_migrations
+from orchestration.tls import shared_tls_context
+from tests.support.tables import replay_engine_migrations, replay_migrations
 
 _REPOSITORY = Path(__file__).parents[2]
 _MOST_BYTES = 4_000_000
@@ -51,6 +53,7 @@ _ENVIRONMENT_ROOM = "-" * 8_000
 _ARGUMENTS_START = 45
 _ENVIRONMENT_START = 47
 _PR_SET_CHILD_SUBREAPER = 36  # from <linux/prctl.h>
+_NOT_FLUSHED = 120  # https://docs.python.org/3/library/sys.html#sys.exit
 # Read by the interpreter before any program runs, so a fork cannot follow them.
 _INTERPRETERS_OWN = ("PYTHON", "LC_", "LANG", "LD_")
 _SUPPORTED = {"stdin", "stdout", "stderr", "cwd", "env", "text", "encoding", "errors", "bufsize", "start_new_session"}
@@ -268,11 +271,36 @@ def _become(request: dict[str, Any]) -> NoReturn:
         setattr(sys, f"__{name}__", stream)
     if what == "-m":
         sys.path[0], sys.argv = request["cwd"], arguments
-        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
-    else:
-        sys.path[0], sys.argv = str(Path(what).resolve().parent), [what, *arguments]
-        runpy.run_path(what, run_name="__main__")
-    sys.exit()
+        _run(functools.partial(runpy.run_module, arguments[0], run_name="__main__", alter_sys=True))
+    sys.path[0], sys.argv = str(Path(what).resolve().parent), [what, *arguments]
+    _run(functools.partial(runpy.run_path, what, run_name="__main__"))
+
+
+def _run(program: Callable[[], object]) -> NoReturn:
+    """Run the program, and end as the interpreter would, but without taking apart all that was imported: that takes
+    longer than most commands."""
+    code: object = 0
+    try:
+        program()
+    except SystemExit as error:
+        code = error.code
+    except BaseException as error:  # noqa: BLE001 (as at the top of any program)
+        sys.excepthook(type(error), error, error.__traceback__)
+        code = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+    if code is not None and not isinstance(code, int):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        code = _NOT_FLUSHED
+    if code == -signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit((code or 0) & 0xFF)
 
 
 def _stream(number: int, former: Any) -> Any:
@@ -318,6 +346,8 @@ def _main(descriptor: str) -> dict[str, Any]:
     gc.disable()
     _import_everything()
     replay_migrations()
+    replay_engine_migrations()
+    shared_tls_context()
     # What everybody shares is not looked through again, and its memory stays shared.
     gc.freeze()
     gc.enable()

@@ -2,11 +2,13 @@
 
 The migrations take a third of a second of processor time, and nearly every test of a program has a database of its own.
 What they make of an empty file is always the same, so a process that has forgone them once (`replay_migrations`) makes
-it from the finished tables. Whether the migrations themselves are right is tested in `tests/unit/storage`.
+it from the finished tables. Whether the migrations themselves are right is tested in `tests/unit/storage`. The tables
+of the durable engine are its own matter, and are replayed everywhere (`replay_engine_migrations`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import tempfile
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from dbos._sys_db_sqlite import SQLiteSystemDatabase
 
 from orchestration.storage.database import Database
 
@@ -36,13 +39,40 @@ def replay_migrations() -> None:
     command.upgrade = upgrade
 
 
+def replay_engine_migrations() -> None:
+    """Make the tables of the engine in every SQLite database that is still empty without its migrations from now on."""
+    migrate = SQLiteSystemDatabase.run_migrations
+    with tempfile.TemporaryDirectory(prefix="orchestrator-tables-") as folder:
+        file = Path(folder) / "engine.db"
+        made = object.__new__(SQLiteSystemDatabase)
+        made.engine = sa.create_engine(f"sqlite:///{file}")
+        migrate(made)
+        made.engine.dispose()
+        statements = _dump(file)
+
+    def run_migrations(database: SQLiteSystemDatabase) -> None:
+        with database.engine.begin() as connection:
+            # Two processes may begin at once; the second one has to see what the first has made.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            is_new = not sa.inspect(connection).get_table_names()
+            for statement in statements if is_new else ():
+                connection.exec_driver_sql(statement)
+        if not is_new:
+            migrate(database)
+
+    SQLiteSystemDatabase.run_migrations = run_migrations  # type: ignore[method-assign]
+
+
 def _statements() -> Sequence[str]:
     with tempfile.TemporaryDirectory(prefix="orchestrator-tables-") as folder:
         file = Path(folder) / "orchestrator.db"
         database = Database(f"sqlite:///{file}")
         database.migrate()
         database.close()
-        with sqlite3.connect(file) as connection:
-            written = tuple(connection.iterdump())
-        connection.close()
+        return _dump(file)
+
+
+def _dump(file: Path) -> Sequence[str]:
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        written = tuple(connection.iterdump())
     return tuple(statement for statement in written if statement not in ("BEGIN TRANSACTION;", "COMMIT;"))
