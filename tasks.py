@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from invoke.context import Context
+from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from orchestration.cli.tasks import (
@@ -33,21 +37,45 @@ __all__ = [
 _BIN = Path(sys.executable).parent
 
 
+# The slowest first, since two are made at once. To collect the tests writes the compiled modules that four test
+# processes would otherwise each make for themselves.
+_CHECKS = (
+    "mypy",
+    "python -m pytest --collect-only --quiet --no-header",
+    "ruff check .",
+    "ruff format --check .",
+    "lint-imports --no-logo",
+    "deptry .",
+    "codespell",
+)
+_AT_ONCE = 2
+
+
 @task(help={"only": "arguments for pytest, to run a part", "fast": "leave out the checks of style and types"})
 def test(context: Context, only: str = "", fast: bool = False) -> None:  # noqa: PT028 (a task, not a test)
     """Run every check and every test."""
     if not fast and not only:
-        for command in (
-            "ruff check .",
-            "ruff format --check .",
-            "mypy",
-            "lint-imports --no-logo",
-            "deptry .",
-            "codespell",
-        ):
-            context.run(f"{_BIN}/{command}", echo=True)
+        _check()
     context.run(f"{_BIN}/python -m tests.support.debian")
     # Most of the time tests wait for real processes, so four at once suit two cores; a file's tests share a server.
     # The order is that of `tests/conftest.py`: the longest first.
     arguments = only.split() or ["--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder"]
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606 (no shell is wanted)
+
+
+def _check() -> None:
+    """Make every check, and exit with what those that failed have said."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        made = list(pool.map(_result, _CHECKS))
+    failed = [one for one in made if one.returncode]
+    for one in failed:
+        sys.stdout.write(f"{shlex.join(one.args)}\n{one.stdout}\n")
+    if failed:
+        raise Exit(f"{len(failed)} of {len(made)} checks failed", code=1)
+
+
+def _result(command: str) -> subprocess.CompletedProcess[str]:
+    program, *arguments = command.split()
+    sys.stdout.write(f"{command}\n")
+    words = [str(_BIN / program), *arguments]
+    return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)  # noqa: S603
