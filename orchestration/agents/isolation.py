@@ -1,22 +1,23 @@
 """Isolation of a command: it can write only to its workspace, and reaches neither our secrets nor the network.
 
-Used by `sandbox_init.py` in the process that becomes the command, so it depends on the standard library alone. It uses
-three mechanisms of Linux, each as far as the kernel allows: Landlock against writing, signals and access to the memory
-of other processes (landlock(7)); a mount namespace in which files with secrets are empty (mount_namespaces(7)); a
-network namespace with a loopback of its own and nothing else (network_namespaces(7)). None of them needs root where
-user namespaces are allowed.
+Used by `sandbox_init.py` in the process that becomes the command, so it depends on the standard library alone, and only
+on the parts that are quickly imported: an agent starts hundreds of commands. It uses three mechanisms of Linux, each as
+far as the kernel allows: Landlock against writing, signals and access to the memory of other processes (landlock(7)); a
+mount namespace in which files with secrets are empty (mount_namespaces(7)); a network namespace with a loopback of its
+own and nothing else (network_namespaces(7)). None of them needs root where user namespaces are allowed.
 """
 
-import contextlib
+from __future__ import annotations
+
 import ctypes
 import fcntl
-import json
 import os
-import socket
 import struct
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any
+
+TYPE_CHECKING = False  # that of `typing`, without its import
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 FILES, SECRETS, NETWORK = "files", "secrets", "network"
 
@@ -38,6 +39,7 @@ _DEVICE_FOLDERS = ("/dev/pts", "/dev/shm")  # noqa: S108 (to be written to by a 
 _NEW_USER, _NEW_MOUNTS, _NEW_NETWORK = 0x10000000, 0x00020000, 0x40000000
 _PRIVATE, _BIND, _READ_ONLY = (1 << 18) | (1 << 14), 4096, 1
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 1
+_INTERNET, _DATAGRAMS = 2, 2
 # Sockets that give control of the machine or its user. They are files, so a network namespace does not close them.
 _SERVICES = (
     *("/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/containerd.sock", "/run/crio/crio.sock"),
@@ -45,21 +47,44 @@ _SERVICES = (
 )
 
 
-def isolate(plan: Mapping[str, Any], libc: ctypes.CDLL) -> list[str]:
+class suppress:  # noqa: N801 (as it is called in `contextlib`)
+    """`contextlib.suppress`, without its import."""
+
+    def __init__(self, *errors: type[BaseException]) -> None:
+        self._errors = errors
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        return kind is not None and issubclass(kind, self._errors)
+
+
+def read_settings(words: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """The settings of a command line, which are written `name=value` and end with `--`, and the words after that."""
+    settings: dict[str, list[str]] = {}
+    end = words.index("--")
+    for word in words[:end]:
+        name, _, value = word.partition("=")
+        settings.setdefault(name, []).append(value)
+    return settings, list(words[end + 1 :])
+
+
+def isolate(settings: Mapping[str, Sequence[str]], libc: ctypes.CDLL) -> list[str]:
     """Isolate this process and all that it starts; there is no way back.
 
-    `plan` has `writable`, the files and folders that may be changed; `hidden`, those that appear empty; and `network`,
-    whether to keep it. Returns which of FILES, SECRETS and NETWORK could not be closed off on this kernel.
+    Of the settings, each `writable` is a file or folder that may be changed, each `hidden` one that appears empty, and
+    `network` keeps the network. Returns which of FILES, SECRETS and NETWORK could not be closed off on this kernel.
     """
-    cut = not plan["network"]
+    cut = "network" not in settings
     own_mounts = _namespaces(libc, network=cut)
     missing = []
-    if not (own_mounts and _hide(libc, [*plan["hidden"], *(_SERVICES if cut else ())])):
+    if not (own_mounts and _hide(libc, [*settings.get("hidden", ()), *(_SERVICES if cut else ())])):
         missing.append(SECRETS)
-    if cut and not (own_mounts and _loopback()):
+    if cut and not (own_mounts and _loopback(libc)):
         missing.append(NETWORK)
     # After the mounts: a process that Landlock restricts may not mount anything any more (landlock(7)).
-    if not _keep_from_writing(libc, plan["writable"]):
+    if not _keep_from_writing(libc, settings.get("writable", ())):
         missing.append(FILES)
     for number in _PRIVILEGES:
         libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # fails if we do not have it, which is as good
@@ -74,7 +99,7 @@ def _namespaces(libc: ctypes.CDLL, *, network: bool) -> bool:
     if libc.unshare(wanted) != 0:
         if libc.unshare(_NEW_USER | wanted) != 0:
             return False
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             # The kernel accepts a gid_map from an unprivileged process only after this (user_namespaces(7)).
             _write("/proc/self/setgroups", "deny")
             _write("/proc/self/uid_map", f"{user} {user} 1")
@@ -100,12 +125,14 @@ def _hide(libc: ctypes.CDLL, paths: Iterable[str]) -> bool:
     return hidden
 
 
-def _loopback() -> bool:
+def _loopback(libc: ctypes.CDLL) -> bool:
     """Bring up the loopback of the new network, so that a project's tests can talk to their own servers."""
     request = struct.pack("16sH14x", b"lo", 0)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket, contextlib.suppress(OSError):
+    any_socket = libc.socket(_INTERNET, _DATAGRAMS, 0)
+    with suppress(OSError):
         flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, _GET_FLAGS, request))[1]
         fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sH14x", b"lo", flags | _UP))
+        os.close(any_socket)
     return True  # without a loopback the network is closed off all the same
 
 
@@ -133,7 +160,7 @@ def _keep_from_writing(libc: ctypes.CDLL, writable: Iterable[str]) -> bool:
 
 def _allow(libc: ctypes.CDLL, rules: int, path: str, changes: int) -> None:
     """Allow changes below a path. A path that does not exist is skipped."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         rights = changes if os.path.isdir(path) else changes & (_WRITE_FILE | _TRUNCATE)  # noqa: PTH112
         # Without padding: the kernel declares `struct landlock_path_beneath_attr` as packed.
@@ -141,5 +168,5 @@ def _allow(libc: ctypes.CDLL, rules: int, path: str, changes: int) -> None:
         os.close(place)
 
 
-if __name__ == "__main__":  # a dry run: what this machine does not let us close off, as JSON
-    sys.stdout.write(json.dumps(isolate(json.loads(sys.argv[1]), ctypes.CDLL(None, use_errno=True))))
+if __name__ == "__main__":  # a dry run: what this machine does not let us close off
+    sys.stdout.write(", ".join(isolate({}, ctypes.CDLL(None, use_errno=True))))

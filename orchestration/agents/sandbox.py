@@ -56,14 +56,15 @@ class IsolationRules:
     network: bool = False
     required: bool = False
 
-    def plan(self, *own: Path) -> dict[str, Any]:
-        """The plan for the init process of a command that owns these folders."""
-        return {
-            "writable": [str(path) for path in (*own, *self.writable)],
-            "hidden": [str(path) for path in self.hidden],
-            "network": self.network,
-            "required": self.required,
-        }
+    def settings(self, *own: Path) -> list[str]:
+        """The settings for the init process of a command that owns these folders."""
+        return [
+            "isolated=yes",
+            *(f"writable={path}" for path in (*own, *self.writable)),
+            *(f"hidden={path}" for path in self.hidden),
+            *(["network=yes"] if self.network else []),
+            *(["required=yes"] if self.required else []),
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +173,8 @@ def supervises(command_line: Sequence[str]) -> bool:
 
 async def isolation_gaps(folder: Path) -> str:
     """What this machine does not let a command be isolated from, separated by commas; empty for nothing."""
-    plan = json.dumps(IsolationRules().plan())
-    probed = await run((sys.executable, "-I", "-S", str(_ISOLATION), plan), folder, SandboxLimits(seconds=10))
-    try:
-        return ", ".join(json.loads(probed.output)) if probed.ok else "everything"
-    except ValueError:
-        return "everything"
+    probed = await run((sys.executable, "-I", "-S", str(_ISOLATION)), folder, SandboxLimits(seconds=10))
+    return probed.output if probed.ok else "everything"
 
 
 async def run(
@@ -227,17 +224,18 @@ class _Command:
     async def _start(
         self, command: Sequence[str], cwd: Path, variables: dict[str, str], told: int
     ) -> asyncio.subprocess.Process:
-        limits = {
-            "seconds": self._limits.seconds,
-            "memory_bytes": self._limits.memory_mb * 1_048_576,
-            "cpu_seconds": self._limits.cpu_seconds,
-            "file_bytes": self._limits.file_bytes,
-            "processes": self._limits.processes,
-            "status_fd": told,
-            "isolation": self._limits.isolation and self._limits.isolation.plan(cwd, Path(variables["HOME"])),
-        }
+        limits = self._limits
+        settings = [
+            f"seconds={limits.seconds}",
+            f"memory_bytes={limits.memory_mb * 1_048_576}",
+            f"cpu_seconds={limits.cpu_seconds}",
+            f"file_bytes={limits.file_bytes}",
+            f"processes={limits.processes}",
+            f"status_fd={told}",
+            *(limits.isolation.settings(cwd, Path(variables["HOME"])) if limits.isolation else ()),
+        ]
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(_INIT), json.dumps(limits), *command),
+            *(sys.executable, "-I", "-S", str(_INIT), *settings, "--", *command),
             cwd=cwd,
             env=variables,
             stdin=asyncio.subprocess.PIPE,
@@ -277,8 +275,8 @@ class _Command:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             return {"stopped": "seconds"}
-        found: dict[str, Any] = json.loads(verdict.read() or "{}")
-        return found
+        code, _, stopped = verdict.read().decode().partition(" ")
+        return {"code": int(code), "stopped": stopped or None} if code else {}
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         """Read the output until the command and everything it started have closed their end of the pipe."""

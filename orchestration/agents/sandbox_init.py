@@ -1,28 +1,34 @@
 """The init process of a sandbox: nothing of a command outlives its limits. Run as a script, never imported.
 
-`python sandbox_init.py LIMITS COMMAND…`: LIMITS is JSON with `seconds`, `memory_bytes`, `cpu_seconds`, `file_bytes`,
-`processes`, `status_fd`, and `isolation`: null, or a plan for `isolation.isolate` and whether it is `required`. This
-process adopts whatever the command leaves behind (PR_SET_CHILD_SUBREAPER, see prctl(2)). When a limit is reached, or
-its standard input closes because the caller wants it to or has died, it ends everything, first with SIGTERM, then with
-SIGKILL. It reports on `status_fd` as JSON: `code`, negative for a signal, and `stopped`, the limit that was reached. It
-enforces the limits itself, so that they hold even while the calling process hangs.
+`python sandbox_init.py SETTINGS -- COMMAND…`: the settings are `seconds=…`, `memory_bytes=…`, `cpu_seconds=…`,
+`file_bytes=…`, `processes=…`, `status_fd=…`; with `isolated=yes` those of `isolation.isolate` as well, and
+`required=yes` where it must not be left incomplete. This process adopts whatever the command leaves behind
+(PR_SET_CHILD_SUBREAPER, see prctl(2)). When a limit is reached, or its standard input closes because the caller wants
+it to or has died, it ends everything, first with SIGTERM, then with SIGKILL. It reports on `status_fd`: the exit code,
+negative for a signal, and the limit that was reached. It enforces the limits itself, so that they hold even while the
+calling process hangs.
+
+An agent starts hundreds of commands, so only what is quickly imported is used: `signal`, `json`, `contextlib` and
+`typing` would take twice as long as everything else here together.
 """
 
-import contextlib
+from __future__ import annotations
+
+import _signal as signal  # type: ignore[import-not-found]
 import ctypes
-import json
 import os
 import resource
 import select
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
+
+TYPE_CHECKING = False  # that of `typing`, without its import
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 if __name__ == "__main__":  # started without any path, so that nothing of the workspace can be imported
     sys.path.append(os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100 (pathlib would double the start-up time)
-from orchestration.agents import isolation
+from orchestration.agents import isolation  # noqa: E402 (found only now)
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -33,44 +39,51 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 # Ignored signals stay ignored after exec (execve(2)). Python ignores the first two; the others are ignored if the
 # service was started in the background, by nohup for example.
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+_LIMITS = ("seconds", "memory_bytes", "cpu_seconds", "file_bytes", "processes")
 _LIMIT_OF_SIGNAL = {-signal.SIGXCPU: "cpu_seconds", -signal.SIGXFSZ: "file_bytes"}
 
 
 def main() -> None:
-    limits, command = json.loads(sys.argv[1]), sys.argv[2:]
+    settings, command = isolation.read_settings(sys.argv[1:])
+    limits = {name: float(settings[name][0]) for name in _LIMITS}
+    status = int(settings["status_fd"][0])
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     init = os.getpid()
     child = os.fork()
     if child == 0:
-        become(command, limits, libc, init)
+        os.close(status)
+        become(command, limits, settings, libc, init)
     # Our copies of the output's pipe would keep it open after the command has closed its own.
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
     code, stopped = watch(child, limits)
     end_all(child)
-    os.write(limits["status_fd"], json.dumps({"code": code, "stopped": stopped}).encode())
+    os.write(status, f"{code} {stopped}".encode())
+    os._exit(0)  # the interpreter would first take itself apart
 
 
-def become(command: list[str], limits: dict[str, Any], libc: ctypes.CDLL, init: int) -> None:
+def become(
+    command: list[str], limits: Mapping[str, float], settings: Mapping[str, list[str]], libc: ctypes.CDLL, init: int
+) -> None:
     """In the child: apply the limits, and turn into the command."""
     os.setsid()
-    missing = isolation.isolate(limits["isolation"], libc) if limits["isolation"] else []
+    missing = isolation.isolate(settings, libc) if "isolated" in settings else []
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # The parent may have died before the line above took effect.
     if os.getppid() != init:
         os._exit(1)
-    os.close(limits["status_fd"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number in _IGNORED:
         signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # The soft limit sends SIGXCPU, by which the limit is recognised; a command that ignores it is killed a second later
     # (setrlimit(2)).
-    resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu_seconds"], limits["cpu_seconds"] + 1))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limits["file_bytes"], limits["file_bytes"]))
-    if missing and limits["isolation"]["required"]:
+    seconds, most = int(limits["cpu_seconds"]), int(limits["file_bytes"])
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    if missing and "required" in settings:
         os.write(2, f"{command[0]}: this machine cannot isolate it from {', '.join(missing)}\n".encode())
         os._exit(126)
     try:
@@ -80,20 +93,20 @@ def become(command: list[str], limits: dict[str, Any], libc: ctypes.CDLL, init: 
         os._exit(127)
 
 
-def watch(child: int, limits: dict[str, Any]) -> tuple[int, str | None]:
+def watch(child: int, limits: Mapping[str, float]) -> tuple[int, str]:
     """Wait for the command to end, for a limit to be reached, or for our standard input to close; then end it.
 
-    Returns its exit code, and the limit that was reached.
+    Returns its exit code, and the limit that was reached, if it was one.
     """
     deadline = time.monotonic() + limits["seconds"]
     # `select` can wait for it with a time limit, which `waitpid` cannot.
     over = os.pidfd_open(child)
-    next_look = 0.0
+    next_look = time.monotonic() + _LOOK_SECONDS
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             code = os.waitstatus_to_exitcode(status)
-            return code, _LIMIT_OF_SIGNAL.get(code)
+            return code, _LIMIT_OF_SIGNAL.get(code, "")
         now = time.monotonic()
         if now >= deadline:
             return stop(child, politely=True), "seconds"
@@ -103,22 +116,22 @@ def watch(child: int, limits: dict[str, Any]) -> tuple[int, str | None]:
                 return stop(child, politely=False), reached
         readable, _, _ = select.select([0, over], [], [], min(_LOOK_SECONDS, deadline - now))
         if 0 in readable and not os.read(0, 1):
-            return stop(child, politely=True), None
+            return stop(child, politely=True), ""
 
 
-def limit_reached(limits: dict[str, Any]) -> str | None:
+def limit_reached(limits: Mapping[str, float]) -> str:
     """The limit that all processes of the command together exceed."""
     memory, processes = 0, 0
     times = os.times()
     seconds = times.children_user + times.children_system
     for pid in descendants(os.getpid()):
         processes += 1
-        with contextlib.suppress(OSError, IndexError, ValueError):
+        with isolation.suppress(OSError, IndexError, ValueError):
             memory += int(read(f"/proc/{pid}/statm").split()[1]) * _PAGE
             # User and system time, its own and that of the children it has waited for.
             seconds += sum(map(int, read(f"/proc/{pid}/stat").rpartition(")")[2].split()[11:15])) / _TICKS
     used = {"memory_bytes": memory, "cpu_seconds": seconds, "processes": processes}
-    return next((name for name, amount in used.items() if amount > limits[name]), None)
+    return next((name for name, amount in used.items() if amount > limits[name]), "")
 
 
 def stop(child: int, *, politely: bool) -> int:
@@ -140,7 +153,7 @@ def end_all(child: int) -> None:
     signal_group(child, signal.SIGKILL)
     while True:
         for pid in descendants(os.getpid()):
-            with contextlib.suppress(ProcessLookupError):
+            with isolation.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         try:
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
@@ -151,7 +164,7 @@ def end_all(child: int) -> None:
 
 
 def signal_group(group: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    with isolation.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
 
 
@@ -166,7 +179,7 @@ def descendants(pid: int) -> Iterator[int]:
 
 def children(pid: int) -> list[int]:
     found: list[int] = []
-    with contextlib.suppress(OSError):
+    with isolation.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 (pathlib would double the start-up time)
             found += map(int, read(f"/proc/{pid}/task/{thread}/children").split())
     return found

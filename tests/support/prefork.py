@@ -7,8 +7,9 @@ any other: a child of the test process with its own number, session, command lin
 standard streams, signals and exit code, and only those descriptors. Only the interpreter's start and the imports are
 saved.
 
-A forked `orchestrator serve` has a template of its own, from which its workers are forked: each of them would spend as
-much. A new SQLite database is made from the statements that the migrations once came to (`tests.support.tables`).
+A forked `orchestrator serve`, `demo` or `drill` has a template of its own, from which its workers and the like are
+forked: each of them would spend as much. A new SQLite database is made from the statements that the migrations once
+came to (`tests.support.tables`).
 
 What a fork cannot give – settings of the interpreter – is left to `Popen`. Some tests start the installed command, such
 as those of a new project (`tests/integration/console/test_init.py`).
@@ -53,6 +54,8 @@ _ENVIRONMENT_ROOM = "-" * 8_000
 _ARGUMENTS_START = 45
 _ENVIRONMENT_START = 47
 _PR_SET_CHILD_SUBREAPER = 36  # from <linux/prctl.h>
+# Programs that start more of ours.
+_START_OTHERS = frozenset({"serve", "demo", "drill"})
 _NOT_FLUSHED = 120  # https://docs.python.org/3/library/sys.html#sys.exit
 # Read by the interpreter before any program runs, so a fork cannot follow them.
 _INTERPRETERS_OWN = ("PYTHON", "LC_", "LANG", "LD_")
@@ -250,14 +253,16 @@ def _with_a_template(request: dict[str, Any]) -> dict[str, Any]:
     template = _Template(ours)
     globals()["_made"] = lambda: template
     subprocess.Popen = Program  # type: ignore[misc]
+    setattr(importlib.import_module("orchestration.drills.processes"), "Popen", Program)  # noqa: B010 (its own name)
     return request
 
 
 def _become(request: dict[str, Any]) -> NoReturn:
     """Be the program, to its end."""
-    if "serve" in request["args"]:
+    if _START_OTHERS.intersection(request["args"]):
         request = _with_a_template(request)
-    _, what, *arguments = request["args"]
+    become = os.execv
+    os.execv = lambda path, words: _execute(words) if words[:2] == [sys.executable, "-m"] else become(path, words)
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
@@ -269,8 +274,14 @@ def _become(request: dict[str, Any]) -> NoReturn:
         stream = _stream(number, getattr(sys, name))
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+    _execute(request["args"])
+
+
+def _execute(args: Sequence[str]) -> NoReturn:
+    """Be the program with this command line; one that then becomes another one of ours does so in the same way."""
+    _, what, *arguments = args
     if what == "-m":
-        sys.path[0], sys.argv = request["cwd"], arguments
+        sys.path[0], sys.argv = str(Path.cwd()), arguments
         _run(functools.partial(runpy.run_module, arguments[0], run_name="__main__", alter_sys=True))
     sys.path[0], sys.argv = str(Path(what).resolve().parent), [what, *arguments]
     _run(functools.partial(runpy.run_path, what, run_name="__main__"))

@@ -129,8 +129,8 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Refusing:
     ("network", "missing"), [(True, ["secrets", "files"]), (False, ["secrets", "network", "files"])]
 )
 def test_what_the_kernel_refuses_is_said(refusing: Refusing, network: bool, missing: list[str]) -> None:
-    plan = {"writable": [], "hidden": ["/etc/passwd"], "network": network}
-    assert isolation.isolate(plan, refusing) == missing  # type: ignore[arg-type]
+    settings = {"hidden": ["/etc/passwd"], **({"network": ["yes"]} if network else {})}
+    assert isolation.isolate(settings, refusing) == missing  # type: ignore[arg-type]
 
 
 def test_the_keys_and_the_state_of_the_project_are_hidden_and_the_way_to_the_workspace_is_not(tmp_path: Path) -> None:
