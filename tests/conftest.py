@@ -15,7 +15,7 @@ from hypothesis import settings
 from orchestration.memory import collect_less_often
 from tests.support import prefork
 from tests.support.postgres import database_url, postgres_server, postgres_url
-from tests.support.tables import replay_engine_migrations
+from tests.support.tables import replay_engine_migrations, replay_migrations
 
 pytest_plugins = ["tests.support.time_limits", "tests.support.run_report"]
 
@@ -65,8 +65,9 @@ def forked_drills() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def engine_tables() -> None:
-    """Most tests have an engine with a database of its own."""
+def replayed_tables() -> None:
+    """Most tests have databases of their own."""
+    replay_migrations()
     replay_engine_migrations()
 
 

@@ -1,9 +1,9 @@
 """The tables of a new SQLite database, made from the statements that the migrations come to.
 
 The migrations take a third of a second of processor time, and nearly every test of a program has a database of its own.
-What they make of an empty file is always the same, so a process that has forgone them once (`replay_migrations`) makes
-it from the finished tables. Whether the migrations themselves are right is tested in `tests/unit/storage`. The tables
-of the durable engine are its own matter, and are replayed everywhere (`replay_engine_migrations`).
+What they make of an empty file is always the same, so a process makes it from what they have once come to there
+(`replay_migrations`). Whether each of them is right is tested in `tests/unit/storage`. The tables of the durable engine
+are replayed likewise (`replay_engine_migrations`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from alembic import command
 from alembic.config import Config
 from dbos._sys_db_sqlite import SQLiteSystemDatabase
 
-from orchestration.storage.database import Database
+from orchestration.storage.database import HEAD, Database
 
 
 def replay_migrations() -> None:
@@ -30,7 +30,8 @@ def replay_migrations() -> None:
 
     def upgrade(settings: Config, revision: str, **options: Any) -> None:
         connection: sa.Connection = settings.attributes["connection"]
-        if connection.dialect.name != "sqlite" or sa.inspect(connection).get_table_names():
+        is_new = connection.dialect.name == "sqlite" and not sa.inspect(connection).get_table_names()
+        if revision != HEAD or not is_new:
             migrate(settings, revision, **options)
             return
         for statement in statements:
