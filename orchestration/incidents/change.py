@@ -94,8 +94,8 @@ class IncidentChange:
         """The contacts behind names such as `level-2`, by the settings of this incident."""
         return oncall.contacts(names, self.settings, self.now)
 
-    def start_paging(self) -> None:
-        """Page the first contacts, start the escalation, and schedule the next update."""
+    def start_paging(self) -> tuple[Contact, ...]:
+        """Page the first contacts, start the escalation, and schedule the next update. Returns who is paged."""
         audience = self.settings.audience_of(self.incident.severity)
         levels = self.settings.escalation.levels
         first = oncall.level_names(levels[0]) if levels and escalation.pages(self.incident) else ()
@@ -106,9 +106,9 @@ class IncidentChange:
             page_due=escalation.next_page(self.incident, self.settings, self.now),
             update_due=escalation.next_update(self.incident, self.settings, self.now),
         )
-        self.notify(
-            NoticeKind.INITIAL, self.contacts_for([*audience, *first]), f"initial-{self.incident.paging_rounds}"
-        )
+        contacts = self.contacts_for([*audience, *first])
+        self.notify(NoticeKind.INITIAL, contacts, f"initial-{self.incident.paging_rounds}")
+        return contacts
 
     def escalate(self, level: int, reason: str, step: str, **data: Any) -> None:
         """Notify a level, except for contacts whom this same change notifies already.

@@ -6,7 +6,7 @@ reopen it; later they open a new incident, linked to the earlier one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -21,6 +21,7 @@ from orchestration.incidents.estimates import PastDurations
 from orchestration.incidents.model import Actor, Incident, TimelineEntry, require_open
 from orchestration.incidents.report import MAX_LINKS, BlastRadius, TroubleReport
 from orchestration.incidents.severity import SeverityReason, assess, worst
+from orchestration.incidents.sla import TargetKind
 from orchestration.notifications.notice import NoticeKind
 
 # A false alarm that continues stays quiet for so long, unless it ends or gets worse.
@@ -143,6 +144,7 @@ def reopen(change: IncidentChange, reason: str, seen_at: datetime | None = None)
     """
     incident = change.incident
     continued = _was_not_repaired(change, incident, seen_at or change.now)
+    knew = incident.notified
     change.transition(IncidentStatus.REOPENED, reason=reason)
     change.set(
         clock=sla.reopen(
@@ -160,7 +162,11 @@ def reopen(change: IncidentChange, reason: str, seen_at: datetime | None = None)
         responses=0,
         **dict.fromkeys(_ENDS),
     )
-    change.start_paging()
+    paged = {contact.id for contact in change.start_paging()}
+    # Whoever has heard that it was over learns that it is not.
+    others = [contact for contact in change.contacts_for(knew) if contact.id not in paged]
+    if others:
+        change.notify(NoticeKind.UPDATE, others, f"reopened-{change.incident.paging_rounds}", f"reopened: {reason}")
 
 
 def _was_not_repaired(change: IncidentChange, incident: Incident, at: datetime) -> bool:
@@ -179,6 +185,30 @@ def end_suppression(change: IncidentChange) -> None:
         # respond to that.
         clock=sla.start(incident.severity, change.settings, change.now, incident.clock.number),
     )
+    change.start_paging()
+
+
+def page_for(change: IncidentChange, other: Incident) -> None:
+    """Take over severity, clock and pages of a worse incident that is merged into this one and that nobody has
+    acknowledged: whoever has this one in hand did not know of it."""
+    mine = change.incident
+    began = min(each.clock.start(TargetKind.RESOLUTION) for each in (mine, other))
+    whole = sla.start(other.severity, change.settings, began)
+    reason = f"{other.id} was merged into it, which nobody has acknowledged"
+    change.set(
+        severity=other.severity,
+        severity_reason=other.severity_reason,
+        clock=replace(
+            whole,
+            started_at=other.clock.started_at,
+            response_due=other.clock.response_due,
+            number=mine.clock.number,
+            resolution_from=began,
+            continues=mine.clock.continues,
+        ),
+    )
+    details = {"from": mine.severity.value, "to": other.severity.value, "reason": reason}
+    change.add_entry("severity-raised", **details)
     change.start_paging()
 
 

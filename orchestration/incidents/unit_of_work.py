@@ -168,7 +168,9 @@ class UnitOfWork:
         rows = self.records.append(connection, incident.id, entries, written_at)
         self.records.set_timers(connection, incident, change.settings, written_at)
         # In this transaction: once an acknowledgement is committed, no sender can claim another page.
-        if change.stops_pages:
+        if any(each.kind.closes for each in change.notifications):
+            self._outbox.cancel_overtaken(incident.id, change.now, connection)
+        elif change.stops_pages:
             self._outbox.cancel_pages(incident.id, change.now, connection)
         for each in change.notifications:
             messages = self._messages(incident, each, change)

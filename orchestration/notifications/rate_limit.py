@@ -25,11 +25,11 @@ class SendRate:
         """Send nothing for so many seconds, because the receiver asked for it."""
         self._next = max(self._next, self._clock.monotonic() + seconds)
 
-    async def acquire(self) -> None:
-        """Wait until the next message may be sent."""
-        now = self._clock.monotonic()
-        mine = max(now, self._next)
-        # Reserved before the wait, so that callers that wait at the same time get one time each.
-        self._next = mine + (1 / self._per_second if self._per_second else 0.0)
-        if mine > now:
-            await self._clock.sleep(mine - now)
+    @property
+    def left(self) -> float:
+        """Seconds until the next message may be sent."""
+        return max(0.0, self._next - self._clock.monotonic())
+
+    def take(self) -> None:
+        """Count a message that is sent now."""
+        self._next = self._clock.monotonic() + (1 / self._per_second if self._per_second else 0.0)

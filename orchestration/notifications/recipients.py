@@ -16,9 +16,11 @@ from orchestration.domain.severity import Severity
 from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.notifications.templates import SHIPPED, TemplateRenderer
 from orchestration.notifications.templates.values import zone_of
-from orchestration.storage.outbox import OutboxRow, OutboxState
+from orchestration.storage.outbox import LEAST_URGENT, OutboxRow, OutboxState
 
 LONGEST_KEY = 160
+# However severe the incident is or was that they are about.
+_UNHURRIED = frozenset({NoticeKind.REMINDER, NoticeKind.REPORT, NoticeKind.TEST})
 # Five attempts take about half a minute with the waits between them: long enough for a short outage to pass, and short
 # enough for the fallback to come well before the deadline to acknowledge a P0.
 LOG_FALLBACK_AFTER = 5
@@ -86,6 +88,7 @@ def message_row(
         stops_on_acknowledge=notice.kind.is_page,
         created_at=now,
         due_at=due_at(contact, notice, now),
+        urgency=LEAST_URGENT if notice.kind in _UNHURRIED else notice.severity.number,
     )
 
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import math
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -29,6 +29,7 @@ from orchestration.events.notifications import (
 )
 from orchestration.notifications.attempt import DeliveryResult, Redact, attempt
 from orchestration.notifications.channels import ChannelRegistry
+from orchestration.notifications.lane import ChannelLane
 from orchestration.notifications.rate_limit import SendRate
 from orchestration.notifications.recipients import fallback, substitute
 from orchestration.storage.leases import Leases
@@ -45,8 +46,9 @@ _POLL_SECONDS = 1.0
 # times.
 _SOON_SECONDS, _SOON_TIMES = 0.05, 20
 _BATCH = 50
-# One slow receiver among many on a channel (a hanging mail server) must not hold up the others.
-_AT_ONCE = 8
+# The first success on a channel after a failure has what waits there tried again at once, but no more often than that:
+# a mail server answers for many recipients, of whom one may go on failing.
+_HASTEN_SECONDS = 10.0
 # A claim lasts longer than the channel's own time limit, so that a new leader does not send what is still being sent.
 _CLAIM_MARGIN_SECONDS = 5.0
 # Deliveries in progress may finish for this long after a stop: cutting one off would send it twice.
@@ -92,7 +94,10 @@ class OutboxSender:
         self._renew_at = 0.0
         self._lanes: set[str] = set()
         self._rates: dict[str, SendRate] = {}
-        self._in_flight: set[anyio.CancelScope] = set()
+        self._in_flight: dict[str, anyio.CancelScope] = {}
+        # When a channel that has failed since its last success was hastened last.
+        self._failing: set[str] = set()
+        self._hastened_at: dict[str, float] = {}
         self._deadline = math.inf
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = anyio.Event()
@@ -162,22 +167,21 @@ class OutboxSender:
             self._log.error("notification.broken", channel=name, message=str(error), exc_info=error)
 
     async def _drain(self, name: str, errors: list[Exception]) -> None:
-        """Send what is due on a channel, several messages at a time, until nothing is due."""
-        slots = anyio.Semaphore(_AT_ONCE)
-        while rows := await self._call(lambda: self._outbox.list_due(name, self._clock.now(), _BATCH)):
-            async with anyio.create_task_group() as group:
-                for row in rows:
-                    await self._rate(name).acquire()
-                    await slots.acquire()
-                    group.start_soon(self._deliver, row, slots, errors)
-            # A long backlog can outlast the lease. Without this check two processes would work on the same outbox.
-            if self._loop is not None and not await self._acquire_lease():
-                return
+        """Send what is due on a channel, until nothing is due."""
 
-    async def _deliver(self, row: OutboxRow, slots: anyio.Semaphore, errors: list[Exception]) -> None:
+        async def due(without: Collection[str]) -> Sequence[OutboxRow]:
+            return await self._call(lambda: self._outbox.list_due(name, self._clock.now(), _BATCH, without))
+
+        async def go_on() -> bool:
+            # A long backlog can outlast the lease. Without this check two processes would work on the same outbox.
+            return self._loop is None or await self._acquire_lease()
+
+        deliver = partial(self._deliver, errors=errors)
+        await ChannelLane(due, deliver, lambda: self._rate(name), self._clock).drain(go_on)
+
+    async def _deliver(self, row: OutboxRow, errors: list[Exception]) -> None:
         """Claim, send, mark. A delivery that has begun may finish: stopping it halfway would send the message twice."""
-        scope = anyio.CancelScope(shield=True, deadline=self._deadline)
-        self._in_flight.add(scope)
+        scope = self._in_flight[row.key] = anyio.CancelScope(shield=True, deadline=self._deadline)
         try:
             with scope:
                 # Claimed one by one, right before it is sent: in a batch, a message behind a slow one would lose its
@@ -196,8 +200,7 @@ class OutboxSender:
                 if result.error is not None:
                     errors.append(result.error)
         finally:
-            self._in_flight.discard(scope)
-            slots.release()
+            del self._in_flight[row.key]
 
     async def _mark(self, row: OutboxRow, result: DeliveryResult) -> None:
         now = self._clock.now()
@@ -205,9 +208,13 @@ class OutboxSender:
         match result.outcome:
             case SendOutcome.SENT:
                 await self._call(lambda: self._outbox.mark_sent(row, delivery))
+                await self._hasten(row)
             case SendOutcome.RETRIED:
                 # A Retry-After is about the receiver, not about one message, so the whole channel waits.
                 self._rate(row.channel).hold(result.hold)
+                # A time that the receiver has named is kept, whatever else it accepts meanwhile.
+                if result.error is None and not result.hold:
+                    self._failing.add(row.channel)
                 also = None if result.error else fallback(row, now)
                 due_at = now + timedelta(seconds=result.wait)
                 await self._call(lambda: self._outbox.postpone(row, due_at, delivery, [also] if also else []))
@@ -218,6 +225,16 @@ class OutboxSender:
                 replacement = partial(substitute, row, response=response, now=now)
                 await self._call(lambda: self._outbox.mark_failed(row, delivery, replacement))
         self._publish(row, result)
+
+    async def _hasten(self, sent: OutboxRow) -> None:
+        """Have what waits on the channel tried now, if this was its first success after a failure."""
+        channel, now = sent.channel, self._clock.monotonic()
+        if channel in self._failing and now - self._hastened_at.get(channel, -math.inf) >= _HASTEN_SECONDS:
+            self._failing.discard(channel)
+            self._hastened_at[channel] = now
+            under_way = list(self._in_flight)
+            if await self._call(lambda: self._outbox.hasten(channel, self._clock.now(), under_way)):
+                self._wake.set()
 
     def _publish(self, row: OutboxRow, result: DeliveryResult) -> None:
         payload = _EVENTS[result.outcome](
@@ -248,7 +265,7 @@ class OutboxSender:
 
     def _limit_deliveries(self) -> None:
         self._deadline = anyio.current_time() + _GRACE_SECONDS
-        for scope in self._in_flight:
+        for scope in self._in_flight.values():
             scope.deadline = self._deadline
 
     async def _pause(self, seconds: float) -> None:

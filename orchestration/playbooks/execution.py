@@ -76,7 +76,12 @@ class StepExecutor:
         mode = verdict.mode.at_most(cap)
         # A step that reads and runs at once needs no preview, which may itself ask providers or scan folders.
         only_reads = action.risk is Risk.READS and mode is Mode.AUTO
-        preview = "" if only_reads else await self._preview(execution, step, action, parameters)
+        try:
+            preview = "" if only_reads else await self._preview(execution, step, action, parameters)
+        except Exception as error:  # noqa: BLE001 (an action may be the user's own, with any fault)
+            if mode is Mode.ASK:  # nobody is asked for leave to do what cannot be done
+                return StepDecision(Mode.OFF, values, f"it cannot be done now: {self._describe(error)}")
+            preview = f"cannot be foreseen: {self._describe(error)}"
         return StepDecision(mode, values, verdict.because, guard, verdict.wait, preview, targets, action.lasting)
 
     async def act(
@@ -209,10 +214,7 @@ class StepExecutor:
         self, execution: PlaybookExecution, step: Step, action: AnyAction, parameters: Parameters
     ) -> str:
         context = self._context(execution, "", AUTOMATION, step.why)
-        try:
-            return self._services.redactor.text(await action.preview(context, parameters))
-        except Exception as error:  # noqa: BLE001 (an action may be the user's own, with any fault)
-            return f"cannot be foreseen: {self._describe(error)}"
+        return self._services.redactor.text(await action.preview(context, parameters))
 
     def _record_change(
         self, execution: PlaybookExecution, finished: ActionRun, duties: tuple[DutyRequest, ...]

@@ -21,6 +21,8 @@ from orchestration.clock import Clock
 # An idle server spends less than that on its timers and on accepting our probes, a working one far more, even where it
 # has to share its processor with many.
 _WORKING_SHARE = 0.03
+# The kernel counts hundredths of a second, and a server needs one to receive a probe that it does not answer.
+_LEAST_SECONDS = 0.025
 # Runnable but not running: it waits for a processor, or for the disk from which it loads a model.
 _AT_WORK = frozenset({psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP})
 # Long enough for the kernel to count some ticks of a hundredth of a second.
@@ -59,7 +61,9 @@ class ServerProcess:
         if self._last is None or before is None:
             return None
         spent = sum(seconds - before.used.get(key, 0.0) for key, seconds in self._last.used.items())
-        return self._last.runnable or spent > _WORKING_SHARE * (now - before.at)
+        # Once runnable may be the moment in which it received a probe; one that is at work and starved is always so.
+        starved = before.runnable and self._last.runnable
+        return starved or spent > max(_LEAST_SECONDS, _WORKING_SHARE * (now - before.at))
 
     def _sample(self, now: float) -> _Sample | None:
         used: dict[tuple[int, float], float] = {}

@@ -6,7 +6,7 @@ senders one gets the row, and the row of one that died is due again by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -17,6 +17,9 @@ import sqlalchemy as sa
 
 from orchestration.storage.database import Database
 from orchestration.storage.tables import deliveries, outbox
+
+# As urgent as a P0, and as a P3; a message of an earlier release does not say, and may be a page.
+MOST_URGENT, LEAST_URGENT = 0, 3
 
 
 class OutboxState(StrEnum):
@@ -33,7 +36,8 @@ class OutboxRow:
     """One message to one contact on one channel. `key` makes it idempotent: incident, step and channel are in it.
 
     `stops_on_acknowledge` marks a page: once somebody has acknowledged the incident it must not go out any more.
-    `attempts` counts the tries that were begun; `due_at` is when the next may begin.
+    `attempts` counts the tries that were begun; `due_at` is when the next may begin; `urgency` is the number of the
+    severity.
     """
 
     key: str
@@ -50,6 +54,12 @@ class OutboxRow:
     attempts: int = 0
     settled_at: datetime | None = None
     detail: str = ""
+    urgency: int = LEAST_URGENT
+
+    @property
+    def recipient(self) -> str:
+        """Whom or what the message goes to on its channel."""
+        return self.address or self.contact
 
 
 class SendOutcome(StrEnum):
@@ -127,6 +137,16 @@ class Outbox:
         )
         return connection.execute(query.values(state=OutboxState.CANCELLED.value, settled_at=at)).rowcount
 
+    def cancel_overtaken(self, incident_id: str, at: datetime, connection: sa.Connection) -> int:
+        """Cancel all that has not gone out about an incident, in the transaction that ends it.
+
+        Whoever has heard nothing yet, because a receiver was away or it was night, is told once, how it ended.
+        """
+        query = sa.update(outbox).where(
+            outbox.c.incident_id == incident_id, outbox.c.state == OutboxState.PENDING.value
+        )
+        return connection.execute(query.values(state=OutboxState.CANCELLED.value, settled_at=at)).rowcount
+
     def list_for_incident(self, incident_id: str) -> tuple[OutboxRow, ...]:
         """All messages about an incident, oldest first."""
         query = sa.select(outbox).where(outbox.c.incident_id == incident_id).order_by(outbox.c.created_at, outbox.c.key)
@@ -151,12 +171,32 @@ class Outbox:
         with self._database.read() as connection:
             return tuple(connection.execute(query, {"now": now}).scalars())
 
-    def list_due(self, channel: str, now: datetime, limit: int) -> tuple[OutboxRow, ...]:
-        """What may be sent on a channel now, oldest first; of each incident and contact only the first that waits."""
+    def list_due(self, channel: str, now: datetime, limit: int, without: Collection[str] = ()) -> tuple[OutboxRow, ...]:
+        """What may be sent on a channel now, except to some recipients; of each incident and contact only the first.
+
+        The most urgent come first, then those that were never tried, then the oldest.
+        """
         query = sa.select(outbox).where(outbox.c.channel == channel, _sendable())
+        if without:
+            query = query.where(sa.func.coalesce(outbox.c.address, outbox.c.contact).not_in(without))
+        urgency = sa.func.coalesce(outbox.c.urgency, MOST_URGENT)
+        order = (urgency, sa.case((outbox.c.attempts == 0, 0), else_=1), outbox.c.created_at, outbox.c.key)
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(outbox.c.created_at, outbox.c.key).limit(limit), {"now": now})
+            rows = connection.execute(query.order_by(*order).limit(limit), {"now": now})
             return tuple(_row(row) for row in rows)
+
+    def hasten(self, channel: str, now: datetime, without: Collection[str]) -> int:
+        """Let every message that waits for its next try on a channel be tried now, except those with these keys, which
+        are under way: the receiver answers again. Returns how many there are."""
+        query = sa.update(outbox).where(
+            outbox.c.channel == channel,
+            outbox.c.state == OutboxState.PENDING.value,
+            outbox.c.attempts > 0,
+            outbox.c.due_at > now,
+            outbox.c.key.not_in(without),
+        )
+        with self._database.write() as connection:
+            return connection.execute(query.values(due_at=now)).rowcount
 
     def claim(self, row: OutboxRow, until: datetime) -> OutboxRow | None:
         """Begin a try, unless the message was cancelled or somebody else began one since it was read: then None."""
@@ -309,7 +349,8 @@ def _place(table: sa.FromClause) -> sa.Tuple:
 
 
 def _row(row: sa.Row[Any]) -> OutboxRow:
-    return OutboxRow(**{**row._mapping, "state": OutboxState(row.state)})
+    urgency = MOST_URGENT if row.urgency is None else row.urgency
+    return OutboxRow(**{**row._mapping, "state": OutboxState(row.state), "urgency": urgency})
 
 
 def _delivery_values(delivery: DeliveryAttempt) -> dict[str, Any]:

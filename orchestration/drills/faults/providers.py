@@ -102,9 +102,13 @@ ALL_PROVIDERS_KILLED = _drill(
 PROVIDER_PORT_CLOSED = _drill(
     "provider-port-closed", "The provider's port is closed for a minute", provider_fault("refuse", seconds=60.0)
 )
-PROVIDER_HANGS = _drill("provider-hangs", "The provider takes requests and never answers", provider_fault("hang"))
+# Silence counts once a second probe, which is given twice as long as the first, was not answered either.
+_SILENT = replace(_REROUTED, holds=2.0)
+PROVIDER_HANGS = _drill(
+    "provider-hangs", "The provider takes requests and never answers", provider_fault("hang"), _SILENT
+)
 PROVIDER_STALLS = _drill(
-    "provider-stalls", "Answers stop in the middle, connections stay open", provider_fault("stall")
+    "provider-stalls", "Answers stop in the middle, connections stay open", provider_fault("stall"), _SILENT
 )
 PROVIDER_OVERLOADED = _drill(
     "provider-overloaded", "The provider says that it is overloaded (503)", provider_fault("503"), _FEWER

@@ -79,4 +79,11 @@ def absorb(change: IncidentChange, other: Incident) -> None:
         # Severities sort by number, so the least is the worst: better facts of one incident must not hide those of the
         # other.
         change.set(assessed_severity=min(other.assessed_severity, incident.assessed_severity))
-        lifecycle.change_severity(change, other.severity, other.severity_reason, f"{other.id} was merged into it")
+        if _is_paged_for(other) and incident.acknowledged and incident.status is not IncidentStatus.SUPPRESSED:
+            lifecycle.page_for(change, other)
+        else:
+            lifecycle.change_severity(change, other.severity, other.severity_reason, f"{other.id} was merged into it")
+
+
+def _is_paged_for(incident: Incident) -> bool:
+    return incident.page_due is not None and not incident.acknowledged

@@ -23,6 +23,7 @@ outbox = sa.Table(
     sa.Column("due_at", UtcDateTime, nullable=False),
     sa.Column("settled_at", UtcDateTime),
     sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("urgency", sa.Integer),
     sa.Index("ix_outbox_state_due_at", "state", "due_at"),
 )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -27,6 +30,7 @@ class RegisteredFlow:
 
 
 registered: dict[str, RegisteredFlow] = {}
+_at_work: dict[str, asyncio.Task[Any]] = {}
 
 
 @DBOS.workflow(name="flow", max_recovery_attempts=_CRASHES_BEFORE_GIVING_UP)
@@ -38,11 +42,29 @@ async def durable_flow(kind: str, payload: Any) -> Any:
     """
     flow = Flow(str(DBOS.workflow_id), start_flow)
     flow_type, body = registered[kind].kind, registered[kind].body
+    async with _alone(flow.id):
+        try:
+            given = from_json(flow_type.payload, payload, f"the payload of {flow.id}")
+            return to_json(flow_type.result, await body(flow, given))
+        except OrchestratorError as error:
+            raise as_portable(error) from error
+
+
+@contextlib.asynccontextmanager
+async def _alone(flow_id: str) -> AsyncIterator[None]:
+    """End what this process still does for the flow: it was cancelled and continued before that was noticed here."""
+    me = asyncio.current_task()
+    before = _at_work.get(flow_id)
+    if before is not None and not before.done():
+        before.cancel()
+        await asyncio.wait({before})
+    if me is not None:
+        _at_work[flow_id] = me
     try:
-        given = from_json(flow_type.payload, payload, f"the payload of {flow.id}")
-        return to_json(flow_type.result, await body(flow, given))
-    except OrchestratorError as error:
-        raise as_portable(error) from error
+        yield
+    finally:
+        if _at_work.get(flow_id) is me:
+            del _at_work[flow_id]
 
 
 @DBOS.workflow(name="scheduled")

@@ -1,16 +1,23 @@
-"""Changes to the engine before it may be used: no pickle, no chatter, faster cancelling."""
+"""Changes to the engine before it may be used: no pickle, no chatter, faster and surer cancelling."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import dbos._core
 import dbos._serialization
+import sqlalchemy as sa
+from dbos._sys_db import SystemDatabase
 
 # How often a running step checks whether its flow was cancelled by another process. The engine's own second is too
 # slow: a tool has to stop within its limit plus one second.
 _CANCEL_POLL_SECONDS = 0.25
+
+
+# Well below the number of bind parameters that any database takes.
+_AT_ONCE = 1000
 
 
 def _refuse(*_: Any) -> NoReturn:
@@ -30,6 +37,23 @@ def make_safe() -> None:
     dbos._serialization.DefaultSerializer.serialize = _refuse  # type: ignore[method-assign, assignment]
     dbos._serialization.DefaultSerializer.deserialize = _refuse  # type: ignore[method-assign, assignment]
     dbos._core._PREEMPTIBLE_POLL_INTERVAL_SEC = _CANCEL_POLL_SECONDS
+    SystemDatabase.get_cancelled_workflow_ids = _not_ours_any_more  # type: ignore[method-assign, assignment]
+
+
+def _not_ours_any_more(database: SystemDatabase, flow_ids: Sequence[str]) -> set[str]:
+    """Which of these flows, at whose steps this process works, are not its own any more.
+
+    The engine asks only for those that are cancelled. One that was cancelled and handed out again in between, or that
+    another process has taken over because this one seemed dead, would be worked on twice at the same time.
+    """
+    table = database.tables.workflow_status
+    ours = (table.c.status == "PENDING") & (table.c.executor_id == database.executor_id)
+    found: set[str] = set()
+    for start in range(0, len(flow_ids), _AT_ONCE):
+        some = table.c.workflow_uuid.in_(flow_ids[start : start + _AT_ONCE])
+        with database.engine.begin() as connection:
+            found.update(connection.execute(sa.select(table.c.workflow_uuid).where(some, ~ours)).scalars())
+    return found
 
 
 def quieten() -> None:

@@ -12,6 +12,7 @@ import pytest
 from orchestration.providers import probe_timeout
 from tests.contract.gateway.conftest import MakeDesk
 from tests.support.gateway import Desk, provider
+from tests.support.patience import Stopwatch
 from tests.support.slow_server import SlowServer, slow_server
 from tests.support.vendor import Vendor
 
@@ -70,6 +71,29 @@ async def test_a_server_that_is_stopped_is_left_soon_if_little_is_lost(
     desk = make_desk({"a": ollama(talker), "b": provider(first.url)})
     assert await asked_and_stopped_after(0.3, desk, talker, stopped=0) == "b"
     assert "of 2 probes neither" in desk.status("a").last_failure
+
+
+async def test_calls_that_have_been_silent_together_are_left_together(
+    make_desk: MakeDesk, first: Vendor, talker: SlowServer
+) -> None:
+    desk = make_desk({"a": ollama(talker), "b": provider(first.url)})
+    ended: list[tuple[str, float]] = []
+    stopped = Stopwatch()
+
+    async def ask(later: float) -> None:
+        await anyio.sleep(later)
+        answer = await desk.ask()
+        ended.append((answer.route.provider, stopped.seconds))
+
+    async with anyio.create_task_group() as group:
+        for number in range(4):
+            group.start_soon(ask, number / 10)
+        await anyio.sleep(0.5)
+        talker.process.send_signal(signal.SIGSTOP)
+        stopped = Stopwatch()
+    assert {name for name, _ in ended} == {"b"}
+    # Each on its own would have probed again, for longer each time.
+    assert ended[-1][1] < 1.5 * ended[0][1]
 
 
 async def test_a_call_that_has_worked_for_longer_than_it_is_silent_is_kept(

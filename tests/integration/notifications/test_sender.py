@@ -10,6 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from orchestration.clock import FakeClock
+from orchestration.domain.severity import Severity
+from orchestration.notifications.channels import ChannelMessage
 from orchestration.notifications.notice import NoticeKind
 from orchestration.notifications.recipients import plan
 from orchestration.notifications.sender import LEASE, OutboxSender
@@ -317,3 +319,73 @@ async def test_a_message_that_waits_for_the_morning_is_not_sent_at_night(
     await bench.clock.advance(8 * 3600)
     await bench.sender().send_due()
     assert bench.states() == {"initial:ada:hook": "sent"}
+
+
+async def test_what_is_most_urgent_goes_first_however_long_the_rest_has_waited(
+    make_bench: MakeBench, receiver: HttpReceiver
+) -> None:
+    bench = make_bench(a_response({"ada": ("hook",)}, hook=hook(receiver, perSecond=1)), fake=True)
+    assert isinstance(bench.clock, FakeClock)
+    for number in range(6):
+        bench.put(a_notice(severity=Severity.P2, incident_id=f"mild-{number}"))
+        await bench.clock.advance(1)
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.sender().send_due)
+        await until(lambda: receiver.received)
+        bench.put(a_notice(severity=Severity.P0, incident_id="grave"))
+        for _ in range(20):
+            await bench.clock.advance(1)
+            await anyio.sleep(0.02)
+    order = [body["id"].partition(":")[0] for body in receiver.bodies()]
+    assert order.index("grave") == 1, order
+    assert [name for name in order if name != "grave"] == [f"mild-{number}" for number in range(6)]
+
+
+async def test_a_recipient_whose_server_hangs_delays_nobody_else(make_bench: MakeBench, receiver: HttpReceiver) -> None:
+    """The channel is one; of its recipients one never answers, and has sixty messages waiting."""
+    held = anyio.Event()
+    received: list[str] = []
+
+    class Mixed:
+        async def send(self, message: ChannelMessage) -> None:
+            if message.contact == "hangs":
+                await held.wait()
+            received.append(message.key)
+
+        async def aclose(self) -> None:
+            held.set()
+
+    bench = make_bench(a_response({"hangs": ("hook",), "ada": ("hook",)}, hook=hook(receiver, timeout=30)))
+    bench.channels.send = lambda _, message: mixed.send(message)  # type: ignore[method-assign, assignment]
+    mixed = Mixed()
+    both = bench.settings.contacts
+    for number in range(60):
+        notice = a_notice(severity=Severity.P2, incident_id=f"mild-{number}")
+        bench.outbox.add(plan(notice, both[:1], bench.settings, "initial", bench.clock.now()))
+    async with at_work(bench.sender()):
+        await anyio.sleep(0.3)
+        notice = a_notice(severity=Severity.P0, incident_id="grave")
+        bench.outbox.add(plan(notice, both[1:], bench.settings, "initial", bench.clock.now()))
+        await until(lambda: received == ["grave:initial:ada:hook"], seconds=2)
+        held.set()
+        await until(lambda: len(received) == 61)
+
+
+async def test_what_waits_for_a_receiver_goes_out_as_soon_as_it_answers_again(
+    make_bench: MakeBench, receiver: HttpReceiver
+) -> None:
+    bench = make_bench(a_response({"ada": ("hook",)}, hook=hook(receiver)), fake=True)
+    assert isinstance(bench.clock, FakeClock)
+    receiver.answer = Answer(503, "down")
+    for number in range(3):
+        bench.put(a_notice(incident_id=f"old-{number}"))
+    sender = bench.sender()
+    for _ in range(8):
+        await sender.send_due()
+        await bench.clock.advance(60)
+    await sender.send_due()
+    receiver.answer = Answer()
+    before = len(receiver.received)
+    bench.put(a_notice(incident_id="new"))
+    await sender.send_due()
+    assert len(receiver.received) == before + 4, "the first success has told of the others' receiver, too"

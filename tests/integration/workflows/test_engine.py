@@ -150,6 +150,63 @@ async def test_cancelling_stops_a_running_step_and_the_children_and_resuming_goe
     assert calls == ["first", "second", "stopped", "second"]
 
 
+class Workbench:
+    """A flow of one step that takes its time; it knows how often it was begun and how many were at it at once."""
+
+    def __init__(self) -> None:
+        self.begun = self.at_once = self.most = 0
+        self.released = asyncio.Event()
+
+    async def body(self, flow: Flow, _: Any) -> Any:
+        return await flow.step("work", JSON, self.work)
+
+    async def work(self) -> str:
+        self.begun += 1
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        try:
+            await self.released.wait()
+        finally:
+            self.at_once -= 1
+        return "done"
+
+    async def until_begun(self, times: int) -> None:
+        with fail_after(20):
+            while self.begun < times:
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.05, 0.3, 0.6])
+async def test_what_is_continued_before_it_has_stopped_is_worked_on_once_at_a_time(tmp_path: Path, wait: float) -> None:
+    bench = Workbench()
+    async with engine(tmp_path, flow=bench.body) as one:
+        await one.start(FLOW, "f-1", None)
+        for times in (1, 2, 3):
+            await bench.until_begun(times)
+            await one.cancel("f-1")
+            await asyncio.sleep(wait)
+            await one.resume("f-1")
+        await bench.until_begun(4)
+        bench.released.set()
+        assert await one.result("f-1") == "done"
+    assert (bench.begun, bench.most) == (4, 1)
+
+
+async def test_what_another_process_has_taken_over_is_left_to_it(tmp_path: Path) -> None:
+    bench = Workbench()
+    async with engine(tmp_path, flow=bench.body) as one:
+        await one.start(FLOW, "f-1", None)
+        await bench.until_begun(1)
+        with closing(sqlite3.connect(tmp_path / "engine.db")) as connection:
+            connection.execute("UPDATE workflow_status SET executor_id = 'another'")
+            connection.commit()
+        with fail_after(20):
+            while bench.at_once:
+                await asyncio.sleep(0.01)
+        with closing(sqlite3.connect(tmp_path / "engine.db")) as connection:
+            assert connection.execute("SELECT count(*) FROM operation_outputs").fetchone() == (0,)
+
+
 async def test_a_fork_shares_the_steps_before_it_and_goes_its_own_way(tmp_path: Path) -> None:
     calls: list[str] = []
 

@@ -13,7 +13,9 @@ async def turns(clock: FakeClock, pace: SendRate, count: int, seconds: float) ->
 
     async def take() -> None:
         for _ in range(count):
-            await pace.acquire()
+            if pace.left:
+                await clock.sleep(pace.left)
+            pace.take()
             given.append(clock.monotonic())
 
     async with anyio.create_task_group() as group:

@@ -1,0 +1,18 @@
+"""How urgent a message of the outbox is, by which it is sent."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0018"
+down_revision = "0017"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    # Nullable, because processes of the version before this one go on adding messages during an upgrade.
+    op.add_column("outbox", sa.Column("urgency", sa.Integer(), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("outbox", "urgency")
