@@ -59,6 +59,10 @@ class ControlProcess:
         """Use this address for links in messages, and publish it to other processes."""
         self.url = self._app.serves_at = url
 
+    def has_leader(self) -> bool:
+        """Whether any control process leads now. Blocks; raises SQLAlchemyError without the database."""
+        return any(lease.name == _LEADER and lease.live for lease in self._app.leases.list(_LEADER))
+
     async def announce(self) -> None:
         """Keep a lease with the address and the workers of this process, until cancelled."""
         while True:

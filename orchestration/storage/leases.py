@@ -3,6 +3,7 @@ differ."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,11 @@ class Lease:
     data: Mapping[str, Any]
 
 
+# A clock that is set back carries every lease into the future. One that expires later than twice its length from now is
+# void, or a holder that has died would be waited for until the clock has caught up. One that lives renews its own.
+_FURTHEST = 2.0
+
+
 class Leases:
     """Claims that expire: a holder that stops renewing loses its claim."""
 
@@ -35,9 +41,9 @@ class Leases:
         with self._database.write(exclusive=f"lease/{name}") as connection:
             now = self._now(connection)
             current = connection.execute(sa.select(leases).where(leases.c.name == name)).one_or_none()
-            if current is not None and current.holder != holder and current.expires_at > now:
+            if current is not None and current.holder != holder and _is_live(current, now):
                 return False
-            values = {"holder": holder, "expires_at": now + seconds, "data": dict(data or {})}
+            values = {"holder": holder, "expires_at": now + seconds, "seconds": seconds, "data": dict(data or {})}
             if current is None:
                 connection.execute(sa.insert(leases).values(name=name, **values))
             else:
@@ -55,9 +61,15 @@ class Leases:
             now = self._now(connection)
             # Expired ones are wanted, too: they are how a process that died without releasing its lease is noticed.
             rows = connection.execute(sa.select(leases).where(leases.c.name.startswith(prefix, autoescape=True)))
-            return tuple(Lease(row.name, row.holder, row.expires_at > now, row.data) for row in rows)
+            return tuple(Lease(row.name, row.holder, _is_live(row, now), row.data) for row in rows)
 
     def _now(self, connection: sa.Connection) -> float:
         # `now()` of PostgreSQL is the start of the transaction, which may have waited for a lock since.
         clock = "unixepoch('subsec')" if self._database.is_sqlite else "extract(epoch from clock_timestamp())"
         return float(connection.execute(sa.text(f"SELECT {clock}")).scalar_one())
+
+
+def _is_live(row: sa.Row[Any], now: float) -> bool:
+    # One of the release before this does not say how long it was taken for.
+    latest = math.inf if row.seconds is None else now + _FURTHEST * row.seconds
+    return bool(now < row.expires_at <= latest)

@@ -15,7 +15,6 @@ from orchestration import metrics
 from orchestration.config.isolation import Isolation
 from orchestration.metrics import Metrics
 from orchestration.security.principal import Role
-from orchestration.storage.database import Database
 from orchestration.web.problems import problem
 
 _READY_TIMEOUT_SECONDS = 2.0
@@ -28,8 +27,14 @@ class HealthEndpoints:
     """Reports whether this process is alive, and whether it is ready, and whether the system is isolated. They need no
     sign-in, so they disclose nothing else."""
 
-    def __init__(self, database: Database, metrics: Metrics | None, isolation: Callable[[], Isolation | None]) -> None:
-        self._database = database
+    def __init__(
+        self,
+        has_leader: Callable[[], bool],
+        metrics: Metrics | None,
+        isolation: Callable[[], Isolation | None],
+    ) -> None:
+        """`has_leader` asks the database, and raises SQLAlchemyError while that is away."""
+        self._has_leader = has_leader
         self._metrics = metrics
         self._isolation = isolation
 
@@ -50,10 +55,11 @@ class HealthEndpoints:
         with anyio.move_on_after(_READY_TIMEOUT_SECONDS):
             try:
                 # Abandoned on timeout: a query on a hanging database cannot be cancelled from here.
-                await anyio.to_thread.run_sync(self._database.version, abandon_on_cancel=True)
+                leads = await anyio.to_thread.run_sync(self._has_leader, abandon_on_cancel=True)
             except SQLAlchemyError:
                 return self._answer("no database", 503)
-            return self._answer("ready")
+            # Without one no alert is judged, no timer fires and no schedule starts a run.
+            return self._answer("ready") if leads else self._answer("no control process leads", 503)
         return self._answer("the database is slow", 503)
 
     def _answer(self, word: str, status: int = 200) -> Response:

@@ -66,7 +66,9 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
     feed = Feed(app.timeline, app.clock, ordered=app.database.is_sqlite)
     pages, close_pages = _pages(app)
     routes: list[BaseRoute] = [
-        *HealthEndpoints(app.database, control.incidents.monitoring.metrics, lambda: isolation_of(app.store)).routes(),
+        *HealthEndpoints(
+            control.has_leader, control.incidents.monitoring.metrics, lambda: isolation_of(app.store)
+        ).routes(),
         *SignInPages(access, trail).routes(),
         *intake.routes(control.incidents.intake, app.clock, app.bus),
         *GatewayEndpoint(app).routes(),

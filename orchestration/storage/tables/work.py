@@ -85,6 +85,7 @@ leases = sa.Table(
     # Seconds by the database's own clock, with which alone they are compared.
     sa.Column("expires_at", sa.Float, nullable=False),
     sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("seconds", sa.Float),
 )
 
 config_versions = sa.Table(

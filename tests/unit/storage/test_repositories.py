@@ -112,6 +112,19 @@ def test_a_lease_is_held_by_one_until_it_expires(database: Database) -> None:
     assert leases.list("lead") == ()
 
 
+@pytest.mark.parametrize(
+    ("back", "held"), [(0, True), (50, True), (61, False), (3600, False), (-30, True), (-61, False)]
+)
+def test_a_lease_that_a_clock_has_carried_away_is_void(database: Database, back: float, held: bool) -> None:
+    leases = Leases(database)
+    assert leases.acquire("leader", "dead", 60)
+    # What the database sees after its clock was set back by so many seconds.
+    with database.write() as connection:
+        connection.execute(sa.text("UPDATE leases SET expires_at = expires_at + :back"), {"back": back})
+    assert [lease.live for lease in leases.list("leader")] == [held]
+    assert leases.acquire("leader", "another", 60) is not held
+
+
 def test_of_many_that_want_a_lease_at_once_one_gets_it(database: Database) -> None:
     leases = Leases(database)
     for expired in (False, True):
