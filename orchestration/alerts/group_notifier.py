@@ -16,10 +16,19 @@ from orchestration.alerts.incident_reports import group_facts, report_of
 from orchestration.alerts.model import Alert
 from orchestration.alerts.ports import IncidentReporter
 from orchestration.alerts.records import group_from_row, group_to_row
-from orchestration.alerts.stages import NotifiedState, RemainingAlerts, StageContext, cleared_groups
+from orchestration.alerts.stages import (
+    NotifiedState,
+    NotifyDecision,
+    NotifyReason,
+    RemainingAlerts,
+    StageContext,
+    cleared_groups,
+)
 from orchestration.alerts.write_buffer import redacted
 from orchestration.incidents.report import TroubleReport
 from orchestration.storage.alerts import Alerts
+
+_MUTED = frozenset({NotifyReason.SILENCED, NotifyReason.MAINTENANCE})
 
 
 class GroupNotifier:
@@ -33,6 +42,8 @@ class GroupNotifier:
         self._redact = redact
         self._errors = errors
         self._unsaved: set[str] = set()
+        # By which silence each group was last reported to be covered. A new process reports that of each group once.
+        self._silenced: dict[str, str] = {}
 
     def load(self) -> None:
         """Load what was reported before. What is in memory already is newer."""
@@ -74,6 +85,21 @@ class GroupNotifier:
                 keys.append(key)
         return tuple(keys)
 
+    def silence(self, decisions: Sequence[NotifyDecision], context: StageContext) -> None:
+        """Report for each group that was reported whether all that fires of it is silenced now."""
+        causes = {one.alert: one.by for one in decisions if one.reason in _MUTED}
+        firing = [alert for alert in context.alerts if alert.firing and alert.group in self.notified]
+        found: dict[str, str] = {}
+        for key, members in groupby(sorted(firing, key=_group), key=_group):
+            by = [causes.get(alert.id, "") for alert in members if alert.id in self.notified[key].alerts]
+            found[key] = by[0] if by and all(by) else ""
+        for key, cause in found.items():
+            if self._silenced.get(key) != cause:
+                with self._errors.isolate(f"silence {key}"):
+                    self._reporter.silence(key, cause)
+                    self._silenced[key] = cause
+        self._silenced = {key: cause for key, cause in self._silenced.items() if key in self.notified}
+
     def _observed(self, key: str, context: StageContext) -> bool:
         """Whether each reported alert of a group was observed to be gone; one that is not known any more was not."""
         proven = {alert.id for alert in context.alerts if alert.resolved and not alert.unobserved}
@@ -98,3 +124,7 @@ class GroupNotifier:
             facts.append(before.facts)
         self.notified[key] = NotifiedState(now, ids, merge_facts(facts))
         self._unsaved.add(key)
+
+
+def _group(alert: Alert) -> str:
+    return alert.group

@@ -20,3 +20,8 @@ class IncidentReporter(Protocol):
         """Report that nothing of what was reported under this key fires any more: because it was observed to be gone,
         or because nothing was observed at all."""
         ...
+
+    def silence(self, key: str, by: str) -> object:
+        """Report which silence or maintenance window covers all that fires under this key; none, if `by` is empty.
+        After an exception it is reported again the next time."""
+        ...

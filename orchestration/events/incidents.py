@@ -282,6 +282,22 @@ class IncidentMitigated(IncidentEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentPagingHeld(IncidentEvent):
+    """All that fires of it is silenced, so that nobody is paged for it any more."""
+
+    kind: ClassVar[str] = "incident.paging_held"
+    template: ClassVar[str] = "{incident} is silenced"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPagingResumed(IncidentEvent):
+    """Its silence is over and it still fires, so that paging goes on."""
+
+    kind: ClassVar[str] = "incident.paging_resumed"
+    template: ClassVar[str] = "{incident} is not silenced any more"
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentSilent(IncidentEvent):
     """Nothing more is heard of one of its alerts, which does not show that the problem is gone."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from orchestration.domain.incident_status import IncidentStatus
+from orchestration.incidents import escalation
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.condition import ConditionStatus, IncidentCondition
 from orchestration.incidents.model import Incident
@@ -46,8 +47,28 @@ def clear(change: IncidentChange, key: str, at: datetime, *, observed: bool) -> 
         change.add_entry(kind, stable_for=change.settings.stability_seconds, key=key, still_firing=left)
 
 
+def silence(change: IncidentChange, key: str, by: str) -> None:
+    """The alerts of a group are covered by a silence or a maintenance window; by none any more, if `by` is empty.
+
+    Pages stop while all that fires is covered. The level that was due then gets its time anew.
+    """
+    before = change.incident
+    others = {name: cause for name, cause in before.silences.items() if name != key}
+    change.set(silences={**others, key: by} if by else others)
+    after = change.incident
+    if not after.status.is_open or before.is_silenced == after.is_silenced:
+        return
+    if after.is_silenced:
+        change.add_entry("paging-held", by=by, reason=f"{by} covers all of it that fires")
+        return
+    change.add_entry("paging-resumed", reason="it still fires, and is not silenced any more")
+    if after.page_due is not None:
+        change.set(page_due=escalation.next_page(after, change.settings, change.now))
+
+
 def take_over(change: IncidentChange, other: Incident) -> None:
     """The conditions of another incident become conditions of this one."""
+    change.set(silences={**other.silences, **change.incident.silences})
     # What fires in either fires in both.
     both = dict(other.known_conditions)
     for key, condition in change.incident.known_conditions.items():

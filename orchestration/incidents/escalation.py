@@ -87,7 +87,7 @@ _SENTENCES = {
 
 def rules_due(incident: Incident, settings: ResponseSettings, now: datetime) -> tuple[EscalationRule, ...]:
     """The rules that hold and have not been applied yet. Only open incidents escalate."""
-    if not incident.status.is_open or incident.status is IncidentStatus.SUPPRESSED:
+    if not incident.status.is_open or incident.status is IncidentStatus.SUPPRESSED or incident.is_silenced:
         return ()
     return tuple(rule for rule in _holding(incident, settings, now) if rule.value not in incident.escalated)
 
@@ -155,7 +155,7 @@ def due_times(incident: Incident, settings: ResponseSettings) -> dict[IncidentTi
             IncidentTimer.PAGE: incident.page_due if _is_paged(incident) else None,
             IncidentTimer.UPDATE: incident.update_due,
             IncidentTimer.STABILITY: resolution.due_at(incident, settings),
-            **dict(_target_times(incident, settings)),
+            **({} if incident.is_silenced else dict(_target_times(incident, settings))),
         }
     elif incident.status in (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW):
         waiting = {
@@ -203,8 +203,9 @@ def next_reminder(resolved_at: datetime, seconds: float, now: datetime) -> datet
 
 
 def _is_paged(incident: Incident) -> bool:
-    # Nobody is woken for a workaround that holds and is taken back by itself.
-    return pages(incident) and not incident.acknowledged and not resolution.settles_by_itself(incident)
+    # Nobody is woken for a workaround that holds and is taken back by itself, nor for what somebody has silenced.
+    quiet = incident.is_silenced or resolution.settles_by_itself(incident)
+    return pages(incident) and not incident.acknowledged and not quiet
 
 
 def _target_times(incident: Incident, settings: ResponseSettings) -> Iterator[tuple[IncidentTimer, datetime]]:

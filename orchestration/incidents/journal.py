@@ -85,6 +85,10 @@ class ReportJournal:
         self._keep({"kind": "clear", "key": key, "at": at.isoformat(), "observed": observed})
         return None
 
+    def silence(self, key: str, by: str) -> Incident | None:
+        """Record which silence covers a group. Raises what the database raises: it is told again the next time."""
+        return self._service.silence(key, by)
+
     @property
     def waiting(self) -> bool:
         """Whether anything has still to be replayed."""

@@ -121,7 +121,8 @@ class Incident:
     `acted_at` is when automation last changed anything for it. `asserted_by` is the person who has reopened it: no
     alert can then speak for its end. `responses` counts the further responses since its detection or reopening.
     `active_response` is the playbook run that is at work, since `responding_since`.
-    `causes` are what was found broken in it so far; each is answered by itself.
+    `causes` are what was found broken in it so far; each is answered by itself. `silences` are those that cover its
+    alerts, by the key of the condition.
     """
 
     # The names under which these fields are stored and published (API, `--json`). Clients and existing databases
@@ -212,6 +213,7 @@ class Incident:
     active_response: str = ""
     responding_since: datetime | None = None
     causes: tuple[str, ...] = ()
+    silences: Mapping[str, str] = field(default_factory=dict)
     version: int = 0
 
     @property
@@ -233,6 +235,12 @@ class Incident:
         if self.cleared_at is not None:
             return {self.key: IncidentCondition(ConditionStatus.CLEARED, self.cleared_at)}
         return {self.key: IncidentCondition(ConditionStatus.FIRING, self.detected_at)}
+
+    @property
+    def is_silenced(self) -> bool:
+        """Whether every alert of it that fires is silenced, so that nobody is paged for it."""
+        firing = [key for key, each in self.known_conditions.items() if each.fires]
+        return bool(firing) and all(key in self.silences for key in firing)
 
     @property
     def open_duties(self) -> tuple[Duty, ...]:

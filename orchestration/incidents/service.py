@@ -78,6 +78,10 @@ class IncidentService:
             lambda connection: self._mark_cleared(connection, _short(key), at, observed=observed)
         )
 
+    def silence(self, key: str, by: str) -> Incident | None:
+        """Record which silence covers the alerts of a group; none any more, if `by` is empty."""
+        return self._unit_of_work.run(lambda connection: self._silence(connection, _short(key), by))
+
     def execute(self, incident_id: str, actor: Actor, command: IncidentCommand) -> Incident:
         """Apply a command. A merge returns the incident that continues.
 
@@ -188,6 +192,15 @@ class IncidentService:
             connection, latest, Actor("monitoring"), lambda change: conditions.clear(change, key, at, observed=observed)
         )
         return Committed(written.result if written.result.status.is_open else None, written.announcements)
+
+    def _silence(self, connection: sa.Connection, key: str, by: str) -> Committed[Incident | None]:
+        latest = self.records.latest_of_key(connection, key)
+        if latest is None or not latest.status.is_open or latest.silences.get(key, "") == by:
+            return Committed(latest)
+        written = self._unit_of_work.handle(
+            connection, latest, Actor("monitoring"), lambda change: conditions.silence(change, key, by)
+        )
+        return Committed(written.result, written.announcements)
 
     def _execute(
         self, connection: sa.Connection, incident_id: str, actor: Actor, command: IncidentCommand

@@ -38,6 +38,9 @@ class FileDesk:
     def clear(self, key: str, at: datetime, *, observed: bool) -> None:
         self._write(f"clear {key}")
 
+    def silence(self, key: str, by: str) -> None:
+        pass
+
     def _write(self, line: str) -> None:
         with self._file.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")

@@ -29,6 +29,7 @@ class RecordingReporter:
 
     calls: list[tuple[str, str]] = field(default_factory=list)
     reports: list[TroubleReport] = field(default_factory=list)
+    silenced: dict[str, str] = field(default_factory=dict)
     broken: Exception | None = None
 
     def report(self, report: TroubleReport) -> None:
@@ -41,6 +42,11 @@ class RecordingReporter:
         if self.broken is not None:
             raise self.broken
         self.calls.append(("clear" if observed else "silent", key))
+
+    def silence(self, key: str, by: str) -> None:
+        if self.broken is not None:
+            raise self.broken
+        self.silenced[key] = by
 
 
 class Bench:

@@ -502,3 +502,30 @@ def test_what_was_recalled_is_forgotten_with_all_else(bench: Bench) -> None:
     bench.engine.reset()
     bench.evaluate()
     assert list(bench.reported()) == []
+
+
+def test_a_silence_over_what_was_reported_is_told_once_and_its_end_too(bench: Bench) -> None:
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.evaluate()
+    (key,) = {report.key for report in bench.reporter.reports}
+    assert bench.reporter.silenced == {key: ""}
+    silence = bench.silence("provider=ollama", seconds=60)
+    bench.evaluate()
+    assert bench.reporter.silenced == {key: silence.id}
+    bench.now += timedelta(seconds=61)
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.evaluate()
+    assert bench.reporter.silenced == {key: ""}
+
+
+def test_a_silence_that_could_not_be_told_is_told_the_next_time(bench: Bench) -> None:
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.evaluate()
+    (key,) = bench.reporter.silenced
+    silence = bench.silence("provider=ollama")
+    bench.reporter.broken = RuntimeError("away")
+    bench.evaluate()
+    assert bench.reporter.silenced == {key: ""}
+    bench.reporter.broken = None
+    bench.evaluate()
+    assert bench.reporter.silenced == {key: silence.id}

@@ -42,6 +42,9 @@ class _Reporter:
     def clear(self, key: str, at: datetime, *, observed: bool) -> None:
         self._service.mark_cleared(key, at, observed=observed)
 
+    def silence(self, key: str, by: str) -> None:
+        self._service.silence(key, by)
+
 
 def happen(bench: Bench, trouble: Trouble, number: int) -> None:
     kind, who, what = trouble

@@ -93,3 +93,55 @@ def test_a_worse_incident_that_somebody_has_keeps_its_merge_quiet(room: Room) ->
         room.service.execute(one.id, ADA, Acknowledge())
     merged = room.service.execute(grave.id, ADA, Merge(mild.id))
     assert (merged.severity, merged.acknowledged, merged.page_due) == (Severity.P0, True, None)
+
+
+KEY = "agent:executor"
+
+
+def test_nobody_is_paged_while_all_that_fires_is_silenced(room: Room) -> None:
+    incident = room.service.open_or_join(a_report(ALL_AGENTS))
+    told = len(room.rows(incident))
+    held = room.service.silence(KEY, "sil-1")
+    assert held is not None
+    assert held.is_silenced
+    room.tick(after(hours=3))
+    assert len(room.rows(incident)) == told + _updates(room, incident), "no page, no warning, nobody further up"
+    again = room.service.silence(KEY, "")
+    assert again is not None
+    assert again.page_due is not None
+    assert again.page_due > after(hours=3), "the next level still gets its time"
+    room.tick(after(hours=4))
+    assert any(row.kind == "escalation" for row in room.rows(incident))
+    kinds = room.kinds(incident)
+    assert kinds.index("paging-held") < kinds.index("paging-resumed") < kinds.index("paged")
+    assert room.said().count("incident.paging_held") == 1
+
+
+def test_what_fires_beside_a_silenced_alert_is_paged_for(room: Room) -> None:
+    incident = room.service.open_or_join(a_report(ALL_AGENTS))
+    room.service.silence(KEY, "sil-1")
+    other = room.service.open_or_join(a_report(ALL_AGENTS, key="agents", fingerprints=("f-2",)))
+    merged = room.service.execute(other.id, ADA, Merge(incident.id))
+    assert not merged.is_silenced
+    room.tick(after(hours=1))
+    assert any(row.kind == "escalation" for row in room.rows(merged))
+    # The one that is not silenced has gone: what is left is.
+    room.service.mark_cleared("agents", after(hours=1))
+    assert room.service.records.get(merged.id).is_silenced
+
+
+def test_a_silence_that_is_reported_again_or_of_something_over_changes_nothing(room: Room) -> None:
+    incident = room.service.open_or_join(a_report())
+    room.service.silence(KEY, "sil-1")
+    before = room.service.records.get(incident.id)
+    room.service.silence(KEY, "sil-1")
+    assert room.service.records.get(incident.id) == before
+    room.resolve(incident.id)
+    over = room.service.records.get(incident.id)
+    room.service.silence(KEY, "")
+    assert room.service.records.get(incident.id) == over
+    assert room.service.silence("unknown", "sil-1") is None
+
+
+def _updates(room: Room, incident: Incident) -> int:
+    return sum(row.kind == "update" for row in room.rows(incident))
