@@ -151,7 +151,7 @@ class AlertEngine:
             self._publish_changes(before, context.alerts, {decision.alert: decision for decision in decisions})
         told = self._notifier.report(kept, context)
         gone = self._notifier.clear(kept, context)
-        self._notifier.silence(decisions, context)
+        self._notifier.mark(decisions, context)
         self._notifier.save()
         self._prune(now)
         return Evaluation(told, gone, decisions)

@@ -42,8 +42,9 @@ class GroupNotifier:
         self._redact = redact
         self._errors = errors
         self._unsaved: set[str] = set()
-        # By which silence each group was last reported to be covered. A new process reports that of each group once.
-        self._silenced: dict[str, str] = {}
+        # As what each group was last marked: by which silence it is covered, and whether it flaps. A new process marks
+        # each group once.
+        self._marks: dict[str, tuple[str, bool]] = {}
 
     def load(self) -> None:
         """Load what was reported before. What is in memory already is newer."""
@@ -85,20 +86,25 @@ class GroupNotifier:
                 keys.append(key)
         return tuple(keys)
 
-    def silence(self, decisions: Sequence[NotifyDecision], context: StageContext) -> None:
-        """Report for each group that was reported whether all that fires of it is silenced now."""
+    def mark(self, decisions: Sequence[NotifyDecision], context: StageContext) -> None:
+        """Report for each group that was reported whether all that fires of it is silenced now, and whether any of it
+        comes and goes."""
         causes = {one.alert: one.by for one in decisions if one.reason in _MUTED}
-        firing = [alert for alert in context.alerts if alert.firing and alert.group in self.notified]
-        found: dict[str, str] = {}
-        for key, members in groupby(sorted(firing, key=_group), key=_group):
-            by = [causes.get(alert.id, "") for alert in members if alert.id in self.notified[key].alerts]
-            found[key] = by[0] if by and all(by) else ""
-        for key, cause in found.items():
-            if self._silenced.get(key) != cause:
-                with self._errors.isolate(f"silence {key}"):
-                    self._reporter.silence(key, cause)
-                    self._silenced[key] = cause
-        self._silenced = {key: cause for key, cause in self._silenced.items() if key in self.notified}
+        for key in [key for key in self._marks if key not in self.notified]:
+            del self._marks[key]
+        firing = sorted((alert for alert in context.alerts if self._is_told(alert)), key=_group)
+        for key, members in groupby(firing, key=_group):
+            alerts = tuple(members)
+            by = [causes.get(alert.id, "") for alert in alerts]
+            found = (by[0] if all(by) else "", any(alert.flapping for alert in alerts))
+            if self._marks.get(key) != found:
+                with self._errors.isolate(f"mark {key}"):
+                    self._reporter.mark(key, silence=found[0], flapping=found[1])
+                    self._marks[key] = found
+
+    def _is_told(self, alert: Alert) -> bool:
+        told = self.notified.get(alert.group)
+        return alert.firing and told is not None and alert.id in told.alerts
 
     def _observed(self, key: str, context: StageContext) -> bool:
         """Whether each reported alert of a group was observed to be gone; one that is not known any more was not."""

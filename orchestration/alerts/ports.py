@@ -21,7 +21,7 @@ class IncidentReporter(Protocol):
         or because nothing was observed at all."""
         ...
 
-    def silence(self, key: str, by: str) -> object:
-        """Report which silence or maintenance window covers all that fires under this key; none, if `by` is empty.
-        After an exception it is reported again the next time."""
+    def mark(self, key: str, *, silence: str, flapping: bool) -> object:
+        """Report which silence or maintenance window covers all that fires under this key, none if it is empty; and
+        whether something of it comes and goes. After an exception it is reported again the next time."""
         ...

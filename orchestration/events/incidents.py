@@ -298,6 +298,14 @@ class IncidentPagingResumed(IncidentEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentFlapping(IncidentEvent):
+    """One of its alerts comes and goes."""
+
+    kind: ClassVar[str] = "incident.flapping"
+    template: ClassVar[str] = "{incident} comes and goes"
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentSilent(IncidentEvent):
     """Nothing more is heard of one of its alerts, which does not show that the problem is gone."""
 

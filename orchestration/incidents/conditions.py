@@ -53,6 +53,8 @@ def silence(change: IncidentChange, key: str, by: str) -> None:
     Pages stop while all that fires is covered. The level that was due then gets its time anew.
     """
     before = change.incident
+    if before.silences.get(key, "") == by:
+        return
     others = {name: cause for name, cause in before.silences.items() if name != key}
     change.set(silences={**others, key: by} if by else others)
     after = change.incident
@@ -64,6 +66,16 @@ def silence(change: IncidentChange, key: str, by: str) -> None:
     change.add_entry("paging-resumed", reason="it still fires, and is not silenced any more")
     if after.page_due is not None:
         change.set(page_due=escalation.next_page(after, change.settings, change.now))
+
+
+def note_flapping(change: IncidentChange, key: str, *, flapping: bool) -> None:
+    """The alerts of a group come and go, or do so no more."""
+    before = change.incident.flapping
+    if flapping == (key in before):
+        return
+    change.set(flapping=(*before, key) if flapping else tuple(name for name in before if name != key))
+    if flapping and change.incident.status.is_open:
+        change.add_entry("flapping", reason="its alert comes and goes, and counts as firing until it has settled")
 
 
 def take_over(change: IncidentChange, other: Incident) -> None:

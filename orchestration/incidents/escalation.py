@@ -64,6 +64,7 @@ class EscalationRule(StrEnum):
     SEVERITY_ROSE = "severity-rose"
     SEVERAL_SYSTEMS = "several-systems"
     ESTIMATE = "estimate-beyond-target"
+    COMES_AND_GOES = "comes-and-goes"
 
     @property
     def level(self) -> int:
@@ -82,6 +83,7 @@ _SENTENCES = {
     EscalationRule.SEVERITY_ROSE: "its severity rose",
     EscalationRule.SEVERAL_SYSTEMS: "several systems are affected",
     EscalationRule.ESTIMATE: "it will take longer than the target for its resolution",
+    EscalationRule.COMES_AND_GOES: "it comes and goes in spite of what was tried",
 }
 
 
@@ -108,6 +110,8 @@ def _worsening(incident: Incident, settings: ResponseSettings) -> Iterator[Escal
     blast = incident.blast_radius
     if incident.failed_attempts >= settings.escalation.after_failed_attempts:
         yield EscalationRule.PERSISTS
+    if incident.flapping and incident.attempted_actions:
+        yield EscalationRule.COMES_AND_GOES
     if incident.severity.worse_than(incident.first_severity):
         yield EscalationRule.SEVERITY_ROSE
     if any(len(systems) > 1 for systems in (blast.agents, blast.providers, blast.hosts)):

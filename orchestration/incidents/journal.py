@@ -85,9 +85,10 @@ class ReportJournal:
         self._keep({"kind": "clear", "key": key, "at": at.isoformat(), "observed": observed})
         return None
 
-    def silence(self, key: str, by: str) -> Incident | None:
-        """Record which silence covers a group. Raises what the database raises: it is told again the next time."""
-        return self._service.silence(key, by)
+    def mark(self, key: str, *, silence: str, flapping: bool) -> Incident | None:
+        """Record which silence covers a group, and whether it comes and goes. Raises what the database raises: it is
+        told again the next time."""
+        return self._service.mark(key, silence=silence, flapping=flapping)
 
     @property
     def waiting(self) -> bool:

@@ -122,7 +122,7 @@ class Incident:
     alert can then speak for its end. `responses` counts the further responses since its detection or reopening.
     `active_response` is the playbook run that is at work, since `responding_since`.
     `causes` are what was found broken in it so far; each is answered by itself. `silences` are those that cover its
-    alerts, by the key of the condition.
+    alerts, by the key of the condition; `flapping` are the keys of those that come and go.
     """
 
     # The names under which these fields are stored and published (API, `--json`). Clients and existing databases
@@ -214,6 +214,7 @@ class Incident:
     responding_since: datetime | None = None
     causes: tuple[str, ...] = ()
     silences: Mapping[str, str] = field(default_factory=dict)
+    flapping: tuple[str, ...] = ()
     version: int = 0
 
     @property

@@ -78,9 +78,11 @@ class IncidentService:
             lambda connection: self._mark_cleared(connection, _short(key), at, observed=observed)
         )
 
-    def silence(self, key: str, by: str) -> Incident | None:
-        """Record which silence covers the alerts of a group; none any more, if `by` is empty."""
-        return self._unit_of_work.run(lambda connection: self._silence(connection, _short(key), by))
+    def mark(self, key: str, *, silence: str, flapping: bool) -> Incident | None:
+        """Record which silence covers the alerts of a group, none if it is empty; and whether they come and go."""
+        return self._unit_of_work.run(
+            lambda connection: self._mark(connection, _short(key), silence=silence, flapping=flapping)
+        )
 
     def execute(self, incident_id: str, actor: Actor, command: IncidentCommand) -> Incident:
         """Apply a command. A merge returns the incident that continues.
@@ -193,13 +195,16 @@ class IncidentService:
         )
         return Committed(written.result if written.result.status.is_open else None, written.announcements)
 
-    def _silence(self, connection: sa.Connection, key: str, by: str) -> Committed[Incident | None]:
+    def _mark(self, connection: sa.Connection, key: str, *, silence: str, flapping: bool) -> Committed[Incident | None]:
         latest = self.records.latest_of_key(connection, key)
-        if latest is None or not latest.status.is_open or latest.silences.get(key, "") == by:
+        if latest is None or not latest.status.is_open:
             return Committed(latest)
-        written = self._unit_of_work.handle(
-            connection, latest, Actor("monitoring"), lambda change: conditions.silence(change, key, by)
-        )
+
+        def handle(change: IncidentChange) -> None:
+            conditions.silence(change, key, silence)
+            conditions.note_flapping(change, key, flapping=flapping)
+
+        written = self._unit_of_work.handle(connection, latest, Actor("monitoring"), handle)
         return Committed(written.result, written.announcements)
 
     def _execute(

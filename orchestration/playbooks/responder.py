@@ -13,13 +13,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.config.overrides import LimitProvider, RouteTo
 from orchestration.domain.incident_status import IncidentStatus
-from orchestration.domain.playbook_state import ActionState
+from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.errors import OrchestratorError
 from orchestration.events import Event
 from orchestration.events.incidents import IncidentCauseAdded, IncidentDetected, IncidentReopened
 from orchestration.events.playbooks import ActionUndone
 from orchestration.events.providers import RouteClosed
 from orchestration.incidents.commands.duties import CompleteDuty
+from orchestration.incidents.commands.manual_escalation import EscalateUnlessAcknowledged
+from orchestration.incidents.commands.response import EndResponse
 from orchestration.incidents.model import Actor, Incident, IncidentRefusedError
 from orchestration.logs import get_logger
 from orchestration.playbooks.actions import ActionContext
@@ -31,7 +33,7 @@ from orchestration.playbooks.ports import ActionServices
 from orchestration.playbooks.runner import RESPONSE
 from orchestration.playbooks.step_results import ResponseRequest
 from orchestration.storage.playbooks import ActionRun, PlaybookRecords
-from orchestration.workflows.engine import Engine
+from orchestration.workflows.engine import Engine, FlowState
 
 # The bus is local to a process: what another process has declared is found by this sweep.
 _SWEEP_SECONDS = 5.0
@@ -41,7 +43,11 @@ _WAKES = (IncidentDetected, IncidentReopened, IncidentCauseAdded, RouteClosed)
 # response that exists changes nothing.
 _NEEDS_RESPONSE = frozenset({IncidentStatus.DETECTED, IncidentStatus.REOPENED, IncidentStatus.ACKNOWLEDGED})
 _UNDER_RESPONSE = frozenset({IncidentStatus.MITIGATING, IncidentStatus.VERIFYING, IncidentStatus.MITIGATED})
+_BROKEN = frozenset({FlowState.FAILED, FlowState.CRASHED})
+_BROKE_OFF = "its response broke off by a fault of its own, which the log names; a person has to go on"
+_NEXT_LEVEL = 2
 _ACTOR = "playbook:return"
+_RESPONSES = Actor("responses")
 _OBSERVER = Actor("duties")
 _log = get_logger(__name__)
 
@@ -70,6 +76,7 @@ class Responder:
             try:
                 incidents = await anyio.to_thread.run_sync(self._open_incidents)
                 await self._start_missing(incidents)
+                await self._give_up_broken(incidents)
                 await self.end_workarounds(incidents)
                 await anyio.to_thread.run_sync(self._end_duties, incidents)
             except OrchestratorError as error:
@@ -84,6 +91,21 @@ class Responder:
                 # One response per detection: the number of the SLA clock counts how often the incident was reopened.
                 name = response_id(incident.id, incident.clock.number, incident.responses)
                 await self._engine.start(RESPONSE, name, ResponseRequest(incident.id))
+
+    async def _give_up_broken(self, incidents: Sequence[Incident]) -> None:
+        """Hand over what a response has left that ended by a fault of its own: nothing else would go on with it."""
+        at_work = {one.active_response: one for one in incidents if one.active_response}
+        for run_id, state in (await self._engine.states(list(at_work))).items():
+            if state in _BROKEN:
+                await anyio.to_thread.run_sync(self._hand_over, at_work[run_id], run_id)
+
+    def _hand_over(self, incident: Incident, run_id: str) -> None:
+        service, now = self._services.incident_service, self._services.clock.now()
+        self._records.update_run(run_id, state=PlaybookRunState.FAILED, summary=_BROKE_OFF, finished_at=now)
+        # The end of the response last: what is done here is repeated until then.
+        for command in (EscalateUnlessAcknowledged(_NEXT_LEVEL, _BROKE_OFF), EndResponse(run_id)):
+            with contextlib.suppress(IncidentRefusedError):
+                service.execute(incident.id, _RESPONSES, command)
 
     def _open_incidents(self) -> list[Incident]:
         rows = self._services.incidents.table.list(is_open=True, limit=_MOST_OPEN)

@@ -38,7 +38,7 @@ class FileDesk:
     def clear(self, key: str, at: datetime, *, observed: bool) -> None:
         self._write(f"clear {key}")
 
-    def silence(self, key: str, by: str) -> None:
+    def mark(self, key: str, *, silence: str, flapping: bool) -> None:
         pass
 
     def _write(self, line: str) -> None:

@@ -29,7 +29,7 @@ class RecordingReporter:
 
     calls: list[tuple[str, str]] = field(default_factory=list)
     reports: list[TroubleReport] = field(default_factory=list)
-    silenced: dict[str, str] = field(default_factory=dict)
+    marks: dict[str, tuple[str, bool]] = field(default_factory=dict)
     broken: Exception | None = None
 
     def report(self, report: TroubleReport) -> None:
@@ -43,10 +43,10 @@ class RecordingReporter:
             raise self.broken
         self.calls.append(("clear" if observed else "silent", key))
 
-    def silence(self, key: str, by: str) -> None:
+    def mark(self, key: str, *, silence: str, flapping: bool) -> None:
         if self.broken is not None:
             raise self.broken
-        self.silenced[key] = by
+        self.marks[key] = (silence, flapping)
 
 
 class Bench:

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from dbos import DBOS, PortableWorkflowError, SetWorkflowID
 
 from orchestration.errors import OrchestratorError
+from orchestration.storage.database import UnavailableError
 from orchestration.workflows.engine.kinds import FlowKind
 from orchestration.workflows.engine.values import StoredType, from_json, to_json
 
@@ -23,6 +24,8 @@ ChildStarter = Callable[[FlowKind[Any, Any], Any], Awaitable[Any]]
 
 # DBOS asks once a second by default, which every agent of a run would add to its time.
 _CHILD_POLL_SECONDS = 0.1
+# How soon a step is tried again while our own database is away.
+_AWAY_SECONDS = 0.5
 
 
 class StepError(OrchestratorError):
@@ -149,10 +152,15 @@ def _portable(step: NamedStep[Any]) -> StepFunction[Any]:
     """The function that the engine calls: it returns JSON and raises only what the engine can store."""
 
     async def wrapped() -> Any:
-        try:
-            return to_json(step.model, await step.function())
-        except Exception as error:
-            raise as_portable(error) from error
+        while True:
+            try:
+                return to_json(step.model, await step.function())
+            except UnavailableError:
+                # It is known to be away and is watched, so the step is done when it is back: a response or a run that
+                # ended for it would stay unfinished. Like any step it may be repeated.
+                await asyncio.sleep(_AWAY_SECONDS)
+            except Exception as error:
+                raise as_portable(error) from error
 
     return wrapped
 

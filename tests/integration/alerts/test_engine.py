@@ -508,24 +508,24 @@ def test_a_silence_over_what_was_reported_is_told_once_and_its_end_too(bench: Be
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
     (key,) = {report.key for report in bench.reporter.reports}
-    assert bench.reporter.silenced == {key: ""}
+    assert bench.reporter.marks == {key: ("", False)}
     silence = bench.silence("provider=ollama", seconds=60)
     bench.evaluate()
-    assert bench.reporter.silenced == {key: silence.id}
+    assert bench.reporter.marks == {key: (silence.id, False)}
     bench.now += timedelta(seconds=61)
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
-    assert bench.reporter.silenced == {key: ""}
+    assert bench.reporter.marks == {key: ("", False)}
 
 
 def test_a_silence_that_could_not_be_told_is_told_the_next_time(bench: Bench) -> None:
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
-    (key,) = bench.reporter.silenced
+    (key,) = bench.reporter.marks
     silence = bench.silence("provider=ollama")
     bench.reporter.broken = RuntimeError("away")
     bench.evaluate()
-    assert bench.reporter.silenced == {key: ""}
+    assert bench.reporter.marks == {key: ("", False)}
     bench.reporter.broken = None
     bench.evaluate()
-    assert bench.reporter.silenced == {key: silence.id}
+    assert bench.reporter.marks == {key: (silence.id, False)}

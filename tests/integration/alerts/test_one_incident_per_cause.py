@@ -42,8 +42,8 @@ class _Reporter:
     def clear(self, key: str, at: datetime, *, observed: bool) -> None:
         self._service.mark_cleared(key, at, observed=observed)
 
-    def silence(self, key: str, by: str) -> None:
-        self._service.silence(key, by)
+    def mark(self, key: str, *, silence: str, flapping: bool) -> None:
+        self._service.mark(key, silence=silence, flapping=flapping)
 
 
 def happen(bench: Bench, trouble: Trouble, number: int) -> None:

@@ -10,13 +10,14 @@ from orchestration.domain.severity import Severity
 from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.manual_escalation import Escalate
 from orchestration.incidents.commands.merge import Merge
+from orchestration.incidents.commands.mitigation import BeginMitigation
 from orchestration.incidents.commands.note import AddNote
 from orchestration.incidents.commands.reopen import Reopen
 from orchestration.incidents.model import Incident
 from orchestration.incidents.sla import TargetKind, TargetState
 from orchestration.storage.outbox import DeliveryAttempt, OutboxState, SendOutcome
 from tests.integration.incidents.conftest import Room
-from tests.support.incidents import ADA, ALL_AGENTS, HALF, a_report, after
+from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, a_report, after
 
 STEPS = {"ack": Acknowledge(), "escalate": Escalate(3, "it lasts"), "note": AddNote("looking")}
 
@@ -101,12 +102,12 @@ KEY = "agent:executor"
 def test_nobody_is_paged_while_all_that_fires_is_silenced(room: Room) -> None:
     incident = room.service.open_or_join(a_report(ALL_AGENTS))
     told = len(room.rows(incident))
-    held = room.service.silence(KEY, "sil-1")
+    held = room.service.mark(KEY, silence="sil-1", flapping=False)
     assert held is not None
     assert held.is_silenced
     room.tick(after(hours=3))
     assert len(room.rows(incident)) == told + _updates(room, incident), "no page, no warning, nobody further up"
-    again = room.service.silence(KEY, "")
+    again = room.service.mark(KEY, silence="", flapping=False)
     assert again is not None
     assert again.page_due is not None
     assert again.page_due > after(hours=3), "the next level still gets its time"
@@ -119,7 +120,7 @@ def test_nobody_is_paged_while_all_that_fires_is_silenced(room: Room) -> None:
 
 def test_what_fires_beside_a_silenced_alert_is_paged_for(room: Room) -> None:
     incident = room.service.open_or_join(a_report(ALL_AGENTS))
-    room.service.silence(KEY, "sil-1")
+    room.service.mark(KEY, silence="sil-1", flapping=False)
     other = room.service.open_or_join(a_report(ALL_AGENTS, key="agents", fingerprints=("f-2",)))
     merged = room.service.execute(other.id, ADA, Merge(incident.id))
     assert not merged.is_silenced
@@ -132,15 +133,27 @@ def test_what_fires_beside_a_silenced_alert_is_paged_for(room: Room) -> None:
 
 def test_a_silence_that_is_reported_again_or_of_something_over_changes_nothing(room: Room) -> None:
     incident = room.service.open_or_join(a_report())
-    room.service.silence(KEY, "sil-1")
+    room.service.mark(KEY, silence="sil-1", flapping=False)
     before = room.service.records.get(incident.id)
-    room.service.silence(KEY, "sil-1")
+    room.service.mark(KEY, silence="sil-1", flapping=False)
     assert room.service.records.get(incident.id) == before
     room.resolve(incident.id)
     over = room.service.records.get(incident.id)
-    room.service.silence(KEY, "")
+    room.service.mark(KEY, silence="", flapping=False)
     assert room.service.records.get(incident.id) == over
-    assert room.service.silence("unknown", "sil-1") is None
+    assert room.service.mark("unknown", silence="sil-1", flapping=False) is None
+
+
+def test_what_comes_and_goes_in_spite_of_what_was_tried_is_handed_over(room: Room) -> None:
+    incident = room.service.open_or_join(a_report())
+    room.service.mark(KEY, silence="", flapping=True)
+    assert "escalated" not in room.kinds(incident), "nothing was tried yet; its pages go their way"
+    room.service.execute(incident.id, MACHINE, BeginMitigation("ask it again"))
+    room.service.mark(KEY, silence="", flapping=True)
+    [entry] = [one for one in room.service.records.entries(incident.id) if one.kind == "escalated"]
+    assert entry.data["reason"] == "it comes and goes in spite of what was tried"
+    assert room.kinds(incident).count("flapping") == 1
+    assert room.service.mark(KEY, silence="", flapping=False) == room.service.records.get(incident.id)
 
 
 def _updates(room: Room, incident: Incident) -> int:

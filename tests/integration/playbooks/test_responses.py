@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
+import pytest
+
 from orchestration.domain.duty import DutyKind
 from orchestration.domain.incident_status import IncidentStatus
-from orchestration.domain.playbook_state import ActionState
+from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.domain.scenario import Scenario
+from orchestration.incidents.commands.mitigation import RecordAction
+from orchestration.incidents.commands.response import BeginResponse
+from orchestration.incidents.model import Actor
 from orchestration.incidents.report import Facts
 from orchestration.playbooks.ids import response_id
 from orchestration.playbooks.runner import RESPONSE
 from orchestration.playbooks.step_results import ResponseRequest
-from orchestration.storage.playbooks import ActionRun
+from orchestration.storage.playbooks import ActionRun, PlaybookRun
+from orchestration.workflows.engine import StepError
 from tests.integration.playbooks.test_security_actions import KEYED, NEW, OLD, a_run, advise, leak
 from tests.support.project import ROOT
 from tests.support.response import Ward, a_ward
@@ -131,3 +138,38 @@ async def test_an_optional_step_that_fails_does_not_take_back_what_helped(tmp_pa
         ended = await ward.app.engine.result(await respond(ward))
         assert (ended["state"], ward.overrides) == ("helped", [("limit_provider", "own")])
         assert done(ward)["backup"].state is ActionState.FAILED
+
+
+async def test_a_response_outlives_a_database_that_is_away_for_a_while(tmp_path: Path) -> None:
+    own = tmp_path / "config" / "playbooks" / "agent-failure.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(OPTIONAL.replace("stable: 0", "stable: 2"), encoding="utf-8")
+    async with a_ward(tmp_path) as ward:
+        name = await respond(ward)
+        await ward.until(lambda: "less" in done(ward))
+        ward.app.database.suspend("it is away")
+        await anyio.sleep(2)
+        ward.app.database.suspend("")
+        closed = await ward.app.engine.result(name)
+        assert closed["state"] == "helped"
+        assert ward.records.list_runs(incident_id=ward.incident.id)[0].state is PlaybookRunState.HELPED
+
+
+async def test_what_a_response_that_broke_off_has_left_is_handed_over(tmp_path: Path) -> None:
+    async with a_ward(tmp_path) as ward:
+        name = response_id(ward.incident.id, ward.incident.clock.number)
+        ward.records.add_run(PlaybookRun(name, ward.incident.id, "agent-failure", "1", ward.app.clock.now()))
+        service, playbook = ward.services.incident_service, Actor("playbook:agent-failure")
+        service.execute(ward.incident.id, playbook, BeginResponse(name))
+        service.execute(ward.incident.id, playbook, RecordAction())
+        await ward.app.engine.start(RESPONSE, name, ResponseRequest("inc-of-nobody"))
+        with pytest.raises(StepError):
+            await ward.app.engine.result(name)
+        responder = ward.responder()
+        for _ in range(2):
+            await responder._give_up_broken([ward.services.incidents.get(ward.incident.id)])
+        left = ward.services.incidents.get(ward.incident.id)
+        assert (left.active_response, left.responding_since) == ("", None)
+        calls = [one for one in ward.services.incidents.entries(left.id) if one.kind == "escalated"]
+        assert [(one.data["level"], "broke off" in one.data["reason"]) for one in calls] == [(2, True)]
+        assert ward.records.list_runs(incident_id=left.id)[0].state is PlaybookRunState.FAILED

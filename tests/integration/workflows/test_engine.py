@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from orchestration.storage.database import UnavailableError
 from orchestration.storage.leases import Leases
 from orchestration.workflows.engine import JSON, Engine, Flow, FlowState, NamedStep, StepError, executor, untyped
 from tests.support import prefork
@@ -148,6 +149,24 @@ async def test_cancelling_stops_a_running_step_and_the_children_and_resuming_goe
         await one.resume("p-1")
         assert await one.result("p-1") == ["1", "2"]
     assert calls == ["first", "second", "stopped", "second"]
+
+
+async def test_a_step_waits_for_our_database_and_is_done_when_it_is_back(tmp_path: Path) -> None:
+    tries: list[int] = []
+
+    async def body(flow: Flow, _: Any) -> Any:
+        async def step() -> str:
+            tries.append(1)
+            if len(tries) < 3:
+                raise UnavailableError("it is away")
+            return "done"
+
+        return await flow.step("step", JSON, step)
+
+    async with engine(tmp_path, flow=body) as one:
+        await one.start(FLOW, "f-1", None)
+        assert await one.result("f-1") == "done"
+    assert len(tries) == 3
 
 
 class Workbench:
