@@ -92,5 +92,5 @@ def test_the_table_for_a_document_stands_alone_and_all_else_beside_it(
 def test_the_limits_of_each_drill_are_listed_with_what_they_come_from(config: str) -> None:
     listed = {one["drill"]: one["expects"] for one in json.loads(output(config, "--list", "--json"))}
     hangs, limited = listed["provider-hangs"], listed["tool-over-its-limit"]
-    assert (hangs["holds"], hangs["every"], hangs["detected_within"], hangs["resolved_within"]) == (0.0, 1.0, 3.0, 30.0)
+    assert (hangs["holds"], hangs["every"], hangs["detected_within"], hangs["resolved_within"]) == (2.0, 1.0, 5.0, 32.0)
     assert (limited["limit"], limited["stopped_within"]) == (3.0, 4.0)

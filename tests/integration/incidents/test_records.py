@@ -45,6 +45,8 @@ ADDED = {
     "active_response",
     "responding_since",
     "review_authors",
+    "silences",
+    "flapping",
 }
 
 
