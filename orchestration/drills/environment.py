@@ -154,6 +154,9 @@ class DrillEnvironment:
         # A log for each start, because `wait_for_output` searches a log from its beginning.
         printed = self.folder / f"serve.{self.clock.now():%H%M%S%f}.log"
         self._control = self._command(printed, "serve", "--drill", variables=self.setting.variables)
+        # One that takes the place of another, too, has no more than the share.
+        if self._group is not None:
+            self._group.add(self._control.pid)
         await self._control.wait_for_output("serving ", _START_SECONDS)
         # The line above is printed before the workers are ready, and a fault must not strike while they start.
         await self.until(self._all_at_work, "all workers to work", _START_SECONDS)
