@@ -29,6 +29,8 @@ RESOLVED_SECONDS = 15.0
 STOPPED_SECONDS = 1.0
 # What no playbook has proved is resolved once its alerts have stayed clear for so long: the drills' `stabilitySeconds`.
 SETTLED_SECONDS = 15.0
+# The sample's goal has two steps that are worked on at once, and each may be just between an answer and its record.
+CALLS_UNDER_WAY = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.drills import person, postgres_server
 from orchestration.drills.environment import DrillEnvironment
-from orchestration.drills.expectation import DrillExpectation, DrillOutcome
+from orchestration.drills.expectation import CALLS_UNDER_WAY, DrillExpectation, DrillOutcome
 from orchestration.drills.faults.own_provider import own_provider, trigger_own_provider
 from orchestration.drills.model import Drill, DrillWork
 from orchestration.drills.observer import DrillObserver
@@ -28,8 +28,7 @@ from orchestration.events.maintenance import BackupFailed
 from orchestration.storage.timeline import Timeline
 
 _SCENARIO = Scenario.CONTROL_PLANE
-# The sample's goal has two steps that are worked on at once, and each may be just between an answer and its record.
-_ABSORBED = DrillExpectation(DrillOutcome.ABSORBED, calls_repeated=2)
+_ABSORBED = DrillExpectation(DrillOutcome.ABSORBED, calls_repeated=CALLS_UNDER_WAY)
 _AWAY_SECONDS = 8.0
 # The interval at which the database is checked.
 _DATABASE_SECONDS = 2.0
@@ -217,7 +216,7 @@ WORKER_DOES_NO_WORK = Drill(
         helped="replace",
         finds=("fleet",),
         holds=_LEASE_SECONDS + _LOST_HOLD,
-        calls_repeated=2,
+        calls_repeated=CALLS_UNDER_WAY,
     ),
     _block_worker,
     _SCENARIO,
@@ -236,7 +235,7 @@ CONTROL_KILLED_IN_RESPONSE = Drill(
         Severity.P2,
         helped="use-fallback",
         mended=True,
-        calls_repeated=2,
+        calls_repeated=CALLS_UNDER_WAY,
     ),
     _kill_in_response,
     _SCENARIO,
@@ -252,7 +251,7 @@ DATABASE_STOPS = Drill(
         finds=("database",),
         every=_DATABASE_SECONDS,
         lasts=_AWAY_SECONDS,
-        calls_repeated=1,
+        calls_repeated=CALLS_UNDER_WAY,
     ),
     _take_database,
     _SCENARIO,
@@ -270,7 +269,7 @@ DATABASE_LOCKED = Drill(
         holds=_LOCK_PATIENCE_SECONDS,
         every=_DATABASE_SECONDS,
         lasts=_LOCKED_SECONDS,
-        calls_repeated=1,
+        calls_repeated=CALLS_UNDER_WAY,
     ),
     _lock_database,
     _SCENARIO,
@@ -287,7 +286,7 @@ DATABASE_SERVER_STOPS = Drill(
         finds=("database",),
         every=_DATABASE_SECONDS,
         lasts=_AWAY_SECONDS,
-        calls_repeated=1,
+        calls_repeated=CALLS_UNDER_WAY,
     ),
     _stop_server,
     _SCENARIO,
@@ -322,7 +321,7 @@ CHANNEL_BROKEN = Drill(
         holds=_CHANNEL_HOLD,
         channels=frozenset({_CHANNEL}),
         beside=frozenset({Scenario.PROVIDER_UNAVAILABLE}),
-        calls_repeated=2,
+        calls_repeated=CALLS_UNDER_WAY,
         mended=True,
     ),
     _break_channel,

@@ -10,7 +10,7 @@ from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.drills import person
 from orchestration.drills.environment import DrillEnvironment
-from orchestration.drills.expectation import DrillExpectation, DrillOutcome
+from orchestration.drills.expectation import CALLS_UNDER_WAY, DrillExpectation, DrillOutcome
 from orchestration.drills.faults.fixtures import (
     AGENT_FILES,
     OWN_CODE,
@@ -57,7 +57,7 @@ _WENT_ON = DrillExpectation(
     finds=("runs", "waits"),
     holds=_STALLED_SECONDS,
     every=_RUNS_SECONDS,
-    calls_repeated=1,
+    calls_repeated=CALLS_UNDER_WAY,
 )
 
 
@@ -153,7 +153,7 @@ MODEL_GIVES_NOTHING = Drill(
 PROVIDER_LEAVES_CALLS_HANGING = Drill(
     "provider-leaves-calls-hanging",
     "A provider takes every request and answers none, and nobody watches its own check",
-    DrillExpectation(DrillOutcome.ABSORBED, calls_repeated=2),
+    DrillExpectation(DrillOutcome.ABSORBED, calls_repeated=CALLS_UNDER_WAY),
     provider_fault("hang"),
     _SCENARIO,
     setting=DrillSetting(
@@ -202,7 +202,7 @@ WAITS_FOR_A_PERSON = Drill(
 WORKER_FREEZES = Drill(
     "worker-freezes",
     "A worker's process is stopped in its tracks (SIGSTOP)",
-    DrillExpectation(DrillOutcome.ABSORBED, calls_repeated=1),
+    DrillExpectation(DrillOutcome.ABSORBED, calls_repeated=CALLS_UNDER_WAY),
     _freeze,
     _SCENARIO,
 )
