@@ -30,3 +30,22 @@ def test_no_run_at_all_proves_nothing(name: str) -> None:
     good: dict[str, Any] = {"after.failed": 0, "after.unfinished": 0, "after.stalled": 0}
     assert conditions.holds(verify.holds, {**good, "after.count": 1})
     assert not conditions.holds(verify.holds, {**good, "after.count": 0})
+
+
+@pytest.mark.parametrize(
+    ("alert", "progressing", "cause", "fitting"),
+    [
+        ("run-stalled", True, "passing-fault", []),
+        ("run-overdue", True, "slow-but-working", ["more-time"]),
+        ("run-stalled", False, "hanging-tool", ["restart-worker"]),
+        ("run-overdue", False, "hanging-tool", ["restart-worker"]),
+    ],
+)
+def test_time_was_too_short_only_for_work_that_never_stood_still(
+    alert: str, progressing: bool, cause: str, fitting: list[str]
+) -> None:
+    playbook = PLAYBOOKS["workflow-stuck"]
+    activity = {"runs.activity": "tool"} if not progressing else {}
+    facts = {"incident.label.alertname": alert, "runs.progressing": progressing, **activity}
+    assert hypotheses.rank(playbook.hypotheses, facts)[0].id == cause
+    assert [one.id for one in playbook.mitigate if conditions.holds(one.when, facts)] == fitting
