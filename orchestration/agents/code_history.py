@@ -20,7 +20,7 @@ from typing import Any
 import anyio
 
 from orchestration.agents.sandbox import environment
-from orchestration.agents.workspace import GIT_ENVIRONMENT, GIT_OPTIONS, PLAIN_ATTRIBUTES
+from orchestration.agents.workspace import GIT_ENVIRONMENT, GIT_OPTIONS, PLAIN_ATTRIBUTES, run_with_input
 from orchestration.errors import OrchestratorError
 
 _SECONDS = 60.0
@@ -275,9 +275,7 @@ async def _run_git(
     extra = {**GIT_ENVIRONMENT, "GIT_ADVICE": "0", "GIT_EDITOR": "true", **(variables or {})}
     try:
         with anyio.fail_after(_SECONDS):
-            return await anyio.run_process(
-                ("git", *GIT_OPTIONS, *arguments), input=given, cwd=cwd, env=environment(home, extra), check=False
-            )
+            return await run_with_input(("git", *GIT_OPTIONS, *arguments), given, cwd, environment(home, extra))
     except OSError as error:
         raise CodeHistoryError(f"git cannot be run: {error.strerror or error}") from error
     except TimeoutError as error:

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import TypeVar
 
 import anyio
@@ -341,6 +342,17 @@ async def attempted(work: Callable[[], Awaitable[T]]) -> T:
     return await work()
 
 
+async def run_with_input(
+    command: Sequence[str], given: bytes, cwd: Path, environment: Mapping[str, str]
+) -> CompletedProcess[bytes]:
+    """Run a program on this input, and return how it ended. Raises OSError if it cannot be started."""
+    # From a file: a pipe whose reader was killed would end with an error of its own, and not with an exit code.
+    with tempfile.TemporaryFile() as source:
+        source.write(given)
+        source.seek(0)
+        return await anyio.run_process(command, stdin=source, cwd=cwd, env=environment, check=False)
+
+
 async def run_git(
     arguments: Sequence[str],
     cwd: Path,
@@ -355,7 +367,7 @@ async def run_git(
     command = ("git", *GIT_OPTIONS, *arguments)
     try:
         with anyio.fail_after(_LIMITS.seconds):
-            done = await anyio.run_process(command, input=given, cwd=cwd, env=environment, check=False)
+            done = await run_with_input(command, given, cwd, environment)
     except OSError as error:
         raise WorkspaceError(f"git cannot be run: {error.strerror or error}; install git") from error
     except TimeoutError as error:

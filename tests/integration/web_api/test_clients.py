@@ -86,6 +86,7 @@ def test_a_client_goes_on_with_the_fallback_when_the_primary_is_killed(
     python: Path, gateway: RunningWebServer, primary: RehearsalProcess, client: str
 ) -> None:
     with application(python, client, gateway) as app:
+        wait_until_used(app, "primary")  # the response to what another test has done may not be over
         assert app.asked().startswith("primary/rehearsal-1 [rehearsal]")
 
         primary.set_fault("slow", number=60)
