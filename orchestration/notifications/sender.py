@@ -95,7 +95,7 @@ class OutboxSender:
         self._lanes: set[str] = set()
         self._rates: dict[str, SendRate] = {}
         self._in_flight: dict[str, anyio.CancelScope] = {}
-        # When a channel that has failed since its last success was hastened last.
+        # The channels that have failed since their last success, and when each was hastened last.
         self._failing: set[str] = set()
         self._hastened_at: dict[str, float] = {}
         self._deadline = math.inf

@@ -92,7 +92,7 @@ async def test_calls_that_have_been_silent_together_are_left_together(
         talker.process.send_signal(signal.SIGSTOP)
         stopped = Stopwatch()
     assert {name for name, _ in ended} == {"b"}
-    # Each on its own would have probed again, for longer each time.
+    # They share their probes.
     assert ended[-1][1] < 1.5 * ended[0][1]
 
 
