@@ -1,5 +1,5 @@
 // Progressive enhancement; every page works without it. 1. Shows whether the page is live. 2. Keeps "5 min ago" and the
-// seconds of what is under way up to date. 3. Shows the value of a slider. 4. Draws plots from the tables behind them.
+// seconds of what is under way up to date. 3. Shows the value of a slider, and keeps what is being filled in. 4. Draws plots from the tables behind them.
 (() => {
   "use strict";
 
@@ -45,7 +45,9 @@
   };
   setInterval(tick, 1000);
 
+  // A form that somebody is filling in is theirs: news leaves it alone (morphSkip in base.html).
   document.addEventListener("input", (event) => {
+    event.target.form?.classList.add("edited");
     if (event.target.type === "range") event.target.nextElementSibling.value = event.target.value;
   });
 

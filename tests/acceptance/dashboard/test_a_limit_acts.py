@@ -16,6 +16,7 @@ import anyio
 from playwright.sync_api import Page, expect
 
 from orchestration.app import Application
+from orchestration.config.overrides import LimitProvider
 from orchestration.providers.wire import GatewayCall
 from tests.support.browser import SCREENS, Opener, has_not_moved, mark
 from tests.support.dashboard import a_dashboard
@@ -104,7 +105,7 @@ async def ask_without_end(app: Application) -> None:
 
 
 def move(page: Page, to: int) -> None:
-    """Move the slider by its keys, and set the limit."""
+    """Move the slider by its keys."""
     section = page.locator("#provider-busy")
     slider = section.get_by_role("slider")
     slider.focus()
@@ -112,6 +113,12 @@ def move(page: Page, to: int) -> None:
     for _ in range(to):
         slider.press("ArrowRight")
     expect(section.locator(".slider output")).to_have_text(str(to))
+
+
+def limit(page: Page, to: int) -> None:
+    """Move the slider, and set the limit."""
+    move(page, to)
+    section = page.locator("#provider-busy")
     section.get_by_label("Reason").first.fill("it is too much for it")
     section.get_by_role("button", name="Set limit").click()
     expect(page.locator("p[role=status]")).to_contain_text("Limit set")
@@ -132,11 +139,11 @@ def test_a_limit_that_is_changed_is_seen_to_act_at_the_provider_and_on_the_page(
             in_use = busy_one.locator(".figure", has_text="Concurrent calls").locator("dd")
             expect(in_use).to_contain_text(f"{CALLERS} of {CALLERS}")
 
-            move(page, 2)
+            limit(page, 2)
             wait_until(lambda: busy.most_within(0.5) == 2, "for the calls to become fewer")
             expect(in_use).to_contain_text("2 of 2")
 
-            move(page, 0)
+            limit(page, 0)
             expect(busy_one.locator("h2 .badge").first).to_have_text("paused")
             wait_until(lambda: busy.most_within(0.3) == 0, "for the calls to end")
 
@@ -148,4 +155,33 @@ def test_a_limit_that_is_changed_is_seen_to_act_at_the_provider_and_on_the_page(
             expect(in_use).to_contain_text(f"{CALLERS} of {CALLERS}")
             assert has_not_moved(page)
             asking.cancel()
+            page.close()
+
+
+def test_what_somebody_is_filling_in_is_left_alone_when_the_page_is_brought_up_to_date(
+    opener: Opener, tmp_path: Path
+) -> None:
+    """Somebody else sets a limit meanwhile: the page shows theirs, and the form keeps what is to be sent."""
+    with busy_provider() as (_, url):
+        provider = provider_at(url, concurrency=CALLERS, auth="none", streaming=False)
+        project = ProjectFolder(tmp_path / "project", {"busy": provider})
+        with a_dashboard(project.configuration_file) as dashboard:
+            page = opener(dashboard.url, "/providers")
+            section = page.locator("#provider-busy")
+            mark(page)
+            move(page, 2)
+            section.get_by_label("Reason").first.fill("half a reason")
+
+            change = LimitProvider(target="busy", concurrency=4)
+            dashboard.app.store.add_override(change, reason="theirs", actor="grace", seconds=600)
+
+            expect(section.locator("form.override")).to_contain_text("by grace: theirs")
+            expect(section.locator(".figure", has_text="Concurrent calls").locator("dd")).to_contain_text("of 4")
+            expect(section.locator(".slider output")).to_have_text("2")
+            expect(section.get_by_role("slider")).to_have_value("2")
+            expect(section.get_by_label("Reason").first).to_have_value("half a reason")
+            assert has_not_moved(page)
+            section.get_by_role("button", name="Set limit").click()
+            expect(page.locator("p[role=status]")).to_contain_text("Limit set")
+            expect(section.locator("form.override").last).to_contain_text("to 2 by ada: half a reason")
             page.close()
