@@ -25,9 +25,9 @@ def alerts() -> None:
 
 @alerts.command("list")
 @click.option("--all", "include_resolved", is_flag=True, help="Include resolved alerts.")
-@click.option("--scenario", type=click.Choice([one.value for one in Scenario]))
+@click.option("--scenario", type=click.Choice([one.value for one in Scenario]), help="Only of this scenario.")
 @click.option("--name", help="Only alerts of this name.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@common.limit_option(50)
 @common.json_option
 @click.pass_obj
 def list_alerts(

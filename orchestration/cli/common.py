@@ -24,6 +24,7 @@ from orchestration.cli.output import echo, escaped
 from orchestration.errors import UsageError
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 GOAL_LIMIT = 100_000
 _GOAL_BYTES = 4 * GOAL_LIMIT + 1  # no character takes more than four
@@ -52,8 +53,19 @@ provider_option = click.option(
     help="The provider to use first, by agents that have none of their own.  [default: the configuration's]",
 )
 priority_option = click.option(
-    "--priority", type=click.Choice(["low", "normal", "high"]), default="normal", show_default=True
+    "--priority",
+    type=click.Choice(["low", "normal", "high"]),
+    default="normal",
+    show_default=True,
+    help="Before or after what else waits for a worker or a provider.",
 )
+
+
+def limit_option(default: int = 20, most: int = 10_000) -> Callable[[F], F]:
+    """How many entries a list shows."""
+    return click.option(
+        "--limit", type=click.IntRange(1, most), default=default, show_default=True, help="List at most this many."
+    )
 
 
 def user_name() -> str:

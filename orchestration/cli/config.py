@@ -96,7 +96,7 @@ def schema() -> None:
 
 
 @config.command()
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@common.limit_option()
 @common.json_option
 @click.pass_obj
 def history(config: str, limit: int, as_json: bool) -> None:

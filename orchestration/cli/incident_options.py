@@ -39,7 +39,7 @@ review_parts_option = click.option(
     multiple=True,
     metavar="FIELD=TEXT",
     callback=_review_parts,
-    help="Write a part of the review; may be repeated.",
+    help="Write a part of the review. Repeatable.",
 )
 
 review_take_option = click.option(
@@ -47,7 +47,7 @@ review_take_option = click.option(
     "taken",
     multiple=True,
     type=click.Choice([field.value for field in ReviewField]),
-    help="Take over what the records say for a part of the review; may be repeated.",
+    help="Take over what the records say for a part of the review. Repeatable.",
 )
 
 _ACTION_ITEM_OPTIONS = (

@@ -47,12 +47,18 @@ def incidents() -> None:
 
 
 @incidents.command("list")
-@click.option("--status", "statuses", multiple=True, type=click.Choice([status.value for status in IncidentStatus]))
-@click.option("--severity", "severities", multiple=True, type=_SEVERITIES)
-@click.option("--scenario", type=click.Choice([scenario.value for scenario in Scenario]))
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice([status.value for status in IncidentStatus]),
+    help="Only of this status. Repeatable.",
+)
+@click.option("--severity", "severities", multiple=True, type=_SEVERITIES, help="Only of this severity. Repeatable.")
+@click.option("--scenario", type=click.Choice([scenario.value for scenario in Scenario]), help="Only of this scenario.")
 @click.option("--open", "only_open", is_flag=True, help="Only those that are open.")
 @click.option("--since", type=MOMENT, help="Only those detected since: 7d, 12h, or a time.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@common.limit_option()
 @common.json_option
 @click.pass_obj
 def list_incidents(

@@ -77,7 +77,7 @@ def run_job(config: str, job: str, as_json: bool) -> int:
 
 @maintenance.command()
 @click.argument("job", metavar="[JOB]", required=False)
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@common.limit_option()
 @common.json_option
 @click.pass_obj
 def history(config: str, job: str | None, limit: int, as_json: bool) -> None:

@@ -153,7 +153,7 @@ def dry_run(config: str, name: str, incident: str | None, as_json: bool) -> None
 @playbooks.command()
 @click.argument("name", metavar="PLAYBOOK", required=False)
 @click.option("--incident", help="Only runs on this incident; `latest` is the newest.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@common.limit_option()
 @common.json_option
 @click.pass_obj
 def history(config: str, name: str | None, incident: str | None, limit: int, as_json: bool) -> None:

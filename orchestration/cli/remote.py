@@ -95,7 +95,7 @@ def runs() -> None:
 
 
 @runs.command("list")
-@click.option("--status", "statuses", multiple=True)
+@click.option("--status", "statuses", multiple=True, help="Only of this status. Repeatable.")
 @limit_option
 @common.json_option
 @click.pass_context

@@ -37,9 +37,9 @@ def incidents() -> None:
 
 
 @incidents.command("list")
-@click.option("--status", "statuses", multiple=True)
-@click.option("--severity", "severities", multiple=True)
-@click.option("--open", "only_open", is_flag=True, help="Only those that are not over.")
+@click.option("--status", "statuses", multiple=True, help="Only of this status. Repeatable.")
+@click.option("--severity", "severities", multiple=True, help="Only of this severity. Repeatable.")
+@click.option("--open", "only_open", is_flag=True, help="Only those that are open.")
 @limit_option
 @common.json_option
 @click.pass_context

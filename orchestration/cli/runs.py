@@ -45,8 +45,14 @@ def runs() -> None:
 
 
 @runs.command("list")
-@click.option("--status", "statuses", multiple=True, type=click.Choice([status.value for status in RunStatus]))
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice([status.value for status in RunStatus]),
+    help="Only of this status. Repeatable.",
+)
+@common.limit_option()
 @common.json_option
 @click.pass_obj
 def list_runs(config: str, statuses: tuple[str, ...], limit: int, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from orchestration.domain.console_command import PROGRAM
 # A variable rather than an option: the arguments of a process are visible to every user of the machine.
 TOKEN_VARIABLE = "ORCHESTRATOR_TOKEN"  # noqa: S105 (the variable's name)
 # The largest page of the API; more would be refused by the server with a less helpful message.
-limit_option = click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
+limit_option = common.limit_option(most=500)
 
 
 def client_of(context: click.Context) -> Client:

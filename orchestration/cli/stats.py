@@ -22,8 +22,14 @@ from orchestration.storage.incidents.aggregates import GROUPS, IncidentSelection
 @click.option("--since", type=MOMENT, default="30d", show_default=True, help="Start: 30d, 12h, a date, or `all`.")
 @click.option("--until", type=MOMENT, help="End.  [default: now]")
 @click.option("--by", type=click.Choice(GROUPS), default="severity", show_default=True, help="Group by.")
-@click.option("--severity", "severities", multiple=True, type=click.Choice([each.value for each in Severity]))
-@click.option("--scenario", type=click.Choice([each.value for each in Scenario]))
+@click.option(
+    "--severity",
+    "severities",
+    multiple=True,
+    type=click.Choice([each.value for each in Severity]),
+    help="Only of this severity. Repeatable.",
+)
+@click.option("--scenario", type=click.Choice([each.value for each in Scenario]), help="Only of this scenario.")
 @common.json_option
 @click.pass_obj
 def stats(

@@ -47,7 +47,13 @@ def list_tokens(config: str, as_json: bool) -> None:
 
 @tokens.command()
 @click.argument("name")
-@click.option("--role", type=click.Choice([role.value for role in Role]), default=Role.VIEWER.value, show_default=True)
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    default=Role.VIEWER.value,
+    show_default=True,
+    help="What the token may do.",
+)
 @click.option(
     "--scope", "scopes", multiple=True, type=click.Choice(AREAS), help="Limit the token to this area. Repeatable."
 )
@@ -113,7 +119,7 @@ def audit() -> None:
 
 @audit.command("list")
 @click.option("--actor", help="Only entries of this user or token.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@common.limit_option()
 @common.json_option
 @click.pass_obj
 def list_audit(config: str, actor: str | None, limit: int, as_json: bool) -> None:

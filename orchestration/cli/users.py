@@ -46,7 +46,7 @@ def list_users(config: str, as_json: bool) -> None:
 
 @users.command()
 @click.argument("name")
-@click.option("--role", type=_role, default=Role.VIEWER.value, show_default=True)
+@click.option("--role", type=_role, default=Role.VIEWER.value, show_default=True, help="What the user may do.")
 @_stdin_option
 @common.json_option
 @click.pass_obj

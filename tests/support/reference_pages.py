@@ -79,7 +79,7 @@ The paths below are relative to `/api/v1`. [Who may use them](../how-to/sign-in.
 def commands_page() -> str:
     """Every command with its help."""
     parts = [_COMMANDS]
-    for path, command in _commands("orchestrator", cli):
+    for path, command in commands():
         # The root hands its names of help down; without them here, whoever asks a command first settles what it has.
         names = cli.context_settings["help_option_names"]
         context = click.Context(
@@ -89,14 +89,15 @@ def commands_page() -> str:
     return "\n".join(parts)
 
 
-def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+def commands(path: str = "orchestrator", command: click.Command = cli) -> Iterator[tuple[str, click.Command]]:
+    """Each command with its path, groups first."""
     yield path, command
     if isinstance(command, click.Group):
         context = click.Context(command, info_name=path)
         for name in command.list_commands(context):
             below = command.get_command(context, name)
             if below is not None:
-                yield from _commands(f"{path} {name}", below)
+                yield from commands(f"{path} {name}", below)
 
 
 def configuration_page() -> str:
