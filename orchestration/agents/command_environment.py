@@ -15,6 +15,7 @@ from pathlib import Path
 from orchestration.agents.isolation_policy import isolation_for
 from orchestration.agents.sandbox import SandboxLimits
 from orchestration.config.schema import Configuration
+from orchestration.private_folder import make_private_folder
 
 CACHES = "caches"
 # https://doc.rust-lang.org/cargo/reference/environment-variables.html, https://go.dev/ref/mod#environment-variables,
@@ -40,7 +41,7 @@ def limits_in(limits: SandboxLimits, configuration: Configuration, project: Path
     isolation = isolation_for(configuration, project, folder)
     variables = _own(folder)
     if settings.caches == "shared":
-        caches.mkdir(parents=True, exist_ok=True)
+        make_private_folder(caches)
         variables |= _cached(caches, _home())
         if isolation is not None:
             isolation = replace(isolation, writable=(*isolation.writable, caches))

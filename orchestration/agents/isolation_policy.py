@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from orchestration.agents.sandbox import IsolationRules
@@ -21,7 +21,10 @@ def isolation_for(configuration: Configuration, project: Path, workspace: Path) 
     state = (project / configuration.runtime.state_directory).resolve()
     return IsolationRules(
         writable=tuple(project / _expanded(path) for path in settings.writable),
-        hidden=tuple(_to_hide(project, state, workspace.resolve())),
+        # The keys also if there are none yet: they may be written while a command runs.
+        hidden=(project / ".env", *((state,) if state.is_dir() else ())),
+        # The workspace of a run, if it is there, and what package managers keep for all commands.
+        kept=tuple(path for path in (workspace.resolve(), state / "caches") if path.is_relative_to(state)),
         network=settings.network,
         required=settings.wall == "required",
     )
@@ -32,17 +35,3 @@ def _expanded(path: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:  # there is no home folder; such a path is not there
         return Path(path)
-
-
-def _to_hide(project: Path, state: Path, workspace: Path) -> Iterator[Path]:
-    if (keys := project / ".env").is_file():
-        yield keys
-    if state.is_dir():
-        for path in sorted(state.iterdir()):
-            if path.name == "caches":
-                # Of package managers, for all commands.
-                continue
-            if not workspace.is_relative_to(path):
-                yield path
-            elif path.name == "worktrees":
-                yield from (other for other in sorted(path.iterdir()) if not workspace.is_relative_to(other))

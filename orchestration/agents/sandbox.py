@@ -1,8 +1,8 @@
 """Commands and the user's own Python, in processes of their own with limits, that can always be stopped.
 
-Limits are on time, memory, processor time, processes, output and file size; `sandbox_init.py` keeps them. The memory
-limit watches what the processes really hold: a limit on address space (RLIMIT_AS) breaks programs that only reserve
-much.
+Limits are on time, memory, processor time, processes, output, the size of a file and everything that is written to
+disk; `sandbox_init.py` keeps them. The memory limit watches what the processes really hold: a limit on address space
+(RLIMIT_AS) breaks programs that only reserve much.
 `isolation.py` says what they can reach.
 """
 
@@ -47,12 +47,13 @@ OutputCallback = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class IsolationRules:
-    """What a command may reach: it can change only its folder, a home of its own and what is `writable`; `hidden` files
-    appear empty to it; and it has the network or not. If the kernel cannot do all of this, the command runs with what
-    the kernel can do, unless everything is `required`."""
+    """What a command may reach: it can change only its folder, a home of its own and what is `writable`; what is
+    `hidden` appears empty to it, except for folders in there that are `kept`; and it has the network or not. If the
+    kernel cannot do all of this, the command runs with what the kernel can do, unless everything is `required`."""
 
     writable: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
+    kept: tuple[Path, ...] = ()
     network: bool = False
     required: bool = False
 
@@ -62,6 +63,7 @@ class IsolationRules:
             "isolated=yes",
             *(f"writable={path}" for path in (*own, *self.writable)),
             *(f"hidden={path}" for path in self.hidden),
+            *(f"kept={path}" for path in self.kept),
             *(["network=yes"] if self.network else []),
             *(["required=yes"] if self.required else []),
         ]
@@ -77,6 +79,7 @@ class SandboxLimits:
     cpu_seconds: int = 600
     output_bytes: int = 200_000
     file_bytes: int = 1 << 30
+    disk_bytes: int = 1 << 32
     processes: int = 512
     isolation: IsolationRules | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -88,6 +91,7 @@ class SandboxLimits:
             "memory_bytes": f"it used more than {self.memory_mb} MB of memory",
             "cpu_seconds": f"it used more than {self.cpu_seconds} s of processor time",
             "file_bytes": f"it wrote a file of more than {self.file_bytes:,} bytes",
+            "disk_bytes": f"it wrote more than {self.disk_bytes:,} bytes to disk",
             "processes": f"it started more than {self.processes} processes",
         }[name]
 
@@ -230,6 +234,7 @@ class _Command:
             f"memory_bytes={limits.memory_mb * 1_048_576}",
             f"cpu_seconds={limits.cpu_seconds}",
             f"file_bytes={limits.file_bytes}",
+            f"disk_bytes={limits.disk_bytes}",
             f"processes={limits.processes}",
             f"status_fd={told}",
             *(limits.isolation.settings(cwd, Path(variables["HOME"])) if limits.isolation else ()),

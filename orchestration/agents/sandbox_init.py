@@ -1,8 +1,8 @@
 """The init process of a sandbox: nothing of a command outlives its limits. Run as a script, never imported.
 
 `python sandbox_init.py SETTINGS -- COMMAND…`: the settings are `seconds=…`, `memory_bytes=…`, `cpu_seconds=…`,
-`file_bytes=…`, `processes=…`, `status_fd=…`; with `isolated=yes` those of `isolation.isolate` as well, and
-`required=yes` where it must not be left incomplete. This process adopts whatever the command leaves behind
+`file_bytes=…`, `disk_bytes=…`, `processes=…`, `status_fd=…`; with `isolated=yes` those of `isolation.isolate` as well,
+and `required=yes` where it must not be left incomplete. This process adopts whatever the command leaves behind
 (PR_SET_CHILD_SUBREAPER, see prctl(2)). When a limit is reached, or its standard input closes because the caller wants
 it to or has died, it ends everything, first with SIGTERM, then with SIGKILL. It reports on `status_fd`: the exit code,
 negative for a signal, and the limit that was reached. It enforces the limits itself, so that they hold even while the
@@ -39,7 +39,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 # Ignored signals stay ignored after exec (execve(2)). Python ignores the first two; the others are ignored if the
 # service was started in the background, by nohup for example.
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
-_LIMITS = ("seconds", "memory_bytes", "cpu_seconds", "file_bytes", "processes")
+_LIMITS = ("seconds", "memory_bytes", "cpu_seconds", "file_bytes", "disk_bytes", "processes")
 _LIMIT_OF_SIGNAL = {-signal.SIGXCPU: "cpu_seconds", -signal.SIGXFSZ: "file_bytes"}
 
 
@@ -124,14 +124,23 @@ def limit_reached(limits: Mapping[str, float]) -> str:
     memory, processes = 0, 0
     times = os.times()
     seconds = times.children_user + times.children_system
+    written = bytes_written("self")
     for pid in descendants(os.getpid()):
         processes += 1
         with isolation.suppress(OSError, IndexError, ValueError):
             memory += int(read(f"/proc/{pid}/statm").split()[1]) * _PAGE
             # User and system time, its own and that of the children it has waited for.
             seconds += sum(map(int, read(f"/proc/{pid}/stat").rpartition(")")[2].split()[11:15])) / _TICKS
-    used = {"memory_bytes": memory, "cpu_seconds": seconds, "processes": processes}
+            written += bytes_written(str(pid))
+    used = {"memory_bytes": memory, "cpu_seconds": seconds, "disk_bytes": written, "processes": processes}
     return next((name for name, amount in used.items() if amount > limits[name]), "")
+
+
+def bytes_written(pid: str) -> int:
+    """What a process, with the children that it has waited for, has written to disk or is about to, less what was
+    deleted before it came to that (proc_pid_io(5))."""
+    fields = dict(line.split(": ") for line in read(f"/proc/{pid}/io").splitlines())
+    return int(fields["write_bytes"]) - int(fields["cancelled_write_bytes"])
 
 
 def stop(child: int, *, politely: bool) -> int:
@@ -151,6 +160,7 @@ def stop(child: int, *, politely: bool) -> int:
 def end_all(child: int) -> None:
     """Kill the rest of the command's group and everything it left behind, which are now our children."""
     signal_group(child, signal.SIGKILL)
+    pause = _LOOK_SECONDS / 400
     while True:
         for pid in descendants(os.getpid()):
             with isolation.suppress(ProcessLookupError):
@@ -158,7 +168,8 @@ def end_all(child: int) -> None:
         try:
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
                 pass
-            time.sleep(_LOOK_SECONDS / 20)
+            time.sleep(pause)
+            pause = min(2 * pause, _LOOK_SECONDS / 20)
         except ChildProcessError:
             return
 

@@ -296,6 +296,7 @@ class ToolCalls:
             memory_mb=limits.memory_mb or usual.memory_mb,
             cpu_seconds=limits.cpu_seconds or usual.cpu_seconds,
             output_bytes=limits.output_bytes or usual.output_bytes,
+            disk_bytes=limits.disk_mb * 1_048_576 if limits.disk_mb else usual.disk_bytes,
         )
 
     def _heartbeat(self, run: Run, task: AgentTask, agent_run_id: str) -> HeartbeatEmitter:

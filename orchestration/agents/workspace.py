@@ -26,6 +26,7 @@ from orchestration.agents import sandbox
 from orchestration.agents.sandbox import CommandResult, SandboxLimits
 from orchestration.clock import SystemClock
 from orchestration.errors import OrchestratorError, UsageError
+from orchestration.private_folder import make_private_folder
 from orchestration.security.safe_folder import SKIPPED
 
 T = TypeVar("T")
@@ -50,7 +51,9 @@ GIT_OPTIONS = (
 )
 # Bytes as they are: no conversion of line ends or encodings, which would change files on the way back.
 PLAIN_ATTRIBUTES = "* -text -ident -filter -working-tree-encoding -diff\n* !diff\n"
-_LIMITS = SandboxLimits(seconds=600, memory_mb=2048, cpu_seconds=600, output_bytes=4_000_000, file_bytes=1 << 40)
+_LIMITS = SandboxLimits(
+    seconds=600, memory_mb=2048, cpu_seconds=600, output_bytes=4_000_000, file_bytes=1 << 40, disk_bytes=1 << 40
+)
 
 
 class WorkspaceError(OrchestratorError):
@@ -268,7 +271,7 @@ class Workspace:
             return
         new = self._shadow.with_suffix(".new")
         shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True)
+        make_private_folder(new)
         await self._run(("init", "--quiet", "--bare", str(new)), new)
         info = new / "info"
         info.mkdir(exist_ok=True)

@@ -31,6 +31,7 @@ from orchestration.agents.workspace import (
     run_git,
 )
 from orchestration.errors import ConflictError
+from orchestration.private_folder import make_private_folder
 from orchestration.security.permissions import PermissionRefusedError, holds_secrets
 from orchestration.security.safe_folder import SafeFolder
 
@@ -153,7 +154,7 @@ class Worktrees:
             baseline = files
             async with object_writer(repository, self._folder) as objects:
                 base = await objects.commit_of_present_state(source, run_id, self._own)
-        top.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(top.parent)
         add = ("worktree", "add", "--quiet", "--no-checkout", "-B", branch, str(top), base)
         await run_git((f"--git-dir={repository.common}", *add), top.parent)
         await shadow.check_out(files, top)

@@ -7,6 +7,7 @@ is to be rotated by an edit of `.env` must not be set in the environment as well
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,7 +107,15 @@ def read_env_file(path: Path) -> tuple[dict[str, str], tuple[ConfigFinding, ...]
             )
         elif binding.key is not None and binding.value is not None:
             values[binding.key] = binding.value
+    if any(values.values()) and path.stat().st_mode & 0o077:
+        findings.append(_readable_by_others(path))
     return values, tuple(findings)
+
+
+def _readable_by_others(path: Path) -> ConfigFinding:
+    hint = f"Run: chmod 600 {shlex.quote(str(path))}"
+    message = "other users of this machine can read it"
+    return ConfigFinding(FindingCode.READABLE_ENV, str(path), 1, 1, "", message, "only its owner to", hint)
 
 
 def _named_variables(configuration: Configuration) -> set[str]:

@@ -89,6 +89,7 @@ class FindingCode(StrEnum):
     BAD_ENV_LINE = "W009", "A line of `.env` is invalid and is ignored."
     REVOKED_VALUE = "W010", "A variable has a value that was exposed and revoked. It is refused."
     UNKNOWN_PROVIDER_TYPE = "W011", "No installed package has a provider's type, so calls to it fail."
+    READABLE_ENV = "W012", "Other users of the machine can read `.env`."
     INTAKE_CLOSED = (
         "W020",
         "The variable with the alert intake's secret is not set, so it refuses every request.",

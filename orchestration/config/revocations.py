@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestration.config.textfile import UnreadableError, read_text, replace_text
+from orchestration.private_folder import make_private_folder
 
 # The name that earlier releases wrote.
 FILE = "retired-credentials.json"
@@ -73,6 +74,6 @@ def restore(path: Path, digests: Iterable[str]) -> None:
 
 
 def _write(path: Path, key: str, digests: Mapping[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     path.touch(mode=0o600)  # before it has content; `replace_text` keeps the mode
     replace_text(path, json.dumps({"key": key, "digests": dict(digests)}, indent=2) + "\n")

@@ -137,6 +137,7 @@ class UsageLimits(Section):
     cpu_seconds: Annotated[int, Field(gt=0)] | None = None
     command_seconds: PositiveSeconds | None = None
     output_bytes: Annotated[int, Field(ge=1024)] | None = None
+    disk_mb: Annotated[int, Field(ge=1)] | None = None
 
 
 class CommandSettings(Section):

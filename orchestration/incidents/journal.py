@@ -33,6 +33,7 @@ from orchestration.incidents.service import IncidentService
 from orchestration.incidents.severity import assess
 from orchestration.incidents.unit_of_work import Reached
 from orchestration.notifications.notice import Notice, NoticeKind
+from orchestration.private_folder import make_private_folder
 from orchestration.storage.database import StorageError
 
 _FILE, _ASIDE, _LOCK = "incidents.jsonl", "aside.jsonl", "lock"
@@ -177,7 +178,7 @@ class ReportJournal:
         # The thread lock as well, because the lists in memory need one even where no lock file can be made.
         with self._guard, contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
-                self._folder.mkdir(parents=True, exist_ok=True)
+                make_private_folder(self._folder)
                 lock = stack.enter_context((self._folder / _LOCK).open("a"))
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -16,6 +16,7 @@ from orchestration.incidents import oncall
 from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.notifications.recipients import plan
 from orchestration.notifications.templates import TemplateRenderer
+from orchestration.private_folder import make_private_folder
 from orchestration.storage.outbox import Outbox
 
 _STEP = "report"
@@ -55,7 +56,7 @@ class ReportWriter:
         """
         folder = self.folder
         # Not readable by everyone: reports quote errors and titles from the project.
-        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        make_private_folder(folder)
         day = f"{now.astimezone(ZoneInfo(self._configuration().maintenance.time_zone)):%Y-%m-%d}"
         path = folder / f"{report.name}-{day}.md"
         head = "\n".join([f"# {report.title}, {day}", "", *(f"- {line}" for line in report.summary), ""])

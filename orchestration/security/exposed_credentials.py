@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.config.textfile import UnreadableError, read_text, replace_text
+from orchestration.private_folder import make_private_folder
 
 FILE = "exposed-credentials.json"
 _KEY_BYTES = 32
@@ -120,7 +121,7 @@ class ExposedCredentials:
             return "", []
 
     def _save(self, key: str, entries: list[ExposedCredential]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._path.parent)
         self._path.touch(mode=0o600)  # before it has content; `replace_text` keeps the mode
         replace_text(self._path, json.dumps({"key": key, "exposed": [asdict(one) for one in entries]}) + "\n")
 

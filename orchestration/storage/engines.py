@@ -12,6 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from orchestration.private_folder import make_private_folder
+
 # SQLite has one writer. More connections only contend for its lock: with a pool of 20, the 99th percentile of a write
 # was four to five times that with a pool of 2.
 _SQLITE_POOL = 2
@@ -31,7 +33,7 @@ def make_engine(url: str, *, pool_size: int | None = None) -> sa.Engine:
         # Without the ping, the first statement after a restart of the server fails on each pooled connection.
         return sa.create_engine(parsed, pool_size=pool_size or 10, max_overflow=10, pool_pre_ping=True)
     if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(Path(parsed.database).parent)
     engine = sa.create_engine(
         parsed,
         # The default pool for files would open any number of connections.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.config.textfile import replace_text
+from orchestration.private_folder import make_private_folder
 
 State = tuple[int, int]
 
@@ -59,7 +60,7 @@ class ScanRecord:
 
     def write(self, until: datetime, standing: Iterable[tuple[Path, ScannedFile]]) -> None:
         """Write it whole or not at all. Raises OSError."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._path.parent)
         files = [_as_json(path, one) for path, one in standing]
         replace_text(self._path, json.dumps({"until": until.isoformat(), "files": files}))
 

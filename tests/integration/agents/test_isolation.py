@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -14,6 +16,7 @@ from orchestration.agents import isolation, sandbox
 from orchestration.agents.isolation_policy import isolation_for
 from orchestration.agents.sandbox import CommandResult, IsolationRules, SandboxLimits
 from orchestration.config.schema import Configuration
+from tests.support.patience import until_async
 
 GAPS = anyio.run(sandbox.isolation_gaps, Path.cwd())
 whole = pytest.mark.skipif(bool(GAPS), reason=f"this machine cannot isolate a command from {GAPS}")
@@ -36,7 +39,7 @@ async def test_it_changes_its_workspace_and_its_home_and_nothing_else(room: Path
     outside.write_text("as it was")
     own = "echo a > inside; echo b > $HOME/b; mkdir d"
     result = await shell(room, f"{own}; echo c > {outside}; rm {outside}; mv inside {room}; touch {room}/n")
-    assert result.output.count("Permission denied") >= 3, result.output
+    assert result.output.count("Read-only file system") >= 3, result.output
     assert outside.read_text() == "as it was"
     assert sorted(path.name for path in room.iterdir()) == ["outside", "work"]
     assert sorted(path.name for path in (room / "work").iterdir()) == ["d", "inside"]
@@ -63,6 +66,110 @@ async def test_what_is_hidden_looks_empty_to_it_alone(room: Path) -> None:
     assert result.output == "over\n"
     assert keys.read_text() == "KEY=swordfish"
     assert (state / "database").read_text() == "swordfish"
+
+
+@whole
+@pytest.mark.parametrize("exists", [True, False])
+async def test_what_comes_while_a_command_runs_is_hidden_too(room: Path, exists: bool) -> None:
+    """As an editor saves a file, as a database makes its log, as a backup makes a folder."""
+    keys, state = room / "work" / ".env", room / "var"
+    if exists:
+        keys.write_text("KEY=old swordfish")
+    state.mkdir()
+    script = f"""
+        touch ready
+        until [ -e {room}/work/done ]; do sleep 0.01; done
+        cat .env {state}/orchestrator.db-wal {state}/backups/one
+        ls -A {state}
+        echo over
+    """
+
+    async def save() -> None:
+        await until_async((room / "work" / "ready").exists)
+        for number in range(3):
+            (room / "work" / "new").write_text(f"KEY={number} swordfish")
+            (room / "work" / "new").rename(keys)
+        (state / "backups").mkdir()
+        for path in (state / "orchestrator.db-wal", state / "backups" / "one"):
+            path.write_text("swordfish")
+        await anyio.sleep(0.05)
+        (room / "work" / "done").touch()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(save)
+        result = await shell(room, script, hidden=(keys, state))
+    assert "swordfish" not in result.output
+    assert result.output.endswith("over\n")
+    assert keys.read_text() == "KEY=2 swordfish"
+
+
+@whole
+async def test_only_what_is_kept_of_a_hidden_folder_is_there(room: Path) -> None:
+    workspace = room / "var" / "worktrees" / "one"
+    for folder in (workspace, room / "var" / "worktrees" / "other", room / "var" / "caches"):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text(folder.name)
+    rules = IsolationRules(hidden=(room / "var",), kept=(workspace, room / "var" / "caches", room / "var" / "none"))
+    script = "cat file ../../caches/file ../other/file; ls ../..; echo new > file; echo no > ../x"
+    limits = SandboxLimits(seconds=20, isolation=rules)
+    result = await sandbox.run(("sh", "-c", script), workspace, limits)
+    assert result.output.startswith("onecaches"), result.output
+    assert "caches\nworktrees\n" in result.output
+    assert (workspace / "file").read_text() == "new\n"
+    assert not (room / "var" / "worktrees" / "x").exists()
+
+
+@whole
+async def test_mode_owner_and_time_of_what_is_outside_stay(room: Path) -> None:
+    outside = room / "outside"
+    outside.write_text("as it was")
+    before = outside.stat()
+    attempts = f"chmod 777 {outside} {room}; chown 12345 {outside}; touch -d 2001-01-01 {outside}; ln {outside} link"
+    result = await shell(room, f"{attempts}; touch own; chmod 700 own; echo $?")
+    assert result.output.endswith("\n0\n"), result.output
+    after = outside.stat()
+    assert (after.st_mode, after.st_uid, after.st_mtime, after.st_nlink) == (
+        before.st_mode,
+        before.st_uid,
+        before.st_mtime,
+        1,
+    )
+    assert room.stat().st_mode & 0o777 != 0o777
+
+
+@whole
+async def test_shared_memory_is_its_own_and_ends_with_it(room: Path) -> None:
+    mark = Path("/dev/shm") / f"ours-{os.getpid()}"
+    mark.write_text("ours")
+    try:
+        result = await shell(room, f"ls /dev/shm; head -c 400m /dev/zero > /dev/shm/much; touch {mark.parent}/theirs")
+    finally:
+        mark.unlink()
+    assert mark.name not in result.output
+    assert "No space left" in result.output
+    assert not list(mark.parent.glob("theirs"))
+
+
+@whole
+async def test_the_repository_of_its_workspace_cannot_be_made_to_run_something(room: Path) -> None:
+    """The user's next git command would do it, outside of the wall."""
+    work = room / "work"
+    git = partial(subprocess.run, cwd=work, check=True, capture_output=True, text=True)
+    git(["git", "init", "-q"])
+    (work / "a").write_text("old\n")
+    git(["git", "add", "a"])
+    before = (work / ".git" / "config").read_text()
+    attempts = (
+        "echo '#!/bin/sh' > .git/hooks/pre-commit; git config core.fsmonitor ./evil; echo ../evil > .git/commondir; "
+        "mv .git other; rm -rf .git; mkdir -p .git/hooks; echo new > a; git diff"
+    )
+    result = await shell(room, attempts)
+    assert "+new" in result.output
+    assert (work / ".git" / "config").read_text() == before
+    assert not (work / ".git" / "hooks" / "pre-commit").exists()
+    assert not (work / ".git" / "commondir").exists()
+    allowed = await shell(room, "git add a; git diff --cached --stat", writable=(work / ".git",))
+    assert "a | 1" in allowed.output or "1 file changed" in allowed.output, allowed.output
 
 
 @whole
@@ -126,7 +233,8 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Refusing:
 
 
 @pytest.mark.parametrize(
-    ("network", "missing"), [(True, ["secrets", "files"]), (False, ["secrets", "network", "files"])]
+    ("network", "missing"),
+    [(True, ["secrets", "file modes", "files"]), (False, ["secrets", "network", "file modes", "files"])],
 )
 def test_what_the_kernel_refuses_is_said(refusing: Refusing, network: bool, missing: list[str]) -> None:
     settings = {"hidden": ["/etc/passwd"], **({"network": ["yes"]} if network else {})}
@@ -143,7 +251,8 @@ def test_the_keys_and_the_state_of_the_project_are_hidden_and_the_way_to_the_wor
     configuration = Configuration.model_validate({"runtime": {"commands": commands}})
     built = isolation_for(configuration, tmp_path, workspace)
     assert built is not None
-    assert [path.name for path in built.hidden] == [".env", "backups", "orchestrator.db"]
+    assert built.hidden == (tmp_path / ".env", tmp_path / "var")
+    assert built.kept == (workspace, tmp_path / "var" / "caches")
     assert built.writable == (Path.home() / ".cache/tool", tmp_path / "build")
     assert (built.network, built.required) == (False, False)
 
@@ -164,7 +273,7 @@ async def test_a_project_may_be_its_own_workspace(tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "orchestrator.db").write_text("swordfish")
     limits = SandboxLimits(isolation=isolation_for(Configuration(), tmp_path, tmp_path))
-    script = "cat .env var/*; echo mended > code.py; cat code.py"
+    script = "cat .env; ls -A var; echo mended > code.py; cat code.py"
     result = await sandbox.run(("sh", "-c", script), tmp_path, limits)
     assert result.output == "mended\n"
     assert (tmp_path / "code.py").exists()

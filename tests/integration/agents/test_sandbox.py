@@ -132,6 +132,19 @@ async def test_no_file_grows_beyond_its_limit(tmp_path: Path) -> None:
     assert (tmp_path / "big").stat().st_size == 1_000_000
 
 
+async def test_many_small_files_count_together_and_what_was_deleted_at_once_does_not(tmp_path: Path) -> None:
+    """Each by a process of its own, which is gone when the next one writes."""
+    # On disk: what is in memory (tmpfs) is not written anywhere.
+    limits = SandboxLimits(seconds=60, file_bytes=5_000_000, disk_bytes=40_000_000)
+    script = "i=0; while [ $i -lt 100 ]; do head -c 4m /dev/zero > {}; i=$((i + 1)); sleep 0.02; done"
+    result = await sandbox.run(("sh", "-c", script.format("file$i")), tmp_path, limits)
+    if result.ok:
+        pytest.skip(f"NOT TESTED: the kernel does not count what is written to {tmp_path}")
+    assert result.stopped == "it wrote more than 40,000,000 bytes to disk"
+    again = await sandbox.run(("sh", "-c", script.format("same; rm same")), tmp_path, limits)
+    assert again.ok, again
+
+
 async def test_short_lived_children_count_towards_the_processor_time(tmp_path: Path) -> None:
     busy = "end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
     result = await run(tmp_path, f"while True: os.waitpid(fork(lambda: exec({busy!r})), 0)", seconds=20, cpu_seconds=1)

@@ -15,6 +15,7 @@ KEY = "a-key-with-enough-letters-1"
 def env(folder: Path, text: str) -> Path:
     path = folder / ".env"
     path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
     return path
 
 
@@ -33,6 +34,17 @@ def test_a_line_that_cannot_be_read_is_told_with_its_number_and_the_others_count
     assert values == {"A": "1", "C": "3"}
     assert (finding.code, finding.file, finding.line) == (FindingCode.BAD_ENV_LINE, str(path), 2)
     assert "never closed" not in str(finding)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
+def test_keys_that_others_on_the_machine_can_read_are_a_finding(tmp_path: Path, mode: int) -> None:
+    path = env(tmp_path, "A=1\n")
+    path.chmod(mode)
+    values, (finding,) = read_env_file(path)
+    assert (values, finding.code) == ({"A": "1"}, FindingCode.READABLE_ENV)
+    assert f"chmod 600 {path}" in str(finding)
+    path.write_text("A=\n")  # a template, with nothing in it yet
+    assert read_env_file(path)[1] == ()
 
 
 def test_an_env_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
