@@ -66,30 +66,36 @@ def read_settings(words: Sequence[str]) -> tuple[dict[str, list[str]], list[str]
     return settings, list(words[end + 1 :])
 
 
-def isolate(settings: Mapping[str, Sequence[str]], libc: ctypes.CDLL) -> list[str]:
-    """Isolate this process and all that it starts; there is no way back.
+def furnish(settings: Mapping[str, Sequence[str]], libc: ctypes.CDLL) -> tuple[list[str], mounts.HiddenFiles]:
+    """Show this process, and all that it starts, only the part of the machine that a command may see and change.
 
     Of the settings, each `writable` is a file or folder that may be changed, each `hidden` one that appears empty, each
-    `kept` a folder below a hidden one that does not, and `network` keeps the network. Returns which of FILES, MODES,
-    SECRETS and NETWORK could not be closed off on this kernel.
+    `kept` a folder below a hidden one that does not, and `network` keeps the network. Returns which of MODES, SECRETS
+    and NETWORK could not be closed off on this kernel, and the hidden files, which have to be renewed.
     """
     cut = "network" not in settings
-    writable = settings.get("writable", ())
     own_mounts = _namespaces(libc, network=cut)
-    missing = []
     services = [path for path in _SERVICES if cut and os.path.exists(path)]  # noqa: PTH110
-    if not (own_mounts and mounts.hide(libc, [*settings.get("hidden", ()), *services], settings.get("kept", ()))):
-        missing.append(SECRETS)
+    hidden = [*settings.get("hidden", ()), *services] if own_mounts else []
+    done, files = mounts.hide(libc, hidden, settings.get("kept", ()))
+    missing = [] if own_mounts and done else [SECRETS]
     if cut and not (own_mounts and _loopback(libc)):
         missing.append(NETWORK)
-    if not (own_mounts and mounts.protect(libc, writable)):
+    if not (own_mounts and mounts.protect(libc, settings.get("writable", ()))):
         missing.append(MODES)
-    # After the mounts: a process that Landlock restricts may not mount anything any more (landlock(7)).
-    if not landlock.restrict(libc, (*writable, *_DEVICES, *_DEVICE_FOLDERS)):
-        missing.append(FILES)
+    return missing, files
+
+
+def confine(settings: Mapping[str, Sequence[str]], libc: ctypes.CDLL) -> list[str]:
+    """Take from this process, and all that it starts, what it could undo that with; there is no way back.
+
+    Returns FILES, if changes of files could not be restricted on this kernel. A process that Landlock restricts may not
+    mount anything any more (landlock(7)), so this comes second.
+    """
+    restricted = landlock.restrict(libc, (*settings.get("writable", ()), *_DEVICES, *_DEVICE_FOLDERS))
     for number in _PRIVILEGES:
         libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # fails if we do not have it, which is as good
-    return missing
+    return [] if restricted else [FILES]
 
 
 def _namespaces(libc: ctypes.CDLL, *, network: bool) -> bool:
@@ -125,4 +131,5 @@ def _loopback(libc: ctypes.CDLL) -> bool:
 
 
 if __name__ == "__main__":  # a dry run: what this machine does not let us close off
-    sys.stdout.write(", ".join(isolate({}, ctypes.CDLL(None, use_errno=True))))
+    own_libc = ctypes.CDLL(None, use_errno=True)
+    sys.stdout.write(", ".join([*furnish({}, own_libc)[0], *confine({}, own_libc)]))

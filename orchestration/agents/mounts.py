@@ -32,17 +32,46 @@ def make_private(libc: ctypes.CDLL) -> bool:
     return bool(libc.mount(b"none", b"/", None, _PRIVATE, None) == 0)
 
 
-def hide(libc: ctypes.CDLL, hidden: Iterable[str], kept: Iterable[str]) -> bool:
-    """Make files and folders appear empty, except for the paths that are `kept` below such a folder.
+class HiddenFiles:
+    """Files that appear empty. A mount lasts as long as its file: when another is renamed over that, which is how files
+    are saved, the new one can be seen (rename(2), mount_namespaces(7)), so it has to be hidden in turn.
 
-    Whatever is put into a folder later is hidden as well, and so is a file that takes the place of a hidden one.
-    Returns whether all of that was possible. What does not exist needs no hiding, unless it comes later.
+    `news` is a descriptor that can be read when there is one, -1 if there never will be; then call `renew`.
+    """
+
+    def __init__(self, libc: ctypes.CDLL, files: Sequence[str]) -> None:
+        self._libc = libc
+        self._files = files
+        self.news: int = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK) if files else -1
+        # Watched first, so that nothing comes in between.
+        for folder in {os.path.dirname(path) for path in files}:  # noqa: PTH120
+            libc.inotify_add_watch(self.news, os.fsencode(folder), _CREATED_OR_MOVED_HERE)
+        self.complete = self._cover() and (self.news >= 0 or not files)
+
+    def renew(self) -> None:
+        """Hide what has come in the meantime."""
+        try:
+            os.read(self.news, 65_536)
+        except OSError:  # there is no news
+            return
+        self._cover()
+
+    def _cover(self) -> bool:
+        covered = [_cover(self._libc, path) for path in self._files]
+        return all(covered)
+
+
+def hide(libc: ctypes.CDLL, hidden: Iterable[str], kept: Iterable[str]) -> tuple[bool, HiddenFiles]:
+    """Make files and folders appear empty, except for the folders that are `kept` below such a folder; what comes to be
+    in a folder later is hidden as well.
+
+    Returns whether all of that was possible, and the files. What does not exist needs no hiding, unless it comes later.
     """
     hidden = [os.path.realpath(path) for path in hidden]
     folders = [path for path in hidden if os.path.isdir(path)]  # noqa: PTH112
     done = [_hide_folder(libc, folder, [path for path in kept if _is_within(path, folder)]) for folder in folders]
-    done.append(_hide_files(libc, [path for path in hidden if path not in folders]))
-    return all(done)
+    files = HiddenFiles(libc, [path for path in hidden if path not in folders])
+    return all(done) and files.complete, files
 
 
 def _hide_folder(libc: ctypes.CDLL, folder: str, kept: Sequence[str]) -> bool:
@@ -61,23 +90,6 @@ def _hide_folder(libc: ctypes.CDLL, folder: str, kept: Sequence[str]) -> bool:
     return all(moved)
 
 
-def _hide_files(libc: ctypes.CDLL, files: Sequence[str]) -> bool:
-    if not files:
-        return True
-    # A mount lasts as long as its file: when another is renamed over that, which is how files are saved, the new one
-    # can be seen (rename(2), mount_namespaces(7)). So a process that stays outside hides it again. It is told first, so
-    # that nothing comes in between.
-    news = libc.inotify_init1(os.O_CLOEXEC)
-    for folder in {os.path.dirname(path) for path in files}:  # noqa: PTH120
-        libc.inotify_add_watch(news, os.fsencode(folder), _CREATED_OR_MOVED_HERE)
-    hidden = [_cover(libc, path) for path in files]
-    if news < 0:
-        return False
-    _stay_behind(libc, news, files)
-    os.close(news)
-    return all(hidden)
-
-
 def _cover(libc: ctypes.CDLL, path: str) -> bool:
     """Put an empty file in front of one; nothing to do where there is none, or one already."""
     try:
@@ -85,22 +97,6 @@ def _cover(libc: ctypes.CDLL, path: str) -> bool:
     except OSError:
         return True
     return not is_file or bool(libc.mount(b"/dev/null", os.fsencode(path), None, _BIND, None) == 0)
-
-
-def _stay_behind(libc: ctypes.CDLL, news: int, files: Sequence[str]) -> None:
-    """Leave a process that covers what comes later. It is a child of the init process, which ends it."""
-    if (pid := os.fork()) != 0:
-        os.waitpid(pid, 0)
-        return
-    if os.fork() != 0:
-        os._exit(0)
-    os.setsid()  # signals for the command are not for it
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in range(3):
-        os.dup2(null, number)
-    while os.read(news, 65_536):
-        for path in files:
-            _cover(libc, path)
 
 
 def protect(libc: ctypes.CDLL, writable: Iterable[str]) -> bool:

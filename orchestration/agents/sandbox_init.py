@@ -1,7 +1,7 @@
 """The init process of a sandbox: nothing of a command outlives its limits. Run as a script, never imported.
 
 `python sandbox_init.py SETTINGS -- COMMAND…`: the settings are `seconds=…`, `memory_bytes=…`, `cpu_seconds=…`,
-`file_bytes=…`, `disk_bytes=…`, `processes=…`, `status_fd=…`; with `isolated=yes` those of `isolation.isolate` as well,
+`file_bytes=…`, `disk_bytes=…`, `processes=…`, `status_fd=…`; with `isolated=yes` those of `isolation.furnish` as well,
 and `required=yes` where it must not be left incomplete. This process adopts whatever the command leaves behind
 (PR_SET_CHILD_SUBREAPER, see prctl(2)). When a limit is reached, or its standard input closes because the caller wants
 it to or has died, it ends everything, first with SIGTERM, then with SIGKILL. It reports on `status_fd`: the exit code,
@@ -26,6 +26,8 @@ TYPE_CHECKING = False  # that of `typing`, without its import
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from orchestration.agents.mounts import HiddenFiles
+
 if __name__ == "__main__":  # started without any path, so that nothing of the workspace can be imported
     sys.path.append(os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100 (pathlib would double the start-up time)
 from orchestration.agents import isolation  # noqa: E402 (found only now)
@@ -49,27 +51,34 @@ def main() -> None:
     status = int(settings["status_fd"][0])
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    missing, hidden = isolation.furnish(settings, libc) if "isolated" in settings else ([], None)
     init = os.getpid()
     child = os.fork()
     if child == 0:
         os.close(status)
-        become(command, limits, settings, libc, init)
+        become(command, limits, settings, missing, libc, init)
     # Our copies of the output's pipe would keep it open after the command has closed its own.
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    code, stopped = watch(child, limits)
+    code, stopped = watch(child, limits, hidden)
     end_all(child)
     os.write(status, f"{code} {stopped}".encode())
     os._exit(0)  # the interpreter would first take itself apart
 
 
 def become(
-    command: list[str], limits: Mapping[str, float], settings: Mapping[str, list[str]], libc: ctypes.CDLL, init: int
+    command: list[str],
+    limits: Mapping[str, float],
+    settings: Mapping[str, list[str]],
+    missing: list[str],
+    libc: ctypes.CDLL,
+    init: int,
 ) -> None:
     """In the child: apply the limits, and turn into the command."""
     os.setsid()
-    missing = isolation.isolate(settings, libc) if "isolated" in settings else []
+    if "isolated" in settings:
+        missing = [*missing, *isolation.confine(settings, libc)]
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # The parent may have died before the line above took effect.
     if os.getppid() != init:
@@ -93,8 +102,9 @@ def become(
         os._exit(127)
 
 
-def watch(child: int, limits: Mapping[str, float]) -> tuple[int, str]:
-    """Wait for the command to end, for a limit to be reached, or for our standard input to close; then end it.
+def watch(child: int, limits: Mapping[str, float], hidden: HiddenFiles | None) -> tuple[int, str]:
+    """Wait for the command to end, for a limit to be reached, or for our standard input to close; then end it. Keep
+    hidden meanwhile what is hidden from it.
 
     Returns its exit code, and the limit that was reached, if it was one.
     """
@@ -102,6 +112,7 @@ def watch(child: int, limits: Mapping[str, float]) -> tuple[int, str]:
     # `select` can wait for it with a time limit, which `waitpid` cannot.
     over = os.pidfd_open(child)
     next_look = time.monotonic() + _LOOK_SECONDS
+    news = [hidden.news] if hidden is not None and hidden.news >= 0 else []
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
@@ -114,7 +125,9 @@ def watch(child: int, limits: Mapping[str, float]) -> tuple[int, str]:
             next_look = now + _LOOK_SECONDS
             if reached := limit_reached(limits):
                 return stop(child, politely=False), reached
-        readable, _, _ = select.select([0, over], [], [], min(_LOOK_SECONDS, deadline - now))
+        readable, _, _ = select.select([0, over, *news], [], [], min(_LOOK_SECONDS, deadline - now))
+        if hidden is not None:
+            hidden.renew()
         if 0 in readable and not os.read(0, 1):
             return stop(child, politely=True), ""
 
