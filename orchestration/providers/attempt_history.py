@@ -24,10 +24,19 @@ class _RouteFailures:
 
 @dataclass(slots=True)
 class AttemptHistory:
-    """The attempts of one call. `refusal` is set if a content filter refused and another route may still answer."""
+    """The attempts of one call; times are monotonic seconds.
+
+    `refusal` is set if a route refused the request and another may still answer it. `short_waits_until` and
+    `trials_until` end the waits for a preferred route and for a trial; `trial` is the open route on which this call has
+    a trial. `too_small` is the largest context, in tokens, that the conversation is known to exceed.
+    """
 
     tries: list[RouteTry] = field(default_factory=list)
     refusal: RequestRefusedError | None = None
+    short_waits_until: float | None = None
+    trials_until: float | None = None
+    trial: Route | None = None
+    too_small: int = 0
     _by_route: dict[Route, _RouteFailures] = field(default_factory=dict)
 
     def add_failure(self, route: Route, failure: Failure, now: float, pause: float) -> None:

@@ -17,6 +17,8 @@ import httpx2
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import ProviderSettings
 from orchestration.providers import classification
+from orchestration.providers.connections import Connections
+from orchestration.providers.dialects.error_shapes import error_in
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_running
 from orchestration.tls import shared_tls_context
@@ -30,6 +32,7 @@ _ANTHROPIC_VERSION = "2023-06-01"  # the newest: https://platform.claude.com/doc
 _MOST_ERROR_BYTES = 64_000
 # A server that keeps the connection open after `[DONE]` must not delay a finished answer.
 _DRAIN_SECONDS = 0.1
+_NEVER_CONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout)
 
 
 class CallFailed(Exception):  # noqa: N818 (control flow within this package, never shown)
@@ -58,8 +61,6 @@ class Endpoint:
         self.name = name
         self.settings = settings
         self._credentials = credentials
-        self._users = 0
-        self._retired = False
         self.probe_timeout = ProbeTimeout()
         # The context of each model, in tokens, as far as the provider has said it since it was last taken over.
         self.windows: dict[str, int] = {}
@@ -67,15 +68,7 @@ class Endpoint:
         self.asks_for_usage = True
         # Whether the list of models has to be asked for in Anthropic's own way.
         self._lists_as_anthropic = False
-        self._client = httpx2.AsyncClient(
-            # The other limits depend on whether there was a token yet, so each attempt keeps them itself.
-            timeout=httpx2.Timeout(None, connect=settings.timeouts.connect),
-            verify=shared_tls_context(),
-            # The slots of the gateway limit connections: a call that waits in the pool cannot take another route.
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30),
-            # A proxy from the environment would receive the keys; providers are reached directly.
-            trust_env=False,
-        )
+        self._connections = Connections(self._make_client)
 
     @property
     def base_url(self) -> str:
@@ -117,13 +110,15 @@ class Endpoint:
     async def _sent(self, url: str, body: Mapping[str, Any]) -> AsyncIterator[httpx2.Response]:
         """Send a request; yields the response, whose body is still to be read. Raises CallFailed if the connection
         fails, also while the body is read."""
-        async with self._in_use():
+        async with self._connections.in_use() as client:
             request = await self._request("POST", url, body)
             response: httpx2.Response | None = None
             try:
-                response = await self._client.send(request, stream=True)
+                response = await client.send(request, stream=True)
                 yield response
             except httpx2.HTTPError as error:
+                if response is None and not isinstance(error, _NEVER_CONNECTED):
+                    self._connections.renew(client)
                 raise CallFailed(failure_of(error, begun=response is not None)) from error
             finally:
                 if response is not None:
@@ -131,7 +126,7 @@ class Endpoint:
 
     async def probe(self, now: datetime) -> None:
         """Probe cheaply. Raises CallFailed if the provider would not answer a real request, either."""
-        async with self._in_use():
+        async with self._connections.in_use():
             response = await self._probed()
             if not self._lists_as_anthropic and is_anthropic_refusal(response.status_code, response.content):
                 self._lists_as_anthropic = True
@@ -148,9 +143,7 @@ class Endpoint:
 
     async def retire(self) -> None:
         """Close every connection as soon as no call uses one any more."""
-        self._retired = True
-        if not self._users:
-            await self.aclose()
+        await self._connections.retire()
 
     def check_probe(self, body: bytes) -> None:
         """Raise CallFailed if the answer to a probe is not what the vendor sends: a captive portal or a wrong port
@@ -163,7 +156,18 @@ class Endpoint:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        await self._connections.aclose()
+
+    def _make_client(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            # The other limits depend on whether there was a token yet, so each attempt keeps them itself.
+            timeout=httpx2.Timeout(None, connect=self.settings.timeouts.connect),
+            verify=shared_tls_context(),
+            # The slots of the gateway limit connections: a call that waits in the pool cannot take another route.
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30),
+            # A proxy from the environment would receive the keys; providers are reached directly.
+            trust_env=False,
+        )
 
     async def _probed(self, url: str | None = None) -> httpx2.Response:
         """Send a probe, to `url` if that is given, and a second one if the first is not answered at once; whichever is
@@ -178,7 +182,7 @@ class Endpoint:
         async def ask(after: float) -> None:
             await sleep_while_running(after)
             try:
-                found.append(await self._client.send(request))
+                found.append(await self._connections.current.send(request))
             except httpx2.HTTPError as error:
                 found.append(error)
             group.cancel_scope.cancel()
@@ -196,22 +200,11 @@ class Endpoint:
         self.probe_timeout.record_answer(asyncio.get_running_loop().time() - begun)
         return found[0]
 
-    @asynccontextmanager
-    async def _in_use(self) -> AsyncIterator[None]:
-        self._users += 1
-        try:
-            yield
-        finally:
-            self._users -= 1
-            if self._retired and not self._users:
-                with anyio.CancelScope(shield=True):
-                    await self.aclose()
-
     async def _request(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> httpx2.Request:
         """Build a request. Raises CallFailed if the address or the credentials cannot be used."""
         headers = await self.headers()
         try:
-            return self._client.build_request(method, url, json=body, headers=headers)
+            return self._connections.current.build_request(method, url, json=body, headers=headers)
         except httpx2.InvalidURL as error:
             message = f"the address '{url}' cannot be called: {error}"
             raise CallFailed(Failure(FailureKind.UNREACHABLE, message)) from error
@@ -317,10 +310,10 @@ def _chunk(text: bytes) -> Mapping[str, Any]:
         chunk = json.loads(text)
     except ValueError as error:
         raise CallFailed(Failure(FailureKind.MALFORMED, "the stream held something that is not JSON", 200)) from error
+    if (reported := error_in(chunk)) is not None:
+        raise CallFailed(classification.from_error(reported))
     if not isinstance(chunk, dict):
         raise CallFailed(Failure(FailureKind.MALFORMED, "the stream held something that is no chunk", 200))
-    if "error" in chunk:
-        raise CallFailed(classification.from_error(classification.error_of(text)))
     return chunk
 
 
@@ -331,8 +324,8 @@ def _whole(body: bytes) -> Mapping[str, Any]:
     except ValueError as error:
         what = "empty" if not body.strip() else "not JSON"
         raise CallFailed(Failure(FailureKind.MALFORMED, f"the answer was {what}", 200)) from error
-    if isinstance(data, dict) and "error" in data:
-        raise CallFailed(classification.from_error(classification.error_of(body)))
+    if (reported := error_in(data)) is not None:
+        raise CallFailed(classification.from_error(reported))
     choices = data.get("choices") if isinstance(data, dict) else None
     if not isinstance(choices, list) or not choices or not _has_message(choices[0]):
         raise CallFailed(Failure(FailureKind.MALFORMED, "the answer held no message", 200))
@@ -350,4 +343,5 @@ def failure_of(error: httpx2.HTTPError, *, begun: bool = False) -> Failure:
         return Failure(FailureKind.MALFORMED, f"the answer broke off: {text}", 200)
     if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
         return Failure(FailureKind.TIMEOUT, text)
-    return Failure(FailureKind.UNREACHABLE, text)
+    # A server that takes the request and then hangs up may have died of it.
+    return Failure(FailureKind.UNREACHABLE, text, unproven=not isinstance(error, _NEVER_CONNECTED))

@@ -29,7 +29,11 @@ class FailureKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One failed attempt. `retry_after` is in seconds, None if the provider sent none. `confirmed` means that no
-    immediate retry is needed, `overflow` that the request was longer than the model's context."""
+    immediate retry is needed, `overflow` that the request was longer than the model's context.
+
+    `unproven`: the request may be the cause, so a probe has to fail, too, before the route is closed to others.
+    `elsewhere`: the request does not suit this route, and another may serve it.
+    """
 
     kind: FailureKind
     message: str
@@ -37,6 +41,13 @@ class Failure:
     retry_after: float | None = None
     confirmed: bool = False
     overflow: ContextOverflow | None = None
+    unproven: bool = False
+    elsewhere: bool = False
+
+    @property
+    def is_proof(self) -> bool:
+        """Whether it proves something about the route. An answer that is empty or broken may be due to its request."""
+        return not self.unproven and self.kind is not FailureKind.MALFORMED
 
 
 class GatewayError(OrchestratorError):
@@ -80,10 +91,11 @@ class StreamInterruptedError(NoRouteError):
 class RequestRefusedError(GatewayError):
     """The request itself is at fault (bad request, content filter): no other route would do better."""
 
-    def __init__(self, message: str, kind: FailureKind, route: Route, tries: tuple[RouteTry, ...] = ()) -> None:
+    def __init__(self, message: str, failure: Failure, route: Route, tries: tuple[RouteTry, ...] = ()) -> None:
         super().__init__(message, tries)
-        self.kind = kind
-        self.outcome = kind.value
+        self.failure = failure
+        self.kind = failure.kind
+        self.outcome = failure.kind.value
         self.route = route
 
 

@@ -1,8 +1,8 @@
 """The gateway: one request in, an answer from the first route that works.
 
 For each route, in order of preference: is its breaker closed, has its Retry-After passed, is a slot free? If so, it is
-tried. A failure is classified and recorded, and the next route is tried at once. Nothing sleeps while another route
-could be used.
+tried. A failure is classified and recorded, and the cheapest safe answer to it is chosen: once more on the same route,
+after a short wait or on a fresh connection, or the next route.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from orchestration.events.configuration import CredentialsChanged
 from orchestration.providers import liveness
 from orchestration.providers.attempt import ChunkCallback, RouteAttempt
 from orchestration.providers.attempt_history import AttemptHistory
-from orchestration.providers.breaker import BreakerState
+from orchestration.providers.breaker import PROVIDER_WIDE, BreakerState
 from orchestration.providers.breaker_updates import BreakerUpdates
 from orchestration.providers.budget import Budgets
 from orchestration.providers.concurrency import ConcurrencyLimiter
@@ -55,11 +55,9 @@ _POLL_SECONDS = 0.25
 # A pooled connection may have been closed by the other side, and a proxy may have cut one answer short: both look like
 # a provider that is down. One more try tells them apart, and both tries together count as one failure.
 _AGAIN_AT_ONCE = frozenset({FailureKind.UNREACHABLE, FailureKind.MALFORMED})
-# The request itself is at fault, so no other route would do better (a content filter may, if the configuration says
-# so).
-_FINAL = frozenset({FailureKind.BAD_REQUEST, FailureKind.CONTENT_FILTER})
-# Failures that concern the provider and not one model, so they open the breakers of all its routes.
-_PROVIDER_WIDE = frozenset({FailureKind.UNREACHABLE, FailureKind.AUTHENTICATION, FailureKind.RETIRED})
+# The request itself is at fault, so no other route would do better unless the failure says so (a content filter may,
+# if the configuration allows it).
+_REFUSALS = frozenset({FailureKind.BAD_REQUEST, FailureKind.CONTENT_FILTER})
 
 
 class Gateway:
@@ -85,8 +83,8 @@ class Gateway:
         self._routes = RouteTable(configuration, credentials)
         self._limiter = ConcurrencyLimiter(clock)
         self._updates = BreakerUpdates(bus, self._limiter.wake)
-        self._selector = RouteSelector(self._routes, configuration, clock)
         self._adapter = RequestAdapter(configuration, clock)
+        self._selector = RouteSelector(self._routes, configuration, clock, self._adapter.window)
         self._accounting = UsageAccounting(self._routes, configuration, bus, clock)
         self._sync = None if states is None else RouteStateSync(self._routes, self._updates, clock, states, redact)
         # Without a database nobody else could probe for us.
@@ -230,10 +228,17 @@ class Gateway:
         queue = call.provider or self._configuration().runtime.default_provider
         while True:
             choose = partial(self._selector.choose, call, history)
-            record = await self._limiter.acquire(choose, queue, partial(_report_place, call, queue))
+            try:
+                record = await self._limiter.acquire(choose, queue, partial(_report_place, call, queue))
+            except BaseException:
+                self._selector.abandon_trial(history)
+                raise
+            completion = None
             try:
                 completion = await self._try(record, body, call, history, on_chunk)
             finally:
+                # In this order, since a call that waits for the end of the trial decides when the slot is released.
+                self._selector.end_trial(record, history, answered=completion is not None)
                 self._limiter.release(record)
             if completion is not None:
                 return completion
@@ -263,7 +268,7 @@ class Gateway:
                     repeated = repeated or retries
                     record.provider.count(self._clock.monotonic(), requests=1)  # `try_acquire` counted the first only
                     continue
-                if failure.kind in _FINAL:
+                if failure.kind in _REFUSALS:
                     self._refuse(record, failure, history, final=attempt.has_delivered)
                     return None
                 self._record_failure(record, failure, history)
@@ -279,8 +284,10 @@ class Gateway:
 
     def _retries_at_once(self, record: RouteRecord, failure: Failure) -> bool:
         """Whether to try once more on the spot. When many calls fail together, the first confirmed failure opens the
-        breaker, and the others do not each send a second request to a provider that is down."""
-        return failure.kind in _AGAIN_AT_ONCE and not failure.confirmed and record.breaker.admits(self._now())
+        breaker or makes a probe due, and the others do not each send a second request to a provider that is down."""
+        if failure.kind not in _AGAIN_AT_ONCE or failure.confirmed:
+            return False
+        return record.breaker.admits(self._now()) and (failure.is_proof or not record.breaker.failures)
 
     def _record_success(
         self, record: RouteRecord, attempt: RouteAttempt, completion: Completion, history: AttemptHistory
@@ -288,27 +295,36 @@ class Gateway:
         record.last_seconds = attempt.seconds
         record.provider.count(self._clock.monotonic(), tokens=completion.usage.total)
         history.tries.append(RouteTry(record.route, "ok", attempt.seconds))
-        self._updates.apply(record, record.breaker.succeeded())
+        # A trial began when the route was open, so unlike other calls it proves that the failure is over.
+        on_trial = history.trial == record.route
+        breaker = record.breaker
+        self._updates.apply(record, breaker.recovered(self._now()) if on_trial else breaker.succeeded())
 
     def _record_failure(self, record: RouteRecord, failure: Failure, history: AttemptHistory) -> None:
         pause = 0.0
         if failure.kind is FailureKind.OVERLOADED:
             pause = backoff.delay(history.failures(record.route) + 1, self._random())
         history.add_failure(record.route, failure, self._clock.monotonic(), pause)
-        wide = failure.kind in _PROVIDER_WIDE
-        for one in self._routes.of_provider(record.route.provider) if wide else [record]:
+        for one in self._concerned(record, failure):
             one.last_failure = failure.message
             self._updates.apply(one, one.breaker.failed(failure, self._now(), one.rules))
 
+    def _concerned(self, record: RouteRecord, failure: Failure) -> list[RouteRecord]:
+        """The routes about which a failure on one of them says something."""
+        wide = failure.kind in PROVIDER_WIDE and failure.is_proof
+        return self._routes.of_provider(record.route.provider) if wide else [record]
+
     def _refuse(self, record: RouteRecord, failure: Failure, history: AttemptHistory, *, final: bool) -> None:
-        """Raise the refusal, unless a content filter refused and the configuration allows another route."""
-        what = "content filter" if failure.kind is FailureKind.CONTENT_FILTER else "request"
-        message = f"{record.route} refused the {what}: {failure.message}"
-        refusal = RequestRefusedError(message, failure.kind, record.route, tuple(history.tries))
-        may_fall_back = self._configuration().runtime.fallback_on_content_filter and not final
-        if failure.kind is not FailureKind.CONTENT_FILTER or not may_fall_back:
+        """Raise the refusal, unless another route may answer the request."""
+        filtered = failure.kind is FailureKind.CONTENT_FILTER
+        message = f"{record.route} refused the {'content filter' if filtered else 'request'}: {failure.message}"
+        refusal = RequestRefusedError(message, failure, record.route, tuple(history.tries))
+        by_policy = filtered and self._configuration().runtime.fallback_on_content_filter
+        if final or not (by_policy or failure.elsewhere):
             raise refusal
         history.refusal = refusal
+        if failure.overflow is not None:
+            history.too_small = max(history.too_small, self._adapter.learn_window(record, failure.overflow))
         history.add_failure(record.route, failure, self._clock.monotonic(), 0.0)
 
     def _broken_off(self, record: RouteRecord, failure: Failure, history: AttemptHistory) -> StreamInterruptedError:

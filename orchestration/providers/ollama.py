@@ -37,7 +37,7 @@ class OllamaEndpoint(Endpoint):
     async def read_windows(self, now: datetime) -> None:  # noqa: ARG002
         """Ask for the contexts that models are loaded with, which may be a small part of what they were made for:
         `context_length` in https://docs.ollama.com/api/ps."""
-        async with self._in_use():
+        async with self._connections.in_use():
             response = await self._probed(f"{self._root}/api/ps")
         if response.status_code == 200:
             with contextlib.suppress(ValueError):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
 
 from orchestration.clock import Clock
 from orchestration.providers.attempt import RouteAttempt
-from orchestration.providers.breaker import Breaker
+from orchestration.providers.breaker import PROVIDER_WIDE, Breaker, BreakerState
 from orchestration.providers.breaker_updates import BreakerUpdates
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import Failure, FailureKind
@@ -28,6 +29,8 @@ _CHEAP_IS_ENOUGH = frozenset({FailureKind.UNREACHABLE, FailureKind.AUTHENTICATIO
 _CHEAP_IS_NO_PROOF = frozenset({FailureKind.AUTHENTICATION, FailureKind.MODEL_MISSING, FailureKind.BAD_REQUEST})
 # A provider that refuses a request is alive.
 _ALIVE = frozenset({FailureKind.CONTENT_FILTER, FailureKind.BAD_REQUEST})
+# So long after a call would have used an open route, the route counts as wanted.
+_WANTED_SECONDS = 30.0
 _A_FEW_TOKENS = {"messages": [{"role": "user", "content": "ping"}], "max_tokens": 8}
 
 
@@ -39,14 +42,15 @@ class Prober:
         self._updates = updates
         self._clock = clock
         self._may_probe = may_probe
+        self._shadowed: set[RouteRecord] = set()
 
     async def run(self) -> None:
         """Probe due routes until cancelled, each by one process at a time."""
         async with anyio.create_task_group() as group:
             while True:
                 for record in tuple(self._routes.all()):
-                    if record.breaker.probe_due(self._now()) and await self._may_probe(record):
-                        self._half_open(record, group)
+                    if self._is_due(record) and await self._may_probe(record):
+                        self._begin(record, group)
                 await self._clock.sleep(_POLL_SECONDS)
 
     async def probe(self, provider: str, *, deep: bool) -> ProbeResult:
@@ -67,9 +71,19 @@ class Prober:
             self._apply_answer(provider, record if deep else None)
         return ProbeResult(provider, outcome, detail, self._clock.monotonic() - started)
 
-    def _half_open(self, record: RouteRecord, group: TaskGroup) -> None:
+    def _is_due(self, record: RouteRecord) -> bool:
+        wanted = self._clock.monotonic() - record.wanted_at < _WANTED_SECONDS
+        return record not in self._shadowed and record.breaker.probe_due(self._now(), record.rules if wanted else None)
+
+    def _begin(self, record: RouteRecord, group: TaskGroup) -> None:
         # Checked again: the state may have changed while the claim on the probe was awaited.
-        if record.breaker.probe_due(self._now()):
+        if not self._is_due(record):
+            return
+        if record.breaker.state is BreakerState.CLOSED:
+            self._shadowed.add(record)
+            self._updates.apply(record, record.breaker.shadow_probed())
+            group.start_soon(self._probe_in_shadow, record)
+        else:
             self._updates.apply(record, record.breaker.half_opened(self._now()))
             group.start_soon(self._probe_route, record, record.breaker)
 
@@ -85,11 +99,7 @@ class Prober:
         return next(iter(self._routes.of_provider(provider)), None)
 
     async def _probe_route(self, record: RouteRecord, half_open: Breaker) -> None:
-        failure: Failure | None = None
-        try:
-            await self._probe_enough(record, half_open.reason)
-        except CallFailed as error:
-            failure = error.failure
+        failure = await self._repeated(record, partial(self._probe_enough, record, half_open.reason))
         if record.breaker is not half_open:
             return  # The route was reset, or a call found out more, while the probe was in progress.
         if failure is None:
@@ -97,6 +107,44 @@ class Prober:
             return
         record.last_failure = failure.message
         self._updates.apply(record, half_open.probe_failed(failure, self._now(), record.rules))
+
+    async def _probe_in_shadow(self, record: RouteRecord) -> None:
+        """Probe a route that calls go on using."""
+        try:
+            failure = await self._repeated(record, partial(self._probe_model, record))
+        finally:
+            self._shadowed.discard(record)
+        if failure is None:
+            self._updates.apply(record, record.breaker.shadow_succeeded(self._now()))
+            return
+        wide = failure.kind in PROVIDER_WIDE
+        for one in self._routes.of_provider(record.route.provider) if wide else [record]:
+            one.last_failure = failure.message
+            self._updates.apply(one, one.breaker.shadow_failed(failure, self._now(), one.rules))
+
+    async def _repeated(self, record: RouteRecord, probe: Callable[[], Awaitable[None]]) -> Failure | None:
+        """The failure of a probe. While it is not answered, another is sent now and then, and the first answer counts:
+        a server that hangs may never answer the one that it had when it began to."""
+        found: list[Failure | None] = []
+
+        async def ask() -> None:
+            try:
+                await probe()
+            except CallFailed as error:
+                found.append(error.failure)
+            else:
+                found.append(None)
+            group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask)
+            while True:
+                await self._clock.sleep(record.rules.probe_after)
+                async with anyio.create_task_group() as latest:
+                    latest.start_soon(ask)
+                    await self._clock.sleep(record.rules.probe_after)
+                    latest.cancel_scope.cancel()
+        return found[0]
 
     async def _probe_enough(self, record: RouteRecord, reason: str) -> None:
         """Probe as deeply as it takes to prove that the failure is over. Raises CallFailed."""

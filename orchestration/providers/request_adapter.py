@@ -108,6 +108,13 @@ class RequestAdapter:
             record.learned = learned.with_dialect(lower, self._now())
         return lower is not None
 
+    def learn_window(self, record: RouteRecord, overflow: ContextOverflow) -> int:
+        """Remember the context that a refusal has named; returns the known context of the route, or 0."""
+        known = self.window(record)
+        if (limit := overflow.limit) is not None and limit >= _LEAST_WINDOW and (known is None or limit < known):
+            record.learned = self._learned(record).with_window(limit, self._now())
+        return self.window(record) or 0
+
     def calibrate(self, record: RouteRecord, sent: ChatBody, usage: TokenUsage) -> None:
         """Return to the usual estimate of tokens as far as the provider's own count of an answered request allows."""
         if record.bytes_per_token < BYTES_PER_TOKEN and usage.prompt_tokens >= _CALIBRATED_FROM_TOKENS:

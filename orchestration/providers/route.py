@@ -15,6 +15,7 @@ from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.endpoint import Endpoint
 from orchestration.providers.failures import Failure
 from orchestration.providers.token_bucket import TokenBucket
+from orchestration.providers.trial import TrialPace
 from orchestration.providers.wire import Route
 
 
@@ -102,7 +103,8 @@ class RouteRecord:
     `learned` is shared with other processes and survives a restart. `guessed_window`, in tokens, is the context to
     assume after a refusal that named none, until a monotonic time; `bytes_per_token` is how dense the text for the
     model is. `asked_at` is when the provider was asked for the context, before and after the model was loaded
-    (monotonic). All of that is known here only.
+    (monotonic). `wanted_at` is when a call would last have used the route while it was open (monotonic), `trial` the
+    pace of the calls that try it all the same. All of that is known here only.
     """
 
     route: Route
@@ -116,6 +118,8 @@ class RouteRecord:
     guessed_until: float = 0.0
     bytes_per_token: float = BYTES_PER_TOKEN
     asked_at: dict[bool, float] = field(default_factory=dict)
+    wanted_at: float = float("-inf")
+    trial: TrialPace = field(default_factory=TrialPace)
 
     def forget(self) -> None:
         """Forget what was guessed of the model."""

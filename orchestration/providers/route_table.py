@@ -51,6 +51,16 @@ class RouteTable:
         found = [record for name in names if (record := self._candidate(name, preferred, call)) is not None]
         return sorted(found, key=lambda record: str(record.route) in call.avoided)
 
+    def with_larger_context(self, call: GatewayCall, tokens: int) -> list[RouteRecord]:
+        """Further models of the providers that a call may use, whose context is configured as larger than that; the
+        smallest of each first."""
+        found = []
+        for name in dict.fromkeys(record.route.provider for record in self.candidates(call)):
+            models = self._configuration().models.get(name, ())
+            sized = [(model.context_tokens or 0, model.name) for model in models]
+            found += [self.record(Route(name, model)) for size, model in sorted(sized) if size > tokens]
+        return found
+
     def of_provider(self, name: str) -> list[RouteRecord]:
         """The known routes of one provider: that of its default model, and those that calls have used."""
         return self._of_provider(name, self._configuration().provider(name))

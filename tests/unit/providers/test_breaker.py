@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -17,7 +18,6 @@ RULES = BreakerRules(failures=2, window=60, probe_after=5, probe_at_most=60)
 OPEN, CLOSED, HALF_OPEN = BreakerState.OPEN, BreakerState.CLOSED, BreakerState.HALF_OPEN
 AT_ONCE = [
     FailureKind.UNREACHABLE,
-    FailureKind.MALFORMED,
     FailureKind.QUOTA,
     FailureKind.AUTHENTICATION,
     FailureKind.MODEL_MISSING,
@@ -104,7 +104,7 @@ def test_a_shorter_wait_does_not_shorten_a_longer_one() -> None:
     ("kind", "expected"),
     [
         *((kind, [5] * 6) for kind in (FailureKind.UNREACHABLE, FailureKind.TIMEOUT, FailureKind.OVERLOADED)),
-        *((kind, [5, 10, 20, 40, 60, 60]) for kind in (FailureKind.MALFORMED, FailureKind.MODEL_MISSING)),
+        (FailureKind.MODEL_MISSING, [5, 10, 20, 40, 60, 60]),
     ],
 )
 def test_what_ends_at_any_moment_is_probed_steadily_and_anything_else_less_and_less_often(
@@ -121,11 +121,66 @@ def test_what_ends_at_any_moment_is_probed_steadily_and_anything_else_less_and_l
     assert waits == expected
 
 
-def test_a_quota_is_probed_at_its_reset_and_a_busy_server_not_before_it_said() -> None:
-    assert Breaker().failed(failure(FailureKind.QUOTA, 900), 0, RULES).probe_at == 900
-    assert Breaker().failed(failure(FailureKind.QUOTA), 0, RULES).probe_at == 3600
+@pytest.mark.parametrize(("wait", "probed_at"), [(12, 12), (900, 60), (86_400, 60), (None, 60)])
+def test_a_quota_is_probed_when_it_is_said_to_be_reset_and_once_a_minute(wait: float | None, probed_at: float) -> None:
+    assert Breaker().failed(failure(FailureKind.QUOTA, wait), 0, RULES).probe_at == probed_at
+
+
+def test_a_busy_server_is_not_probed_before_it_said_but_within_a_minute() -> None:
     probed = Breaker().failed(failure(FailureKind.UNREACHABLE), 0, RULES).half_opened(5)
-    assert probed.probe_failed(failure(FailureKind.RATE_LIMITED, 90), 6, RULES).probe_at == 96
+    assert probed.probe_failed(failure(FailureKind.RATE_LIMITED, 40), 6, RULES).probe_at == 46
+    assert probed.probe_failed(failure(FailureKind.OVERLOADED, 86_400), 6, RULES).probe_at == 66
+
+
+@pytest.mark.parametrize("kind", [FailureKind.RATE_LIMITED, FailureKind.OVERLOADED])
+def test_a_wait_that_no_one_can_mean_is_probed_while_it_lasts(kind: FailureKind) -> None:
+    held = Breaker().failed(failure(kind, 86_400), 0, RULES)
+    assert (held.state, held.held_until, held.usable_at()) == (CLOSED, 86_400, 60)
+    assert not held.admits(60)
+    assert held.probe_due(60)
+    probing = held.shadow_probed()
+    assert not probing.probe_due(1e6)
+    assert probing.shadow_succeeded(61).admits(61)
+    refused = probing.shadow_failed(failure(FailureKind.RATE_LIMITED, 86_400), 61, RULES)
+    assert (refused.state, refused.usable_at()) == (CLOSED, 121)
+
+
+@given(st.lists(st.sampled_from([FailureKind.MALFORMED, FailureKind.OVERLOADED, FailureKind.UNREACHABLE]), min_size=2))
+def test_requests_that_fail_by_themselves_never_open_a_route_that_answers_probes(kinds: list[FailureKind]) -> None:
+    breaker, probes = Breaker(), []
+    for now, kind in enumerate(kinds):
+        breaker = breaker.failed(Failure(kind, "no", unproven=True), now, RULES)
+        if breaker.probe_due(now):
+            probes.append(now)
+            breaker = breaker.shadow_probed().shadow_succeeded(now)
+        assert breaker.admits(now)
+    assert all(after - before >= RULES.probe_after for before, after in itertools.pairwise(probes))
+
+
+def test_what_one_request_may_have_caused_opens_the_route_if_a_probe_fails_and_is_forgotten_after_an_answer() -> None:
+    suspected = Breaker().failed(failure(FailureKind.MALFORMED), 9, RULES)
+    assert suspected.probe_due(9)
+    opened = suspected.shadow_probed().shadow_failed(failure(FailureKind.TIMEOUT), 10, RULES)
+    assert (opened.state, opened.reason) == (OPEN, "timeout")
+    assert suspected.succeeded() == Breaker()
+
+
+@pytest.mark.parametrize(
+    ("kind", "due"), [(FailureKind.UNREACHABLE, 2.5), (FailureKind.MODEL_MISSING, 2.5), (FailureKind.RETIRED, 60)]
+)
+def test_a_route_that_calls_would_use_is_probed_sooner(kind: FailureKind, due: float) -> None:
+    breaker = Breaker().failed(failure(kind), 0, RULES)
+    for _ in range(3):
+        assert not breaker.probe_due(due - 0.1, RULES)
+        assert breaker.probe_due(due, RULES)
+        breaker = breaker.half_opened(0).probe_failed(failure(kind), 0, RULES)
+
+
+def test_a_wait_that_was_asked_for_is_kept_however_much_the_route_is_wanted() -> None:
+    twice = Breaker().failed(failure(FailureKind.OVERLOADED, 20), 0, RULES)
+    opened = twice.failed(failure(FailureKind.OVERLOADED, 20), 1, RULES)
+    assert not opened.probe_due(20.9, RULES)
+    assert opened.probe_due(21, RULES)
 
 
 def test_two_overloads_side_by_side_open_it_once() -> None:
@@ -178,7 +233,9 @@ def test_of_two_states_the_newer_holds_with_the_longer_wait() -> None:
     assert opened.merged(held) == opened
     closed = opened.recovered(20)
     assert closed.merged(opened) == closed
-    assert closed.merged(held).held_until == 35
+    assert closed.merged(held) == closed
+    longer = Breaker().failed(failure(FailureKind.RATE_LIMITED, 90), 5, RULES)
+    assert held.merged(longer) == longer.merged(held) == longer
     probing = opened.half_opened(12)
     assert probing.merged(closed) == probing
 
@@ -209,10 +266,21 @@ class OneRoute(RuleBasedStateMachine):
         self.breaker = before.succeeded()
         assert self.breaker.state is before.state
 
-    @precondition(lambda self: self.breaker.probe_due(self.now))
+    @precondition(lambda self: self.breaker.state is CLOSED and self.breaker.probe_due(self.now))
+    @rule(failure=st.none() | failures)
+    def a_shadow_probe_ends(self, failure: Failure | None) -> None:
+        probing = self.breaker.shadow_probed()
+        assert not probing.probe_due(self.now + 1e9)
+        if failure is None:
+            self.breaker = probing.shadow_succeeded(self.now)
+            assert self.breaker.admits(self.now)
+            return
+        self.breaker = probing.shadow_failed(failure, self.now, RULES)
+        assert (self.breaker.state is OPEN) is (failure.kind is not FailureKind.RATE_LIMITED)
+
+    @precondition(lambda self: self.breaker.state is OPEN and self.breaker.probe_due(self.now))
     @rule()
     def a_probe_begins(self) -> None:
-        assert self.breaker.state is OPEN
         self.breaker = self.probing = self.breaker.half_opened(self.now)
         assert not self.breaker.probe_due(self.now + 1e9)
 
@@ -238,6 +306,12 @@ class OneRoute(RuleBasedStateMachine):
     def only_a_closed_breaker_lets_calls_through(self) -> None:
         if self.breaker.state is not CLOSED:
             assert not self.breaker.admits(self.now + 1e9)
+
+    @invariant()
+    def no_wait_is_longer_than_a_minute_without_a_probe(self) -> None:
+        usable_at = self.breaker.usable_at()
+        if usable_at is not None:
+            assert usable_at <= self.now + RULES.probe_at_most
 
     @invariant()
     def nobody_waits_for_ever_but_for_a_person_or_a_probe(self) -> None:

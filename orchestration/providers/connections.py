@@ -1,0 +1,68 @@
+"""The connections to one provider, which can be begun anew.
+
+A server, or a load balancer in front of it, that restarts or drops idle connections leaves a whole pool of dead ones
+behind. Each of them looks like a provider that is down, so a request that failed on one is repeated on a fresh one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import httpx2
+
+ClientFactory = Callable[[], httpx2.AsyncClient]
+
+
+class Connections:
+    """A pool of connections. One that was replaced or retired is closed as soon as no call uses it any more."""
+
+    def __init__(self, make: ClientFactory) -> None:
+        self._make = make
+        self._current = make()
+        self._users: Counter[httpx2.AsyncClient] = Counter()
+        self._retired = False
+
+    @property
+    def current(self) -> httpx2.AsyncClient:
+        """The client to build requests with."""
+        return self._current
+
+    @asynccontextmanager
+    async def in_use(self) -> AsyncIterator[httpx2.AsyncClient]:
+        """The pool for one call; it stays open for as long as the block lasts."""
+        client = self._current
+        self._users[client] += 1
+        try:
+            yield client
+        finally:
+            self._users[client] -= 1
+            if not self._users[client]:
+                del self._users[client]
+                with anyio.CancelScope(shield=True):
+                    await self._close_unused(client)
+
+    def renew(self, client: httpx2.AsyncClient) -> None:
+        """Begin anew, unless another call that found the same dead pool has done so. The caller still uses `client`,
+        and closes it as its last user."""
+        if client is self._current:
+            self._current = self._make()
+
+    async def retire(self) -> None:
+        """Close every connection as soon as no call uses one any more."""
+        self._retired = True
+        if not self._users:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for client in {self._current, *self._users}:
+            await client.aclose()
+
+    async def _close_unused(self, client: httpx2.AsyncClient) -> None:
+        if client is not self._current:
+            await client.aclose()
+        if self._retired and not self._users:
+            await self._current.aclose()
