@@ -10,10 +10,20 @@ from typing import Any, ParamSpec, TypeVar
 from orchestration.clock import Clock
 from orchestration.domain.work_phase import WorkPhase
 from orchestration.providers.dialects.context_window import estimated_tokens
+from orchestration.providers.dialects.prompt_size import estimate_tokens
+from orchestration.providers.dialects.surrogates import HalfCharacters, sound_value
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.route import RouteRecord
-from orchestration.providers.stream_assembly import StreamAssembly, as_chunk, fault_of, usage_of
+from orchestration.providers.stream_assembly import (
+    OF_ANSWER,
+    OF_CHOICE,
+    StreamAssembly,
+    as_chunk,
+    fault_of,
+    other_fields,
+    usage_of,
+)
 from orchestration.providers.token_bucket import headroom
 from orchestration.providers.wire import CallProgress, ChatBody, Completion, ProgressCallback, TokenUsage
 
@@ -38,6 +48,7 @@ class RouteAttempt:
         seconds: float | None = None,
         progress: ProgressCallback | None = None,
         on_chunk: ChunkCallback | None = None,
+        on_start: Callable[[], None] | None = None,
     ) -> None:
         self._record = record
         self._clock = clock
@@ -47,6 +58,9 @@ class RouteAttempt:
         self._first_seconds = self._limits.first_token if record.provider.settings.streaming else self._call_seconds
         self._progress = progress
         self._on_chunk = on_chunk
+        self._on_start = on_start
+        self._halves = HalfCharacters()
+        self._assembly: StreamAssembly | None = None
         self._said = float("-inf")
         self._started = clock.monotonic()
         self._rehearsal = record.provider.rehearsal
@@ -71,6 +85,11 @@ class RouteAttempt:
     def seconds(self) -> float:
         """How long it has taken so far."""
         return self._clock.monotonic() - self._started
+
+    def spent(self, body: ChatBody) -> TokenUsage:
+        """About how many tokens the provider has used for an attempt without a complete answer."""
+        answered = 0 if self._assembly is None else self._assembly.written_tokens
+        return TokenUsage(estimate_tokens(body.get("messages")), answered, estimated=True)
 
     async def complete(self, body: ChatBody) -> Completion:
         """The whole answer. Raises CallFailed."""
@@ -106,7 +125,7 @@ class RouteAttempt:
     ) -> Completion:
         """Assemble a stream. Chunks are held back until there is a token: until one has been delivered, another route
         can still take over without the consumer noticing."""
-        assembly = StreamAssembly()
+        assembly = self._assembly = StreamAssembly()
         held: list[Mapping[str, Any]] = []
         async for chunk in chunks:
             self.last_activity = asyncio.get_running_loop().time()
@@ -121,26 +140,40 @@ class RouteAttempt:
         # Checked before the rest is delivered: as long as no token is out, another route can still take over.
         completion = self._completion(_read(assembly.message), assembly.finish_reason, usage)
         await self._deliver(held, timer)
-        return completion
+        return replace(
+            completion,
+            reported_usage=assembly.reported_usage,
+            choice_extra=assembly.choice_extra,
+            extra=assembly.extra,
+        )
 
     async def _from_body(self, data: Mapping[str, Any], body: ChatBody, timer: asyncio.Timeout) -> Completion:
         choice = data["choices"][0]
-        message = {"role": "assistant", **choice["message"]}
+        message = sound_value({"role": "assistant", **choice["message"]})
         usage = _read(usage_of, data.get("usage"), body, message)
         completion = self._completion(message, choice.get("finish_reason"), usage)
         self._record_token()
         self._report(WorkPhase.ANSWERING, usage.completion_tokens, str(message.get("content") or ""))
         if self._on_chunk is not None:
             await self._deliver([_read(as_chunk, data)], timer)
-        return replace(completion, first_token_seconds=self.first_token_seconds)
+        return replace(
+            completion,
+            first_token_seconds=self.first_token_seconds,
+            reported_usage=data.get("usage"),
+            choice_extra=other_fields(choice, OF_CHOICE),
+            extra=other_fields(data, OF_ANSWER),
+        )
 
     async def _deliver(self, chunks: list[Mapping[str, Any]], timer: asyncio.Timeout) -> list[Mapping[str, Any]]:
         """Deliver chunks to the consumer; returns those that are left, which are none."""
         if self._on_chunk is not None:
             timer.reschedule(None)
             self.last_activity = None
+            if self._on_start is not None:
+                self._on_start()
+                self._on_start = None
             for chunk in chunks:
-                await self._on_chunk(chunk)
+                await self._on_chunk(self._halves.whole(chunk))
             self.last_activity = asyncio.get_running_loop().time()
         return []
 

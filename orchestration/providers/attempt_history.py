@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from orchestration.providers.failures import Failure, FailureKind, RequestRefusedError
-from orchestration.providers.wire import Route, RouteTry
+from orchestration.providers.wire import Route, RouteTry, TokenUsage
 
 # With backoff, three attempts take a few seconds. After that waiting is honest, and another attempt only load.
 _TRIES_PER_ROUTE = 3
@@ -28,7 +28,8 @@ class AttemptHistory:
 
     `refusal` is set if a route refused the request and another may still answer it. `short_waits_until` and
     `trials_until` end the waits for a preferred route and for a trial; `trial` is the open route on which this call has
-    a trial. `too_small` is the largest context, in tokens, that the conversation is known to exceed.
+    a trial. `too_small` is the largest context, in tokens, that the conversation is known to exceed. `spent` are the
+    tokens of attempts that were ended in the middle of an answer: they are paid for, too.
     """
 
     tries: list[RouteTry] = field(default_factory=list)
@@ -37,6 +38,7 @@ class AttemptHistory:
     trials_until: float | None = None
     trial: Route | None = None
     too_small: int = 0
+    spent: list[tuple[Route, TokenUsage]] = field(default_factory=list)
     _by_route: dict[Route, _RouteFailures] = field(default_factory=dict)
 
     def add_failure(self, route: Route, failure: Failure, now: float, pause: float) -> None:

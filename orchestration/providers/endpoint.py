@@ -19,6 +19,8 @@ from orchestration.config.schema import ProviderSettings
 from orchestration.providers import classification
 from orchestration.providers.connections import Connections
 from orchestration.providers.dialects.error_shapes import error_in
+from orchestration.providers.dialects.surrogates import sound_value
+from orchestration.providers.event_stream import EventStreamReader, NoEventError, StreamEvent, read_document
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_running
 from orchestration.tls import shared_tls_context
@@ -203,8 +205,12 @@ class Endpoint:
     async def _request(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> httpx2.Request:
         """Build a request. Raises CallFailed if the address or the credentials cannot be used."""
         headers = await self.headers()
+        if body is not None:
+            headers["content-type"] = "application/json"
+        client = self._connections.current
         try:
-            return self._connections.current.build_request(method, url, json=body, headers=headers)
+            content = None if body is None else encoded(body)
+            return client.build_request(method, url, content=content, headers=headers)
         except httpx2.InvalidURL as error:
             message = f"the address '{url}' cannot be called: {error}"
             raise CallFailed(Failure(FailureKind.UNREACHABLE, message)) from error
@@ -228,6 +234,17 @@ class Endpoint:
         if streaming and "json" not in response.headers.get("content-type", ""):
             return EndpointResponse(response.headers, None, read_chunks(response))
         return EndpointResponse(response.headers, _whole(await response.aread()), None)
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """A request as bytes. Raises CallFailed for what JSON cannot express."""
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return encoded(sound_value(body))
+    except (ValueError, TypeError, RecursionError) as error:
+        message = f"the request cannot be put into JSON: {error}"
+        raise CallFailed(Failure(FailureKind.BAD_REQUEST, message)) from error
 
 
 def is_anthropic_refusal(status: int, body: bytes) -> bool:
@@ -275,27 +292,19 @@ async def _beginning(response: httpx2.Response) -> bytes:
 
 async def read_chunks(response: httpx2.Response) -> AsyncIterator[Mapping[str, Any]]:
     """The chunks of a stream of server-sent events, or of lines of JSON. Raises CallFailed for what is no chunk."""
-    parts = response.aiter_bytes()
-    async for line in _lines(parts):
-        if line.startswith(b"data:"):
-            data = line[5:].strip()
-            if data == b"[DONE]":
-                await _drain(parts)
-                return
-            yield _chunk(data)
-        elif line.startswith(b"{"):
-            # Some servers write an error into the stream as a bare line of JSON, without `data:`.
-            yield _chunk(line)
-
-
-async def _lines(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Split at line feeds only. Python's `splitlines` also splits at U+2028 and others, which JSON may contain."""
-    rest = b""
-    async for part in parts:
-        *lines, rest = (rest + part).split(b"\n")
-        for line in lines:
-            yield line.rstrip(b"\r")
-    yield rest
+    parts, reader = response.aiter_bytes(), EventStreamReader()
+    try:
+        async for part in parts:
+            for event in reader.feed(part):
+                if event.done:
+                    await _drain(parts)
+                    return
+                yield _chunk(event)
+        for event in reader.close():
+            if not event.done:
+                yield _chunk(event)
+    except NoEventError as error:
+        raise CallFailed(Failure(FailureKind.MALFORMED, str(error), 200)) from error
 
 
 async def _drain(parts: AsyncIterator[bytes]) -> None:
@@ -305,12 +314,12 @@ async def _drain(parts: AsyncIterator[bytes]) -> None:
             pass
 
 
-def _chunk(text: bytes) -> Mapping[str, Any]:
-    try:
-        chunk = json.loads(text)
-    except ValueError as error:
-        raise CallFailed(Failure(FailureKind.MALFORMED, "the stream held something that is not JSON", 200)) from error
-    if (reported := error_in(chunk)) is not None:
+def _chunk(event: StreamEvent) -> Mapping[str, Any]:
+    chunk = event.data
+    reported = error_in(chunk)
+    if reported is None and event.name == "error":
+        reported = {"message": str(chunk)}
+    if reported is not None:
         raise CallFailed(classification.from_error(reported))
     if not isinstance(chunk, dict):
         raise CallFailed(Failure(FailureKind.MALFORMED, "the stream held something that is no chunk", 200))
@@ -320,7 +329,7 @@ def _chunk(text: bytes) -> Mapping[str, Any]:
 def _whole(body: bytes) -> Mapping[str, Any]:
     """Parse a whole answer. Raises CallFailed if it is not one."""
     try:
-        data = json.loads(body)
+        data = read_document(body)
     except ValueError as error:
         what = "empty" if not body.strip() else "not JSON"
         raise CallFailed(Failure(FailureKind.MALFORMED, f"the answer was {what}", 200)) from error

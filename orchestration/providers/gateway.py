@@ -148,7 +148,7 @@ class Gateway:
             if reservation is not None:
                 # Shielded: a cancelled call would otherwise leave its reservation behind, which shrinks the budget.
                 with anyio.CancelScope(shield=True):
-                    await self._budgets.settle(reservation, self._accounting.charge(call, completion))
+                    await self._budgets.settle(reservation, self._accounting.charge(call, completion, history))
         return completion
 
     async def probe(self, provider: str, *, deep: bool = False) -> ProbeResult:
@@ -226,6 +226,8 @@ class Gateway:
     ) -> Completion:
         """1. Choose a route. 2. Try it. 3. If it fails, record the failure and choose again, until no route is left."""
         queue = call.provider or self._configuration().runtime.default_provider
+        if not call.adaptable:
+            history.too_small = self._adapter.too_small(body, self._routes.candidates(call))
         while True:
             choose = partial(self._selector.choose, call, history)
             try:
@@ -255,11 +257,13 @@ class Gateway:
         repeated, body = False, self._adapter.with_parameters(record.route, body)
         while True:
             understood = self._adapter.understood(record, body, call)
-            attempt = RouteAttempt(record, self._clock, seconds=call.seconds, progress=call.progress, on_chunk=on_chunk)
+            attempt = self._attempt(record, call, history, on_chunk)
             try:
                 completion = await liveness.complete(record, attempt, understood, self._clock)
             except CallFailed as error:
                 failure = error.failure
+                if attempt.first_token_seconds is not None:
+                    history.spent.append((record.route, attempt.spent(understood)))
                 history.tries.append(_failed(record, attempt, failure))
                 retries = not repeated and self._retries_at_once(record, failure)
                 if not attempt.has_delivered and (
@@ -275,12 +279,24 @@ class Gateway:
                 if attempt.has_delivered:
                     raise self._broken_off(record, failure, history) from error
                 return None
+            except BaseException:
+                # The caller is gone, and the vendor counts what it has read and written so far.
+                history.spent.append((record.route, attempt.spent(understood)))
+                raise
             self._adapter.calibrate(record, understood, completion.usage)
             self._record_success(record, attempt, completion, history)
             if call.adaptable:
                 # Now, since a server that has answered is there, and has loaded the model.
                 await self._adapter.ask_for_window(record, loaded=True)
             return completion
+
+    def _attempt(
+        self, record: RouteRecord, call: GatewayCall, history: AttemptHistory, on_chunk: ChunkCallback | None
+    ) -> RouteAttempt:
+        started = call.on_start and partial(call.on_start, record.route, len(history.tries) + 1)
+        return RouteAttempt(
+            record, self._clock, seconds=call.seconds, progress=call.progress, on_chunk=on_chunk, on_start=started
+        )
 
     def _retries_at_once(self, record: RouteRecord, failure: Failure) -> bool:
         """Whether to try once more on the spot. When many calls fail together, the first confirmed failure opens the

@@ -49,7 +49,11 @@ class OllamaEndpoint(Endpoint):
             async with super().chat(model, body, now) as answer:
                 yield answer
             return
-        request = native_request(model, body) | {"stream": self.settings.streaming}
+        try:
+            request = native_request(model, body) | {"stream": self.settings.streaming}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            message = f"the request is not one that Ollama could be sent: {type(error).__name__}: {error}"
+            raise CallFailed(Failure(FailureKind.BAD_REQUEST, message)) from error
         async with self._sent(f"{self._root}/api/chat", request) as response:
             await check_status(response, now)
             yield await self._native(response)

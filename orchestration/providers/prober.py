@@ -29,6 +29,8 @@ _CHEAP_IS_ENOUGH = frozenset({FailureKind.UNREACHABLE, FailureKind.AUTHENTICATIO
 _CHEAP_IS_NO_PROOF = frozenset({FailureKind.AUTHENTICATION, FailureKind.MODEL_MISSING, FailureKind.BAD_REQUEST})
 # A provider that refuses a request is alive.
 _ALIVE = frozenset({FailureKind.CONTENT_FILTER, FailureKind.BAD_REQUEST})
+# After so many seconds without an answer to a probe, another is sent.
+_REPEAT_SECONDS = 4.0
 # So long after a call would have used an open route, the route counts as wanted.
 _WANTED_SECONDS = 30.0
 _A_FEW_TOKENS = {"messages": [{"role": "user", "content": "ping"}], "max_tokens": 8}
@@ -99,7 +101,7 @@ class Prober:
         return next(iter(self._routes.of_provider(provider)), None)
 
     async def _probe_route(self, record: RouteRecord, half_open: Breaker) -> None:
-        failure = await self._repeated(record, partial(self._probe_enough, record, half_open.reason))
+        failure = await self._repeated(partial(self._probe_enough, record, half_open.reason))
         if record.breaker is not half_open:
             return  # The route was reset, or a call found out more, while the probe was in progress.
         if failure is None:
@@ -111,7 +113,7 @@ class Prober:
     async def _probe_in_shadow(self, record: RouteRecord) -> None:
         """Probe a route that calls go on using."""
         try:
-            failure = await self._repeated(record, partial(self._probe_model, record))
+            failure = await self._repeated(partial(self._probe_model, record))
         finally:
             self._shadowed.discard(record)
         if failure is None:
@@ -122,7 +124,7 @@ class Prober:
             one.last_failure = failure.message
             self._updates.apply(one, one.breaker.shadow_failed(failure, self._now(), one.rules))
 
-    async def _repeated(self, record: RouteRecord, probe: Callable[[], Awaitable[None]]) -> Failure | None:
+    async def _repeated(self, probe: Callable[[], Awaitable[None]]) -> Failure | None:
         """The failure of a probe. While it is not answered, another is sent now and then, and the first answer counts:
         a server that hangs may never answer the one that it had when it began to."""
         found: list[Failure | None] = []
@@ -138,11 +140,11 @@ class Prober:
 
         async with anyio.create_task_group() as group:
             group.start_soon(ask)
+            await self._clock.sleep(_REPEAT_SECONDS)
             while True:
-                await self._clock.sleep(record.rules.probe_after)
                 async with anyio.create_task_group() as latest:
                     latest.start_soon(ask)
-                    await self._clock.sleep(record.rules.probe_after)
+                    await self._clock.sleep(_REPEAT_SECONDS)
                     latest.cancel_scope.cancel()
         return found[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
@@ -34,6 +34,8 @@ _GUESS_SECONDS = 3600.0
 _ASK_SECONDS = 2.0
 _LOWER = 0.6
 _DENSEST = 1.0
+# No text has more bytes to a token than prose in long English words.
+_LIGHTEST = 6.0
 # Below that, an estimate from a few words says nothing about the text.
 _CALIBRATED_FROM_TOKENS = 500
 
@@ -107,6 +109,16 @@ class RequestAdapter:
         if lower is not None:
             record.learned = learned.with_dialect(lower, self._now())
         return lower is not None
+
+    def too_small(self, body: ChatBody, records: Sequence[RouteRecord]) -> int:
+        """The largest context, in tokens, among those of the routes that a conversation is sure to exceed; 0 if it may
+        fit everywhere, or nowhere: then the server has the last word."""
+        windows = [self.window(record) or math.inf for record in records]
+        if min(windows, default=math.inf) == math.inf:
+            return 0
+        tokens = estimated_tokens(body, _LIGHTEST)
+        exceeded = [int(window) for window in windows if window < tokens]
+        return max(exceeded) if exceeded and len(exceeded) < len(windows) else 0
 
     def learn_window(self, record: RouteRecord, overflow: ContextOverflow) -> int:
         """Remember the context that a refusal has named; returns the known context of the route, or 0."""

@@ -11,12 +11,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestration.providers.dialects.call_assembly import ToolCallAssembly, as_text
+from orchestration.providers.dialects.merging import merged
 from orchestration.providers.dialects.prompt_cache import cached_tokens
+from orchestration.providers.dialects.prompt_size import CHARACTERS_PER_TOKEN, estimate_tokens
+from orchestration.providers.dialects.surrogates import sound, sound_value
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.wire import TokenUsage
 
-_CHARACTERS_PER_TOKEN = 4
 _THOUGHTS = ("reasoning_content", "reasoning")
+# The fields of a chunk, of a choice and of a delta that are read one by one; others are passed on as they come.
+OF_ANSWER = frozenset({"object", "choices", "usage"})
+OF_CHOICE = frozenset({"index", "delta", "message", "finish_reason"})
+_OF_DELTA = frozenset({"role", "content", "refusal", "tool_calls", "function_call", *_THOUGHTS})
+# What makes a message an answer: a picture or a sound is one without a word.
+_SAID = ("content", "tool_calls", "function_call", "refusal", "images", "audio", *_THOUGHTS)
 
 
 class StreamAssembly:
@@ -28,23 +36,31 @@ class StreamAssembly:
         # Whether the last part was a thought.
         self.thinks = False
         self._news: list[str] = []
+        self._characters = 0
         self._content: list[str] = []
         self._refusal: list[str] = []
         self._thoughts: dict[str, list[str]] = {}
         self._tool_calls = ToolCallAssembly()
-        self._usage: Mapping[str, Any] | None = None
+        self.reported_usage: Mapping[str, Any] | None = None
+        # What else the vendor has sent, with the answer, with its choice and in the message.
+        self.extra: dict[str, Any] = {}
+        self.choice_extra: dict[str, Any] = {}
+        self._message_extra: dict[str, Any] = {}
 
     def add(self, chunk: Mapping[str, Any]) -> bool:
         """Add a chunk; returns whether it contained a token."""
-        self._usage = chunk.get("usage") or self._usage
+        self.reported_usage = chunk.get("usage") or self.reported_usage
+        self.extra |= {name: value for name, value in chunk.items() if name not in OF_ANSWER and value is not None}
         choices = chunk.get("choices")
         # The chunk with the token counts has no choices, and neither has Azure's first one, which holds the results of
         # its content filter for the prompt.
         if not choices:
             return False
-        self.finish_reason = choices[0].get("finish_reason") or self.finish_reason
-        delta = choices[0].get("delta") or {}
-        came = False
+        choice = choices[0]
+        self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        _gather(self.choice_extra, choice, OF_CHOICE)
+        delta = choice.get("delta") or {}
+        came = _gather(self._message_extra, delta, _OF_DELTA)
         if content := delta.get("content"):
             text = text_of(content)
             self._content.append(text)
@@ -78,20 +94,41 @@ class StreamAssembly:
         if thinks != self.thinks:
             self._news, self.thinks = [], thinks
         self._news.append(text if isinstance(text, str) else str(text))
+        self._characters += len(self._news[-1])
         return True
+
+    @property
+    def written_tokens(self) -> int:
+        """About how many tokens have come: at least one with each part, which some servers make of several."""
+        return max(self.tokens, self._characters // CHARACTERS_PER_TOKEN)
 
     def message(self) -> dict[str, Any]:
         """The assistant message so far."""
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(self._content) or None}
+        message: dict[str, Any] = {"role": "assistant", "content": sound("".join(self._content)) or None}
         if self._refusal:
-            message["refusal"] = "".join(self._refusal)
+            message["refusal"] = sound("".join(self._refusal))
         if calls := self._tool_calls.messages():
-            message["tool_calls"] = calls
-        return message | {name: "".join(parts) for name, parts in self._thoughts.items()}
+            message["tool_calls"] = sound_value(calls)
+        thoughts = {name: sound("".join(parts)) for name, parts in self._thoughts.items()}
+        return {**self._message_extra, **message, **thoughts}
 
     def usage(self, body: Mapping[str, Any]) -> TokenUsage:
         """The tokens, as counted by the provider, else estimated from the texts."""
-        return usage_of(self._usage, body, self.message())
+        return usage_of(self.reported_usage, body, self.message())
+
+
+def _gather(found: dict[str, Any], part: Mapping[str, Any], known: frozenset[str]) -> bool:
+    """Merge the fields that are not known into what was found; returns whether one of them says anything."""
+    if part.keys() <= known:
+        return False
+    more = {name: value for name, value in part.items() if name not in known and value is not None}
+    found |= {name: merged(found.get(name), value, name) for name, value in more.items()}
+    return any(isinstance(value, str | list | dict) and value for value in more.values())
+
+
+def other_fields(data: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """The fields of an answer that are not known here."""
+    return {name: value for name, value in data.items() if name not in known and value is not None}
 
 
 def text_of(content: Any) -> Any:
@@ -126,13 +163,9 @@ def as_chunk(body: Mapping[str, Any]) -> dict[str, Any]:
     delta = dict(choice["message"])
     if calls := delta.get("tool_calls"):
         delta["tool_calls"] = [{"index": index, **call} for index, call in enumerate(calls)]
-    rest = {"index": 0, "delta": delta, "finish_reason": choice.get("finish_reason")}
+    rest = {**other_fields(choice, OF_CHOICE), "index": 0, "delta": delta}
+    rest["finish_reason"] = choice.get("finish_reason")
     return {**body, "object": "chat.completion.chunk", "choices": [rest]}
-
-
-def estimate_tokens(value: object) -> int:
-    """A rough estimate of the tokens of a JSON value: four characters each, the usual average for English text."""
-    return 1 + len(str(value)) // _CHARACTERS_PER_TOKEN
 
 
 def fault_of(message: Mapping[str, Any], finish_reason: str | None) -> Failure | None:
@@ -141,7 +174,7 @@ def fault_of(message: Mapping[str, Any], finish_reason: str | None) -> Failure |
         return Failure(FailureKind.CONTENT_FILTER, "the provider's content filter stopped the answer", 200)
     if finish_reason is None and not _is_complete(message):
         return Failure(FailureKind.MALFORMED, "the answer ended without a finish_reason: it was cut off", 200)
-    said = any(message.get(part) for part in ("content", "tool_calls", "function_call", "refusal", *_THOUGHTS))
+    said = any(message.get(part) for part in _SAID)
     # A model can spend its whole budget of tokens on thinking. That is no fault of the provider.
     if not said and finish_reason != "length":
         return Failure(FailureKind.MALFORMED, "the answer was empty", 200)

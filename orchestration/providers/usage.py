@@ -13,8 +13,8 @@ from orchestration.events.providers import CallAttempt, ModelCallFailed, ModelCa
 from orchestration.ids import new_id
 from orchestration.providers.attempt_history import AttemptHistory
 from orchestration.providers.budget import SpentAmount
+from orchestration.providers.dialects.prompt_size import estimate_tokens
 from orchestration.providers.route_table import RouteTable
-from orchestration.providers.stream_assembly import estimate_tokens
 from orchestration.providers.wire import ChatBody, Completion, GatewayCall, Route, TokenUsage
 from orchestration.storage.spend import Charge
 
@@ -49,15 +49,19 @@ class UsageAccounting:
         dollars += usage.completion_tokens * model.output_usd_per_million
         return dollars / 1_000_000
 
-    def charge(self, call: GatewayCall, completion: Completion | None) -> Charge | None:
-        """The charge of a call; None if it cost nothing. A call without a key is never repeated, so it gets a new
-        one."""
-        if completion is None:
+    def charge(self, call: GatewayCall, completion: Completion | None, history: AttemptHistory) -> Charge | None:
+        """The charge of a call, with what was used for attempts that were not answered to the end; None if it cost
+        nothing. A call without a key is never repeated, so it gets a new one."""
+        used = [*history.spent, *([(completion.route, completion.usage)] if completion else [])]
+        if not used:
             return None
-        usage, route, now = completion.usage, completion.route, self._clock.now()
+        route, now = used[-1][0], self._clock.now()
+        prices = [self.price(one, usage) for one, usage in history.spent] + [completion.usd if completion else None]
+        known = [price for price in prices if price is not None]
         key = call.key or new_id("call", now.timestamp())
-        tokens = usage.prompt_tokens, usage.completion_tokens
-        return Charge(key, call.run_id, call.agent, route.provider, route.model, *tokens, completion.usd, now)
+        tokens = sum(usage.prompt_tokens for _, usage in used), sum(usage.completion_tokens for _, usage in used)
+        usd = sum(known) if known else None
+        return Charge(key, call.run_id, call.agent, route.provider, route.model, *tokens, usd, now)
 
     def publish(
         self, call: GatewayCall, completion: Completion | None, history: AttemptHistory, outcome: str, seconds: float

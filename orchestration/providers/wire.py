@@ -83,7 +83,8 @@ class GatewayCall:
     of this agent that belong to no run may use in a day (UTC). `adaptable` allows the request to be put in another way
     for a route that does not understand it: the caller reads tool calls and answers from a text, too. Routes in
     `avoided` ("provider/model") have answered badly: they come last, and are asked in words. A caller that `condenses`
-    shortens a conversation itself before turns of it are left out: it gets a ConversationTooLongError.
+    shortens a conversation itself before turns of it are left out: it gets a ConversationTooLongError. `on_start`
+    receives the route whose answer is about to be streamed, and how many attempts there were.
     """
 
     run_id: str | None = None
@@ -98,6 +99,7 @@ class GatewayCall:
     adaptable: bool = False
     avoided: frozenset[str] = frozenset()
     condenses: bool = False
+    on_start: Callable[[Route, int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,9 @@ class Completion:
     """A whole answer.
 
     `message` is the OpenAI assistant message (`content`, `tool_calls`); `usd` is None where no price is known;
-    `rehearsal` marks an answer that no real model gave, and has to be shown wherever the answer is.
+    `rehearsal` marks an answer that no real model gave, and has to be shown wherever the answer is. `reported_usage`,
+    `choice_extra` and `extra` are what the provider has sent beside that: its own account of the tokens, and the other
+    fields of the choice and of the answer.
     """
 
     message: Mapping[str, Any]
@@ -117,3 +121,6 @@ class Completion:
     seconds: float = 0.0
     usd: float | None = None
     rehearsal: bool = False
+    reported_usage: Mapping[str, Any] | None = None
+    choice_extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)

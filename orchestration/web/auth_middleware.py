@@ -7,6 +7,7 @@ goes on, with `request.state.principal` and `request.state.csrf`. What a princip
 from __future__ import annotations
 
 import hmac
+import json
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -18,7 +19,7 @@ import anyio
 import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestration import logs
@@ -28,6 +29,7 @@ from orchestration.security.access import AccessControl, SignedIn
 from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.principal import Principal, Role
 from orchestration.web.exposure import Exposure
+from orchestration.web.gateway.errors import refusal_response
 from orchestration.web.problems import of_error, problem
 
 INTAKE = "/api/v1/intake/"
@@ -91,7 +93,7 @@ class AuthMiddleware:
             return
         refusal = await self._authenticate(scope)
         if refusal is not None:
-            await refusal(scope, receive, send)
+            await _in_the_clients_shape(scope, refusal)(scope, receive, send)
         elif _is_audited(scope):
             await self._audited(scope, receive, send)
         else:
@@ -109,7 +111,7 @@ class AuthMiddleware:
             # The intake authenticates senders by keys of its own, which may be in the `Authorization` header.
             return None
         try:
-            signed_in = await anyio.to_thread.run_sync(self._identify, headers, source_of(scope), state)
+            signed_in = await anyio.to_thread.run_sync(self._identify, headers, scope, state)
         # A token that cannot be checked is not let in, even if only the database is at fault.
         except (OrchestratorError, SQLAlchemyError) as error:
             return of_error(error)
@@ -117,16 +119,15 @@ class AuthMiddleware:
             state["principal"], state["csrf"], state["token"] = signed_in.principal, signed_in.csrf, signed_in.token
         return self._check(scope, headers, signed_in)
 
-    def _identify(self, headers: Headers, source: str, state: dict[str, Any]) -> SignedIn | None:
-        scheme, _, secret = headers.get("authorization", "").partition(" ")
-        by_token = scheme.lower() == "bearer"
+    def _identify(self, headers: Headers, scope: Scope, state: dict[str, Any]) -> SignedIn | None:
+        secret = _token_in(headers, scope["path"])
         if not self._exposure.sign_in:
             # A valid token keeps its limits. Any other is ignored: OpenAI's clients refuse to start without some API
             # key.
-            known = self._access.known_token(secret.strip()) if by_token else None
+            known = None if secret is None else self._access.known_token(secret)
             return known or SignedIn(Principal(_LOCAL, Role.ADMIN), self._open_csrf)
-        if by_token:
-            return self._access.of_token(secret.strip(), source)
+        if secret is not None:
+            return self._access.of_token(secret, source_of(scope))
         state["session"] = session_of(headers)
         return self._access.of_session(state["session"]) if state["session"] else None
 
@@ -185,6 +186,16 @@ class AuthMiddleware:
             _log.error("audit.unwritten", action=scope["path"], status=status, error=type(error).__name__)
 
 
+def _token_in(headers: Headers, path: str) -> str | None:
+    """The token of a request; None if it has none. Clients of Azure and of Anthropic send theirs in other headers."""
+    scheme, _, secret = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return secret.strip()
+    if not path.startswith(GATEWAY):
+        return None
+    return headers.get("api-key") or headers.get("x-api-key")
+
+
 def _is_for_programs(path: str) -> bool:
     """Whether a path is for scripts and programs, which send the CSRF token as a header. Forms of pages send it as a
     field, which the pages check."""
@@ -215,6 +226,15 @@ def session_of(headers: Headers) -> str:
         return ""
     found = cookies.get("__Host-session") or cookies.get("session")
     return found.value if found else ""
+
+
+def _in_the_clients_shape(scope: Scope, refusal: Response) -> Response:
+    """A refusal as the clients of an address read it: OpenAI's know errors in their own shape alone."""
+    if not scope["path"].startswith(GATEWAY) or not isinstance(refusal, JSONResponse):
+        return refusal
+    detail = json.loads(bytes(refusal.body)).get("detail", "")
+    kept = {name: value for name, value in refusal.headers.items() if name not in ("content-length", "content-type")}
+    return refusal_response(refusal.status_code, detail, kept)
 
 
 async def _send_with_headers(scope: Scope, send: Send, message: Message) -> None:

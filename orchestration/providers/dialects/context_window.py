@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from orchestration.providers.dialects.prompt_size import text_size
+
 Message = Mapping[str, Any]
 
 # English prose has about four characters to a token, code and JSON three, Chinese and Japanese one, of three bytes.
@@ -203,7 +205,10 @@ def _short(value: Any) -> Any:
 def size_of(message: Message) -> int:
     """The bytes of a message, with a few for what is around it."""
     content = message.get("content")
-    said = _size(content) if isinstance(content, str) else _json_size(content) if content else 0
+    if isinstance(content, list):
+        said = text_size(content, BYTES_PER_TOKEN)
+    else:
+        said = _size(content) if isinstance(content, str) else _json_size(content) if content else 0
     calls = message.get("tool_calls")
     return said + (_json_size(calls) if calls else 0) + 10
 

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestration.ids import new_id
-from orchestration.providers.wire import Completion
+from orchestration.providers.wire import Completion, Route
+from orchestration.web.gateway.json_bytes import json_bytes
 
 # Ends every stream: clients read until they see it.
-END_OF_STREAM = "data: [DONE]\n\n"
+END_OF_STREAM = b"data: [DONE]\n\n"
 
 
 def completion_body(completion: Completion, now: int) -> dict[str, Any]:
-    """A whole completion."""
+    """A whole completion, with all that the provider has sent."""
     choice = {
+        "logprobs": None,
+        **completion.choice_extra,
         "index": 0,
         "message": {"role": "assistant", "content": None, **completion.message},
         "finish_reason": completion.finish_reason,
-        "logprobs": None,
     }
     return {
         "id": new_id("chatcmpl", now),
-        "object": "chat.completion",
         "created": now,
+        **completion.extra,
+        "object": "chat.completion",
         "model": str(completion.route),
         "choices": [choice],
         "usage": _usage(completion),
@@ -34,12 +36,13 @@ def completion_body(completion: Completion, now: int) -> dict[str, Any]:
 
 def completion_chunks(completion: Completion, now: int, *, usage: bool) -> Iterator[dict[str, Any]]:
     """A whole completion as the chunks of a stream."""
-    common = {**chunk_header(now), "model": str(completion.route)}
+    common = {**chunk_header(now), **completion.extra, "object": "chat.completion.chunk"}
+    common["model"] = str(completion.route)
     delta = {"role": "assistant", **completion.message}
     if calls := delta.get("tool_calls"):
         # Clients merge the parts of a tool call by `index`, which only streams have.
         delta["tool_calls"] = [{"index": index, **call} for index, call in enumerate(calls)]
-    yield {**common, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    yield {**common, "choices": [{**completion.choice_extra, "index": 0, "delta": delta, "finish_reason": None}]}
     yield {**common, "choices": [{"index": 0, "delta": {}, "finish_reason": completion.finish_reason}]}
     if usage:
         yield {**common, "choices": [], "usage": _usage(completion)}
@@ -50,19 +53,27 @@ def chunk_header(now: int) -> dict[str, Any]:
     return {"id": new_id("chatcmpl", now), "object": "chat.completion.chunk", "created": now}
 
 
-def event_line(chunk: Mapping[str, Any]) -> str:
+def event_line(chunk: Mapping[str, Any]) -> bytes:
     """A chunk as a server-sent event."""
-    return f"data: {json.dumps(chunk, separators=(',', ':'))}\n\n"
+    return b"data: " + json_bytes(chunk) + b"\n\n"
 
 
 def completion_headers(completion: Completion) -> dict[str, str]:
     """The headers that say which route answered, and after how many attempts."""
-    headers = {"X-Orchestrator-Route": str(completion.route), "X-Orchestrator-Tries": str(len(completion.tries))}
+    headers = route_headers(completion.route, len(completion.tries))
     return headers | ({"X-Rehearsal": "true"} if completion.rehearsal else {})
+
+
+def route_headers(route: Route, tries: int) -> dict[str, str]:
+    """The same, as far as it is known when a stream begins. A header holds no other characters."""
+    name = str(route).encode("latin-1", "replace").decode("latin-1")
+    return {"X-Orchestrator-Route": name, "X-Orchestrator-Tries": str(tries)}
 
 
 def _usage(completion: Completion) -> dict[str, Any]:
     usage = completion.usage
+    if completion.reported_usage and not usage.estimated:
+        return {**completion.reported_usage}
     cached = {"prompt_tokens_details": {"cached_tokens": usage.cached_tokens}} if usage.cached_tokens else {}
     return {
         "prompt_tokens": usage.prompt_tokens,

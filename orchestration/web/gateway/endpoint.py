@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from orchestration.alerts.payload import PayloadRefusedError
@@ -22,7 +22,9 @@ from orchestration.web.gateway.completions import (
     completion_headers,
     event_line,
 )
-from orchestration.web.gateway.errors import BadRequestError, error_response
+from orchestration.web.gateway.disconnection import unless_disconnected
+from orchestration.web.gateway.errors import BadRequestError, error_response, refusal_response
+from orchestration.web.gateway.json_bytes import JsonResponse
 from orchestration.web.gateway.models import AUTO, list_models, model_entry, resolve_model
 from orchestration.web.gateway.requests import ChatRequest, parse_request
 from orchestration.web.gateway.streaming import CompletionStream
@@ -30,6 +32,8 @@ from orchestration.web.intake import read_body
 
 # Room for several images in one request, which clients send as base64 inside the JSON.
 _MAX_BYTES = 32_000_000
+_ALLOWED = {"/v1/chat/completions": "POST", "/v1/models": "GET"}
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # The length of the column that holds the name of the agent of a call.
 _MAX_AGENT_NAME = 64
 
@@ -47,6 +51,7 @@ class GatewayEndpoint:
             Route("/v1/chat/completions", self._complete, methods=["POST"]),
             Route("/v1/models", self._list_models, methods=["GET"]),
             Route("/v1/models/{model:path}", self._show_model, methods=["GET"]),
+            Route("/v1/{path:path}", _refuse_unknown, methods=list(_METHODS)),
         ]
 
     async def _complete(self, request: Request) -> Response:
@@ -60,16 +65,18 @@ class GatewayEndpoint:
             if chat.stream and not chat.whole:
                 return CompletionStream(self._app, self._admission, token, chat, call)
             with self._admission.in_progress(token):
-                completion = await self._app.gateway.complete(chat.body, call)
+                work = self._app.gateway.complete(chat.body, call)
+                completion = await unless_disconnected(request.receive, work)
         except OrchestratorError as error:
             return error_response(error, self._app.clock.monotonic())
-        return self._respond(chat, completion)
+        # Nobody reads what is sent to a client that has gone; the number is nginx's for that.
+        return Response(status_code=499) if completion is None else self._respond(chat, completion)
 
     def _respond(self, chat: ChatRequest, completion: Completion) -> Response:
         now, headers = int(self._app.clock.now().timestamp()), completion_headers(completion)
         if not chat.stream:
-            return JSONResponse(completion_body(completion, now), headers=headers)
-        text = "".join(map(event_line, completion_chunks(completion, now, usage=chat.usage))) + END_OF_STREAM
+            return JsonResponse(completion_body(completion, now), headers=headers)
+        text = b"".join(map(event_line, completion_chunks(completion, now, usage=chat.usage))) + END_OF_STREAM
         return Response(text, headers=headers, media_type="text/event-stream")
 
     async def _list_models(self, request: Request) -> Response:
@@ -77,7 +84,7 @@ class GatewayEndpoint:
             _check_role(request, Role.VIEWER)
         except BadRequestError as error:
             return error_response(error, self._app.clock.monotonic())
-        return JSONResponse({"object": "list", "data": list(list_models(self._app.effective()))})
+        return JsonResponse({"object": "list", "data": list(list_models(self._app.effective()))})
 
     async def _show_model(self, request: Request) -> Response:
         name = request.path_params["model"]
@@ -87,7 +94,7 @@ class GatewayEndpoint:
                 resolve_model(self._app.effective(), name)
         except (BadRequestError, NotFoundError) as error:
             return error_response(error, self._app.clock.monotonic())
-        return JSONResponse(model_entry(name, name.partition("/")[0] if "/" in name else "orchestrator"))
+        return JsonResponse(model_entry(name, name.partition("/")[0] if "/" in name else "orchestrator"))
 
     def _check_isolation(self) -> None:
         try:
@@ -104,6 +111,16 @@ class GatewayEndpoint:
         # By the token's identifier and not its name: names may be used again, and spending is counted by agent.
         agent = f"client:{token.id if token else request.state.principal.name}"[:_MAX_AGENT_NAME]
         return GatewayCall(agent=agent, provider=provider, model=model, only=chat.only, daily=daily)
+
+
+async def _refuse_unknown(request: Request) -> Response:
+    """Refuse an address or a method that is not served, so that clients can read why."""
+    path, method = request.url.path, request.method
+    if allowed := _ALLOWED.get(path):
+        message = f"{path} takes {allowed} requests only."
+        return refusal_response(405, message, {"Allow": allowed})
+    served = ", ".join(sorted(_ALLOWED))
+    return refusal_response(404, f"There is nothing at {method} {path}. Served are: {served}.")
 
 
 def _check_role(request: Request, role: Role) -> None:

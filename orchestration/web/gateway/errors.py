@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from orchestration.errors import NotFoundError, OrchestratorError
 from orchestration.providers.failures import (
@@ -15,6 +16,11 @@ from orchestration.providers.failures import (
     RequestRefusedError,
     StreamInterruptedError,
 )
+from orchestration.web.gateway.json_bytes import JsonResponse
+
+# What OpenAI calls the errors of a status: https://platform.openai.com/docs/guides/error-codes.
+_TYPES = {401: "invalid_request_error", 403: "invalid_request_error", 429: "rate_limit_error"}
+_CODES = {401: "invalid_api_key", 403: "permission_denied", 404: "unknown_url", 405: "method_not_allowed"}
 
 
 class BadRequestError(OrchestratorError):
@@ -44,6 +50,9 @@ def error_body(error: OrchestratorError) -> tuple[int, dict[str, Any]]:
             status, kind, code = 400, "invalid_request_error", error.kind.value
             if error.kind is FailureKind.CONTENT_FILTER:
                 kind = "content_filter"
+            elif error.failure.overflow is not None:
+                # The code by which clients know that a shorter conversation would do.
+                code = "context_length_exceeded"
         case BudgetExceededError():
             status, kind, code = 429, "insufficient_quota", "insufficient_quota"
         case StreamInterruptedError():
@@ -55,6 +64,13 @@ def error_body(error: OrchestratorError) -> tuple[int, dict[str, Any]]:
     return status, {"error": {"message": str(error), "type": kind, "param": None, "code": code}}
 
 
+def refusal_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The response to a request that is refused before it is read: unknown address, no key."""
+    kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    body = {"error": {"message": message, "type": kind, "param": None, "code": _CODES.get(status)}}
+    return JsonResponse(body, status, headers)
+
+
 def error_response(error: OrchestratorError, now: float) -> Response:
     """The response to an error; `now` is monotonic."""
     status, body = error_body(error)
@@ -64,4 +80,4 @@ def error_response(error: OrchestratorError, now: float) -> Response:
         headers["Retry-After"] = str(math.ceil(error.wait))
     if isinstance(error, NoRouteError) and error.retry_at is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_at - now)))
-    return JSONResponse(body, status, headers)
+    return JsonResponse(body, status, headers)

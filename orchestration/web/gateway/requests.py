@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.web.gateway.errors import BadRequestError
 from orchestration.web.gateway.models import AUTO
 
@@ -15,6 +18,9 @@ from orchestration.web.gateway.models import AUTO
 _NOT_FORWARDED = frozenset({"model", "stream", "stream_options", "user", "store", "metadata"})
 _MAX_MODEL_LENGTH = 200
 _MAX_COUNT = 10**9
+# Deeper than any schema of a tool, and not so deep that anything here would run out of stack.
+_MAX_DEPTH = 100
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class ChatRequest:
 
 def parse_request(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
     """The request in an HTTP body. Raises BadRequestError."""
-    data = _parse_object(body)
+    data = parse_object(body)
     model = data.get("model", AUTO)
     _check_messages(data.get("messages"))
     _check_model(model)
@@ -53,14 +59,45 @@ def parse_request(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
     )
 
 
-def _parse_object(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body, in a form that every provider can be sent. Raises BadRequestError."""
     try:
-        data = json.loads(body)
+        data = json.loads(body, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError):  # deep nesting exhausts the parser's stack
         raise BadRequestError("The request is not valid JSON.") from None
     if not isinstance(data, dict):
         raise BadRequestError("The request must be a JSON object.")
-    return data
+    if body.count(b"[") + body.count(b"{") > _MAX_DEPTH and _is_deeper(data, _MAX_DEPTH):
+        raise BadRequestError(f"The request must not be nested more than {_MAX_DEPTH} levels deep.")
+    # Clients cut texts between the halves of a character. Without its other half it has no encoding.
+    return sound_value(data) if _HALF_CHARACTER.search(body) else data
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large")
+    return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether a value is nested more deeply; without recursion, whose stack it may exhaust."""
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            inner
+            for one in layer
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+            if isinstance(inner, dict | list)
+        ]
+        if not layer:
+            return False
+    return True
 
 
 def _check_messages(messages: object) -> None:

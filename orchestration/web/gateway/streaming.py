@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -11,10 +12,11 @@ from starlette.types import Receive, Scope, Send
 
 from orchestration.app.application import Application
 from orchestration.errors import OrchestratorError
-from orchestration.providers.wire import GatewayCall
+from orchestration.providers.wire import GatewayCall, Route
 from orchestration.storage.access import TokenRow
 from orchestration.web.gateway.admission import RequestAdmission
-from orchestration.web.gateway.completions import END_OF_STREAM, chunk_header, event_line
+from orchestration.web.gateway.completions import END_OF_STREAM, chunk_header, event_line, route_headers
+from orchestration.web.gateway.disconnection import cancel_on_disconnect
 from orchestration.web.gateway.errors import error_body, error_response
 from orchestration.web.gateway.requests import ChatRequest
 
@@ -40,49 +42,49 @@ class CompletionStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with anyio.create_task_group() as group:
-            group.start_soon(_cancel_on_disconnect, receive, group.cancel_scope)
+            group.start_soon(cancel_on_disconnect, receive, group.cancel_scope)
             with self._admission.in_progress(self._token):
                 await self._send_completion(scope, receive, send)
             group.cancel_scope.cancel()
 
     async def _send_completion(self, scope: Scope, receive: Receive, send: Send) -> None:
-        common = {**chunk_header(int(self._app.clock.now().timestamp())), "model": self._request.model}
+        common = chunk_header(int(self._app.clock.now().timestamp()))
+        headers: dict[str, str] = {}
+        model = {"model": self._request.model}
+
+        def on_start(route: Route, tries: int) -> None:
+            headers.update(route_headers(route, tries))
+            model["model"] = str(route)
 
         async def on_chunk(chunk: Mapping[str, Any]) -> None:
-            await self._start(send)
+            await self._start(send, headers)
             # A chunk with the usage has no choices. Clients that did not ask for it read `choices[0]` unconditionally.
             if chunk.get("choices") or self._request.usage:
-                await _send_text(send, event_line({**common, **chunk}))
+                await _send_bytes(send, event_line({**common, **chunk, **model}))
 
+        call = replace(self._call, on_start=on_start)
         try:
-            completion = await self._app.gateway.complete(self._request.body, self._call, on_chunk)
+            completion = await self._app.gateway.complete(self._request.body, call, on_chunk)
         except OrchestratorError as error:
             if not self._started:
                 await error_response(error, self._app.clock.monotonic())(scope, receive, send)
                 return
             # The status has been sent. OpenAI's clients raise `APIError` for an event with an `error` field.
-            await _send_text(send, event_line(error_body(error)[1]), more=False)
+            await _send_bytes(send, event_line(error_body(error)[1]), more=False)
             return
-        await self._start(send)
+        await self._start(send, headers)
         # A comment of the event stream: clients ignore it, people who look at the stream see it.
-        label = ": rehearsal, no real model answered\n\n" if completion.rehearsal else ""
-        await _send_text(send, label + END_OF_STREAM, more=False)
+        label = b": rehearsal, no real model answered\n\n" if completion.rehearsal else b""
+        await _send_bytes(send, label + END_OF_STREAM, more=False)
 
-    async def _start(self, send: Send) -> None:
+    async def _start(self, send: Send, route: Mapping[str, str]) -> None:
         if not self._started:
             self._started = True
             # The second header keeps nginx from buffering the stream until it is complete.
             headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
+            headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in route.items()]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
-async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
-    """Cancel the provider's call when the client goes away: it costs money for an answer that nobody reads."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
-
-
-async def _send_text(send: Send, text: str, *, more: bool = True) -> None:
-    # A model can produce half of a surrogate pair, which has no encoding in UTF-8.
-    await send({"type": "http.response.body", "body": text.encode("utf-8", "replace"), "more_body": more})
+async def _send_bytes(send: Send, data: bytes, *, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": more})

@@ -251,12 +251,12 @@ async def test_a_call_under_way_ends_well_on_the_connection_on_which_it_began(
         await settle()
         edited(desk, a=provider(second.url if edit is None else first.url, **(edit or {})))
         await desk.gateway.reconfigure()
-        assert not before._client.is_closed
+        assert not before._connections.current.is_closed
         go_on.set()
 
     done = await together(desk.ask, drive)
     assert done[0].message["content"] == "Yes."
-    assert before._client.is_closed
+    assert before._connections.current.is_closed
     first.answer = yes
     await desk.ask()
     assert len(second.chats) == (edit is None)

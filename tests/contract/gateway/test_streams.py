@@ -53,7 +53,7 @@ async def test_a_broken_stream_is_tried_once_more_and_then_elsewhere(
     completion = await desk.ask()
     assert [one.outcome for one in completion.tries] == ["malformed", "malformed", "ok"]
     assert completion.message["content"] == "Yes."
-    assert desk.breakers("a") == ["opened: malformed"]
+    assert desk.breakers("a") == [], "the request may be the cause"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,10 @@ async def test_an_error_in_the_middle_of_a_stream_is_an_overload(
 ) -> None:
     first.answer = lambda asked: stream([delta(content="Ye"), line])
     completion = await make_desk(both(first, second)).ask()
-    assert [(one.outcome, one.detail) for one in completion.tries] == [("overloaded", "runner stopped"), ("ok", "")]
+    assert [(one.outcome, one.detail) for one in completion.tries] == [
+        *[("overloaded", "runner stopped")] * 2,
+        ("ok", ""),
+    ]
 
 
 async def test_a_stream_that_the_filter_stops_is_refused(make_desk: MakeDesk, first: Vendor, second: Vendor) -> None:
@@ -294,7 +297,7 @@ async def test_an_error_of_the_readers_own_is_not_the_providers(make_desk: MakeD
 async def test_a_huge_error_page_is_cut(make_desk: MakeDesk, first: Vendor, second: Vendor) -> None:
     first.answer = lambda asked: PlainTextResponse("x" * 1_000_000, 500)
     completion = await make_desk(both(first, second)).ask()
-    assert [one.outcome for one in completion.tries] == ["overloaded", "ok"]
+    assert [one.outcome for one in completion.tries] == ["overloaded", "overloaded", "ok"]
     assert completion.tries[0].detail == "x" * 300
 
 
