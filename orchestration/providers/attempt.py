@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
+import anyio
+
 from orchestration.clock import Clock
 from orchestration.domain.work_phase import WorkPhase
 from orchestration.providers.dialects.context_window import estimated_tokens
@@ -49,6 +51,7 @@ class RouteAttempt:
         progress: ProgressCallback | None = None,
         on_chunk: ChunkCallback | None = None,
         on_start: Callable[[], None] | None = None,
+        claim: Callable[[], bool] | None = None,
     ) -> None:
         self._record = record
         self._clock = clock
@@ -59,6 +62,7 @@ class RouteAttempt:
         self._progress = progress
         self._on_chunk = on_chunk
         self._on_start = on_start
+        self._claim = claim
         self._halves = HalfCharacters()
         self._assembly: StreamAssembly | None = None
         self._said = float("-inf")
@@ -130,7 +134,7 @@ class RouteAttempt:
         async for chunk in chunks:
             self.last_activity = asyncio.get_running_loop().time()
             if _read(assembly.add, chunk):
-                self._record_token()
+                await self._record_token()
                 self._report_tokens(assembly)
             held.append(chunk)
             if self.first_token_seconds is not None:
@@ -152,7 +156,7 @@ class RouteAttempt:
         message = sound_value({"role": "assistant", **choice["message"]})
         usage = _read(usage_of, data.get("usage"), body, message)
         completion = self._completion(message, choice.get("finish_reason"), usage)
-        self._record_token()
+        await self._record_token()
         self._report(WorkPhase.ANSWERING, usage.completion_tokens, str(message.get("content") or ""))
         if self._on_chunk is not None:
             await self._deliver([_read(as_chunk, data)], timer)
@@ -190,9 +194,13 @@ class RouteAttempt:
             rehearsal=self._rehearsal,
         )
 
-    def _record_token(self) -> None:
-        if self.first_token_seconds is None:
-            self.first_token_seconds = self._clock.monotonic() - self._started
+    async def _record_token(self) -> None:
+        if self.first_token_seconds is not None:
+            return
+        if self._claim is not None and not self._claim():
+            # Another attempt has won. This one is being ended, and must not deliver anything meanwhile.
+            await anyio.sleep_forever()
+        self.first_token_seconds = self._clock.monotonic() - self._started
 
     def _report_prompt(self, body: ChatBody) -> None:
         if self._progress is not None:

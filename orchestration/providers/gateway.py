@@ -40,6 +40,7 @@ from orchestration.providers.failures import (
     RequestRefusedError,
     StreamInterruptedError,
 )
+from orchestration.providers.hedging import Claim, HedgeBudget, Race, late_after
 from orchestration.providers.prober import Prober
 from orchestration.providers.request_adapter import RequestAdapter
 from orchestration.providers.route import ProbeResult, RouteRecord, RouteStatus, status_of
@@ -82,6 +83,7 @@ class Gateway:
         self._random = random
         self._routes = RouteTable(configuration, credentials)
         self._limiter = ConcurrencyLimiter(clock)
+        self._hedges = HedgeBudget()
         self._updates = BreakerUpdates(bus, self._limiter.wake)
         self._adapter = RequestAdapter(configuration, clock)
         self._selector = RouteSelector(self._routes, configuration, clock, self._adapter.window)
@@ -237,13 +239,38 @@ class Gateway:
                 raise
             completion = None
             try:
-                completion = await self._try(record, body, call, history, on_chunk)
+                completion = await self._race(record, body, call, history, on_chunk)
             finally:
                 # In this order, since a call that waits for the end of the trial decides when the slot is released.
                 self._selector.end_trial(record, history, answered=completion is not None)
                 self._limiter.release(record)
             if completion is not None:
                 return completion
+
+    async def _race(
+        self,
+        record: RouteRecord,
+        body: ChatBody,
+        call: GatewayCall,
+        history: AttemptHistory,
+        on_chunk: ChunkCallback | None,
+    ) -> Completion | None:
+        """Try a route, and a second one if the first token is late and a hedge is allowed."""
+        self._hedges.count_call()
+        late = late_after(record.first_tokens)
+        if late is None or history.trial is not None or not self._selector.may_be_hedged(call, history, record):
+            return await self._try(record, body, call, history, on_chunk)
+        taken: list[RouteRecord] = []
+
+        def second() -> RouteRecord | None:
+            found = self._selector.second(call, history, record) if self._hedges.take() else None
+            taken.extend([found] if found else [])
+            return found
+
+        async def attempt(one: RouteRecord, claim: Claim) -> Completion | None:
+            return await self._try(one, body, call, history, on_chunk, claim)
+
+        return await Race(attempt).run(record, late, second, lambda: self._limiter.release(taken[0]))
 
     async def _try(
         self,
@@ -252,12 +279,13 @@ class Gateway:
         call: GatewayCall,
         history: AttemptHistory,
         on_chunk: ChunkCallback | None,
+        claim: Claim | None = None,
     ) -> Completion | None:
         """Try a route, twice where that may help; None if it failed and another route may be tried."""
         repeated, body = False, self._adapter.with_parameters(record.route, body)
         while True:
             understood = self._adapter.understood(record, body, call)
-            attempt = self._attempt(record, call, history, on_chunk)
+            attempt = self._attempt(record, call, history, on_chunk, claim)
             try:
                 completion = await liveness.complete(record, attempt, understood, self._clock)
             except CallFailed as error:
@@ -291,11 +319,21 @@ class Gateway:
             return completion
 
     def _attempt(
-        self, record: RouteRecord, call: GatewayCall, history: AttemptHistory, on_chunk: ChunkCallback | None
+        self,
+        record: RouteRecord,
+        call: GatewayCall,
+        history: AttemptHistory,
+        on_chunk: ChunkCallback | None,
+        claim: Claim | None,
     ) -> RouteAttempt:
-        started = call.on_start and partial(call.on_start, record.route, len(history.tries) + 1)
         return RouteAttempt(
-            record, self._clock, seconds=call.seconds, progress=call.progress, on_chunk=on_chunk, on_start=started
+            record,
+            self._clock,
+            seconds=call.seconds,
+            progress=call.progress,
+            on_chunk=on_chunk,
+            on_start=call.on_start and partial(call.on_start, record.route, len(history.tries) + 1),
+            claim=claim,
         )
 
     def _retries_at_once(self, record: RouteRecord, failure: Failure) -> bool:
@@ -309,6 +347,8 @@ class Gateway:
         self, record: RouteRecord, attempt: RouteAttempt, completion: Completion, history: AttemptHistory
     ) -> None:
         record.last_seconds = attempt.seconds
+        if attempt.first_token_seconds is not None:
+            record.first_tokens.append(attempt.first_token_seconds)
         record.provider.count(self._clock.monotonic(), tokens=completion.usage.total)
         history.tries.append(RouteTry(record.route, "ok", attempt.seconds))
         # A trial began when the route was open, so unlike other calls it proves that the failure is over.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 from orchestration.config.providers.kinds import find_provider_kind
 from orchestration.config.schema import ProviderSettings
@@ -17,6 +19,9 @@ from orchestration.providers.failures import Failure
 from orchestration.providers.token_bucket import TokenBucket
 from orchestration.providers.trial import TrialPace
 from orchestration.providers.wire import Route
+
+# So many are enough to know what is usual, and few enough to follow when that changes.
+_KEPT_FIRST_TOKENS = 30
 
 
 class ProviderState:
@@ -104,7 +109,8 @@ class RouteRecord:
     assume after a refusal that named none, until a monotonic time; `bytes_per_token` is how dense the text for the
     model is. `asked_at` is when the provider was asked for the context, before and after the model was loaded
     (monotonic). `wanted_at` is when a call would last have used the route while it was open (monotonic), `trial` the
-    pace of the calls that try it all the same. All of that is known here only.
+    pace of the calls that try it all the same, and `first_tokens` how many seconds recent calls have waited for theirs.
+    All of that is known here only.
     """
 
     route: Route
@@ -120,6 +126,7 @@ class RouteRecord:
     asked_at: dict[bool, float] = field(default_factory=dict)
     wanted_at: float = float("-inf")
     trial: TrialPace = field(default_factory=TrialPace)
+    first_tokens: deque[float] = field(default_factory=partial(deque, maxlen=_KEPT_FIRST_TOKENS))
 
     def forget(self) -> None:
         """Forget what was guessed of the model."""

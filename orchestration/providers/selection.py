@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
+from orchestration.domain.provider_kind import ProviderKind
 from orchestration.providers.attempt_history import AttemptHistory
 from orchestration.providers.breaker import BreakerState
 from orchestration.providers.failures import NoRouteError
@@ -66,6 +67,24 @@ class RouteSelector:
         if (trial := self._trial(candidates, history)) is not None:
             return trial
         raise history.refusal or self.no_route(call, candidates, history)
+
+    def second(self, call: GatewayCall, history: AttemptHistory, first: RouteRecord) -> RouteRecord | None:
+        """Another route that can be used now for the same call, with a slot occupied: one that costs nothing, or any if
+        the call is hedged."""
+        for record in self._suitable(call, history):
+            usable = record is not first and self._pause(record, history) <= 0
+            if (
+                usable
+                and (call.hedged or self._is_free(record))
+                and record.provider.try_acquire(self._clock.monotonic())
+            ):
+                return record
+        return None
+
+    def may_be_hedged(self, call: GatewayCall, history: AttemptHistory, first: RouteRecord) -> bool:
+        """Whether there is another route that `second` may find."""
+        others = (record for record in self._suitable(call, history) if record is not first)
+        return any(call.hedged or self._is_free(record) for record in others)
 
     def admits(self, record: RouteRecord) -> bool:
         """Whether a new call may use a route now, provided that a slot is free."""
@@ -146,6 +165,9 @@ class RouteSelector:
         # The end of a trial that is in progress wakes those who wait.
         left = history.trials_until - now
         return min(*waits, left) if waits and left > 0 else None
+
+    def _is_free(self, record: RouteRecord) -> bool:
+        return record.provider.settings.type is ProviderKind.OLLAMA or self._price(record.route) == 0
 
     def _price(self, route: Route) -> float | None:
         model = self._configuration().model(route.provider, route.model)

@@ -85,6 +85,7 @@ class GatewayCall:
     `avoided` ("provider/model") have answered badly: they come last, and are asked in words. A caller that `condenses`
     shortens a conversation itself before turns of it are left out: it gets a ConversationTooLongError. `on_start`
     receives the route whose answer is about to be streamed, and how many attempts there were.
+    A call that is `hedged` may be sent to a second route, and paid for twice, when its first token is late.
     """
 
     run_id: str | None = None
@@ -100,6 +101,7 @@ class GatewayCall:
     avoided: frozenset[str] = frozenset()
     condenses: bool = False
     on_start: Callable[[Route, int], None] | None = None
+    hedged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ class GatewayEndpoint:
         daily = Allowance(None if tokens is None else int(tokens), limits.get("daily_usd"))
         # By the token's identifier and not its name: names may be used again, and spending is counted by agent.
         agent = f"client:{token.id if token else request.state.principal.name}"[:_MAX_AGENT_NAME]
-        return GatewayCall(agent=agent, provider=provider, model=model, only=chat.only, daily=daily)
+        return GatewayCall(agent=agent, provider=provider, model=model, only=chat.only, daily=daily, hedged=chat.hedged)
 
 
 async def _refuse_unknown(request: Request) -> Response:

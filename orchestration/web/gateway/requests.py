@@ -26,7 +26,8 @@ _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A valid request. `usage` means that a stream ends with the token usage, `whole` that a stream is held back until
-    it is complete, `only` that there is no fallback."""
+    it is complete, `only` that there is no fallback, `hedged` that a second provider may be paid for when the first is
+    late."""
 
     body: Mapping[str, Any]
     model: str
@@ -34,6 +35,7 @@ class ChatRequest:
     usage: bool
     whole: bool
     only: bool
+    hedged: bool
 
 
 def parse_request(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
@@ -56,6 +58,7 @@ def parse_request(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
         usage=isinstance(options, dict) and options.get("include_usage") is True,
         whole=headers.get("x-orchestrator-stream", "").lower() == "whole",
         only=headers.get("x-orchestrator-only", "").lower() == "true",
+        hedged=headers.get("x-orchestrator-hedge", "").lower() == "true",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -256,3 +256,49 @@ async def test_an_answer_of_an_image_alone_is_an_answer(make_desk: MakeDesk, fir
     first.answer = lambda asked: whole(None, images=[image])
     completion = await make_desk({"a": provider(first.url, streaming=False)}).ask()
     assert completion.message["images"] == [image]
+
+
+async def late_to_begin(asked: Asked) -> Response:
+    await anyio.sleep(20)
+    return yes(asked)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_a_late_first_token_is_hedged_where_that_is_asked_for(
+    make_desk: MakeDesk, first: Vendor, second: Vendor, streaming: bool
+) -> None:
+    told: list[str] = []
+
+    async def on_chunk(chunk: Mapping[str, Any]) -> None:
+        told.extend(choice["delta"].get("content") or "" for choice in chunk["choices"])
+
+    desk = make_desk({"a": provider(first.url), "b": provider(second.url)})
+    for _ in range(8):
+        await desk.ask(on_chunk)
+    told.clear()
+    first.answer = late_to_begin
+    watch = Stopwatch()
+    completion = await desk.ask(on_chunk if streaming else None, hedged=True)
+    assert completion.route.provider == "b"
+    assert watch.is_within(5), watch
+    assert "".join(told) == ("Yes." if streaming else "")
+    assert {desk.status(name).in_use for name in "ab"} == {0}
+    with anyio.move_on_after(1.5):
+        await desk.ask()
+    assert len(second.chats) == 1, "nobody asked for it, and it may cost money"
+
+
+async def test_hedges_are_bounded_and_a_refusal_ends_both_attempts(
+    make_desk: MakeDesk, first: Vendor, second: Vendor
+) -> None:
+    desk = make_desk({"a": provider(first.url, concurrency=20), "b": provider(second.url, concurrency=20)})
+    for _ in range(8):
+        await desk.ask()
+    first.answer, second.answer = late_to_begin, lambda asked: refused(400, "a field has a wrong value")
+    with pytest.raises(RequestRefusedError):
+        await desk.ask(hedged=True)
+    second.answer = late_to_begin
+    with anyio.move_on_after(2):
+        await together(*[partial(desk.ask, hedged=True)] * 10)
+    assert len(second.chats) <= 3
+    assert {desk.status(name).in_use for name in "ab"} == {0}
