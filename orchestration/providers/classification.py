@@ -10,8 +10,16 @@ from typing import Any
 from orchestration.providers.dialects.context_overflow import overflow_of
 from orchestration.providers.dialects.dialect import cannot_read_its_model
 from orchestration.providers.dialects.error_shapes import error_of, status_in
+from orchestration.providers.dialects.refusals import (
+    is_about_a_model,
+    is_about_the_key,
+    is_content_filter,
+    is_moderation,
+    suits_another_route,
+    wait_in_words,
+)
 from orchestration.providers.failures import Failure, FailureKind
-from orchestration.providers.retry_after import retry_after, wait_in_words
+from orchestration.providers.retry_after import retry_after
 
 _BY_STATUS = {
     401: FailureKind.AUTHENTICATION,
@@ -34,30 +42,6 @@ _QUOTA_WORDS = re.compile(
 # A wait this long is no rate limit any more but a quota: calls should go elsewhere until its reset.
 _LONG_WAIT_SECONDS = 3600.0
 _SHOWN_CHARACTERS = 300
-# One model that is gone or not open to this account, whatever the status (Groq: `model_decommissioned`, Mistral:
-# `invalid_model`, GitHub: `unavailable_model`; OpenAI answers 403 "Project … does not have access to model …").
-_MODEL_CODES = frozenset(
-    {"model_not_found", "model_decommissioned", "invalid_model", "unavailable_model", "unknown_model"}
-)
-_ONE_MODEL = re.compile(
-    r"(?i)access to (?:the )?(?:requested )?model|\bmodel\b.{0,80}\b(?:not exist|not found|retired|deprecated"
-    r"|decommissioned|shut ?down|no longer|not (?:been )?(?:enabled|authori[sz]ed|available))"
-)
-_MODEL_STATUSES = frozenset({400, 403, 404, 410})
-# About one request: OpenRouter answers 402 "requires more credits, or fewer max_tokens" where a shorter answer is paid
-# for, and 404 "No endpoints found that support tool use"; OpenAI and Groq 429 or 413 "Request too large … tokens per
-# min", however long one waits.
-_TOO_DEAR = re.compile(r"(?i)fewer max_tokens|can only afford")
-_NO_ENDPOINT = re.compile(r"(?i)no (?:allowed |matching )?(?:endpoints?|providers?)\b.{0,80}(?:support|policy|match)")
-_TOO_LARGE = re.compile(r"(?i)request (?:entity |body )?(?:is )?too large")
-_UNSUPPORTED = re.compile(r"(?i)(?:not|n't) (?:currently )?support|unsupported|not available (?:for|with|in)")
-# Google answers 400 for a key that is not valid.
-_KEY_WORDS = re.compile(r"(?i)api.?key.{0,20}(?:not valid|invalid|expired)")
-_FILTER_CODES = frozenset(
-    {"content_filter", "content_policy_violation", "moderation_blocked", "data_inspection_failed", "flagged"}
-)
-_FILTER_WORDS = re.compile(r"(?i)requires moderation|was flagged|flagged (?:by|for|as)|content (?:management )?policy")
-_FILTER_STATUSES = frozenset({400, 403})
 
 
 def from_response(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Failure:
@@ -86,20 +70,9 @@ def from_error(error: Mapping[str, Any]) -> Failure:
     )
 
 
-def is_content_filter(error: Mapping[str, Any]) -> bool:
-    """Whether a content filter refused, by the code of OpenAI, Azure or another vendor.
-
-    https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter
-    """
-    inner = error.get("innererror")
-    inner_code = inner.get("code") if isinstance(inner, dict) else None
-    codes = {str(error.get("code")).lower(), str(error.get("type")).lower()}
-    return bool(_FILTER_CODES & codes) or inner_code == "ResponsibleAIPolicyViolation"
-
-
 def _failure(status: int, error: Mapping[str, Any], message: str, wait: float | None) -> Failure:
     overflow = overflow_of(status, error, message)
-    elsewhere = _may_do_elsewhere(status, message) or overflow is not None
+    elsewhere = suits_another_route(status, message) or overflow is not None
     kind = _kind(status, error, message, wait)
     if elsewhere and kind is not FailureKind.CONTENT_FILTER:
         kind, wait = FailureKind.BAD_REQUEST, None
@@ -117,31 +90,14 @@ def _failure(status: int, error: Mapping[str, Any], message: str, wait: float | 
     )
 
 
-def _may_do_elsewhere(status: int, message: str) -> bool:
-    """Whether a refusal is about this request at this route: another route may serve it, and this one others."""
-    match status:
-        case 402:
-            return bool(_TOO_DEAR.search(message))
-        case 404:
-            return bool(_NO_ENDPOINT.search(message))
-        case 413:
-            return True
-        case 429:
-            return bool(_TOO_LARGE.search(message))
-        case 400 | 415 | 422 | 501:
-            return bool(_UNSUPPORTED.search(message))
-        case _:
-            return False
-
-
 def _kind(status: int, error: Mapping[str, Any], message: str, wait: float | None) -> FailureKind:
-    if is_content_filter(error) or (status in _FILTER_STATUSES and _FILTER_WORDS.search(message)):
+    if is_content_filter(error) or is_moderation(status, message):
         return FailureKind.CONTENT_FILTER
     if status == 429:
         return _kind_of_429(error, message, wait)
-    if status in _MODEL_STATUSES and (error.get("code") in _MODEL_CODES or _ONE_MODEL.search(message)):
+    if is_about_a_model(status, error, message):
         return FailureKind.MODEL_MISSING
-    if status == 400 and _KEY_WORDS.search(message):
+    if is_about_the_key(status, message):
         return FailureKind.AUTHENTICATION
     if status == 400 and _is_hard_quota(error, message, None):
         return FailureKind.QUOTA

@@ -40,7 +40,7 @@ from orchestration.providers.failures import (
     RequestRefusedError,
     StreamInterruptedError,
 )
-from orchestration.providers.hedging import Claim, HedgeBudget, Race, late_after
+from orchestration.providers.hedge import Claim, HedgeBudget, Race, late_after
 from orchestration.providers.prober import Prober
 from orchestration.providers.request_adapter import RequestAdapter
 from orchestration.providers.route import ProbeResult, RouteRecord, RouteStatus, status_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -11,8 +10,6 @@ from email.utils import parsedate_to_datetime
 # No wait is that long, so a larger number is a time: seconds since 1970, or milliseconds.
 _LEAST_EPOCH = 1e9
 _LEAST_EPOCH_MILLISECONDS = 1e12
-# OpenAI and Groq: "Please try again in 1.2s" or "… in 450ms"; Azure: "Please retry after 6 seconds."
-_IN_WORDS = re.compile(r"(?i)(?:try again|retry) (?:in|after) (\d{1,6}(?:\.\d{1,6})?) ?(ms|milliseconds?|s|seconds?)\b")
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -34,14 +31,6 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - now).total_seconds())
-
-
-def wait_in_words(message: str) -> float | None:
-    """The wait that a refusal names in its text, in seconds; None if it names none."""
-    found = _IN_WORDS.search(message)
-    if found is None:
-        return None
-    return float(found.group(1)) / (1000 if found.group(2).lower().startswith("m") else 1)
 
 
 def _until(epoch: float, now: datetime) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestration.providers.dialects.call_assembly import ToolCallAssembly, as_text
-from orchestration.providers.dialects.merging import merged
+from orchestration.providers.dialects.delta_merge import merged
 from orchestration.providers.dialects.prompt_cache import cached_tokens
 from orchestration.providers.dialects.prompt_size import CHARACTERS_PER_TOKEN, estimate_tokens
 from orchestration.providers.dialects.surrogates import sound, sound_value
