@@ -1,0 +1,95 @@
+"""`python -m benchmarks.gateway_faults [NAME…]`: how gateways answer the faults of providers, as their clients see it.
+
+Ours, LiteLLM's proxy and Portkey's gateway, each at its stock settings, in front of a scripted provider on loopback
+that breaks off, hangs, resets, refuses and lies over real sockets, with a second provider that is well. Each fault is
+met whole and streamed. The verdicts: `pass` (the right answer, in time), `safe` (an error that a client can act on),
+`partial` (late, damaged, or at the cost of other clients), `fail` (no answer, or a wrong one that looks right).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from benchmarks import peers
+from benchmarks.gateway_faults.faults import FAULTS, Fault, Trial
+from benchmarks.gateway_faults.gateways import SECONDARY_KEY, RunningGateway, Start, has_portkey, litellm, ours, portkey
+from benchmarks.gateway_faults.upstream import SECONDARY, Behaviour, Call, Upstream, running
+from benchmarks.gateway_faults.verdict import Judgement, Verdict
+
+# So many faults are met at once: most of their time is spent waiting.
+TOGETHER = 4
+GATEWAYS = {"ours": ours, "litellm": litellm, "portkey": portkey}
+
+Judgements = dict[tuple[str, bool], Judgement]
+
+
+def keys() -> dict[str, tuple[Fault, bool]]:
+    """A path of the upstream server for each fault, whole and streamed."""
+    both = [(fault, streaming) for fault in FAULTS for streaming in (False, True)]
+    return {f"f{number}": one for number, one in enumerate(both)}
+
+
+async def judged(gateway: RunningGateway, upstream: Upstream) -> Judgements:
+    """Every fault, met through one gateway."""
+    found: Judgements = {}
+    free = asyncio.Semaphore(TOGETHER)
+
+    async def meet(key: str, fault: Fault, streaming: bool) -> None:
+        async with free:
+            judgement = await fault.run(Trial(gateway, upstream, key, streaming))
+        found[fault.name, streaming] = judgement
+        if judgement.verdict < Verdict.PASS:
+            way = "streamed" if streaming else "whole"
+            print(f"{gateway.name}: {judgement.verdict}: {fault.name}, {way}: {judgement.why}", file=sys.stderr)
+
+    await asyncio.gather(*(meet(key, fault, streaming) for key, (fault, streaming) in keys().items()))
+    return found
+
+
+async def measured(starts: Sequence[Start]) -> dict[str, Judgements]:
+    """Every gateway's judgements."""
+
+    async def well(call: Call) -> None:
+        await call.well(SECONDARY)
+
+    behaviours: dict[str, Behaviour] = {key: fault.behaviour for key, (fault, _) in keys().items()}
+    results = {}
+    async with running({**behaviours, SECONDARY_KEY: well}) as upstream:
+        for start in starts:
+            upstream.forget()
+            with ExitStack() as stack:
+                gateway = await asyncio.to_thread(stack.enter_context, start(upstream.port, list(behaviours)))
+                results[gateway.name] = await judged(gateway, upstream)
+    return results
+
+
+def table(results: dict[str, Judgements]) -> str:
+    """The verdicts as Markdown: whole / streamed."""
+    lines = [f"| fault | {' | '.join(results)} |", f"| --- |{' --- |' * len(results)}"]
+    for fault in FAULTS:
+        cells = []
+        for found in results.values():
+            whole, streamed = (str(found[fault.name, streaming].verdict) for streaming in (False, True))
+            cells.append(whole if whole == streamed else f"{whole} / {streamed}")
+        lines.append(f"| {fault.kind}: {fault.name} | {' | '.join(cells)} |")
+    counts = [Counter(one.verdict for one in found.values()) for found in results.values()]
+    sums = (
+        " ".join(f"{count[verdict]} {verdict}" for verdict in reversed(Verdict) if count[verdict]) for count in counts
+    )
+    lines.append(f"| **of {2 * len(FAULTS)}** | {' | '.join(sums)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    chosen = sys.argv[1:] or list(GATEWAYS)
+    usable = {"litellm": lambda: peers.python_of("litellm-proxy") is not None, "portkey": has_portkey}
+    starts = [GATEWAYS[name] for name in chosen if usable.get(name, lambda: True)()]
+    print(table(asyncio.run(measured(starts))))
+
+
+if __name__ == "__main__":
+    main()
