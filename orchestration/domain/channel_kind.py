@@ -13,6 +13,7 @@ class ChannelKind(StrEnum):
     EMAIL = "email"
     WEBHOOK = "webhook"
     SLACK = "slack"
+    SLACK_BOT = "slack-bot"
     TEAMS = "teams"
     PAGERDUTY = "pagerduty"
     ALERTMANAGER = "alertmanager"

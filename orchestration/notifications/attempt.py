@@ -26,7 +26,8 @@ _MAX_DETAIL_LENGTH = 500
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
     """How an attempt ended. `wait` are the seconds before the next attempt; `hold` are those for which the receiver
-    asked; `error` is an unexpected one, to be raised when everything else has been done."""
+    asked; `error` is an unexpected one, to be raised when everything else has been done. `thread` is what the channel
+    has returned."""
 
     outcome: SendOutcome
     seconds: float
@@ -34,10 +35,11 @@ class DeliveryResult:
     wait: float = 0.0
     hold: float = 0.0
     error: Exception | None = None
+    thread: str | None = None
 
 
 async def attempt(
-    row: OutboxRow, channels: ChannelRegistry, clock: Clock, redact: Redact, random: float
+    row: OutboxRow, channels: ChannelRegistry, clock: Clock, redact: Redact, random: float, thread: str = ""
 ) -> DeliveryResult:
     """Send a claimed message. `random` in [0, 1) spreads the retries of messages that failed together. Never raises."""
     began = clock.monotonic()
@@ -46,7 +48,7 @@ async def attempt(
         return clock.monotonic() - began
 
     try:
-        await channels.send(row.channel, message_of(row, redact))
+        begun = await channels.send(row.channel, message_of(row, redact, thread))
     except DeliveryError as error:
         detail = str(redact(str(error)))[:_MAX_DETAIL_LENGTH]
         if error.permanent:
@@ -59,10 +61,10 @@ async def attempt(
         return DeliveryResult(
             outcome, since(), f"unexpected {type(error).__name__}", _wait(row.attempts, random), error=error
         )
-    return DeliveryResult(SendOutcome.SENT, since())
+    return DeliveryResult(SendOutcome.SENT, since(), thread=begun)
 
 
-def message_of(row: OutboxRow, redact: Redact) -> ChannelMessage:
+def message_of(row: OutboxRow, redact: Redact, thread: str = "") -> ChannelMessage:
     """The message without secrets. Raises KeyError, TypeError or ValueError for a damaged payload."""
     payload = redact(dict(row.payload))
     return ChannelMessage(
@@ -73,6 +75,7 @@ def message_of(row: OutboxRow, redact: Redact) -> ChannelMessage:
         body=payload["body"],
         notice=Notice.from_json(payload["notice"]),
         created_at=row.created_at,
+        thread=thread,
     )
 
 

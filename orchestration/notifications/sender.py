@@ -193,7 +193,9 @@ class OutboxSender:
                 if claimed is None:
                     return
                 self._on_point("after-claim")
-                result = await attempt(claimed, self._channels, self._clock, self._redact, random.random())  # noqa: S311
+                thread = await self._call(lambda: self._outbox.threads.find(claimed))
+                chance = random.random()  # noqa: S311 — it spreads retries, and protects nothing
+                result = await attempt(claimed, self._channels, self._clock, self._redact, chance, thread)
                 self._on_point("after-send")
                 await self._mark(claimed, result)
                 self._on_point("after-mark")
@@ -207,7 +209,7 @@ class OutboxSender:
         delivery = DeliveryAttempt(row.key, now, result.outcome, round(result.seconds, 3), result.detail)
         match result.outcome:
             case SendOutcome.SENT:
-                await self._call(lambda: self._outbox.mark_sent(row, delivery))
+                await self._call(lambda: self._outbox.mark_sent(row, delivery, result.thread))
                 await self._hasten(row)
             case SendOutcome.RETRIED:
                 # A Retry-After is about the receiver, not about one message, so the whole channel waits.

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from orchestration.storage.database import Database
+from orchestration.storage.message_threads import MessageThreads
 from orchestration.storage.tables import deliveries, outbox
 
 # As urgent as a P0, and as a P3; a message of an earlier release does not say, and may be a page.
@@ -105,6 +106,7 @@ class Outbox:
         self._database = database
         self._redact = redact
         self._listeners: list[Callable[[], None]] = []
+        self.threads = MessageThreads(database)
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` when something is put, on the caller's thread, maybe before that is committed; the returned
@@ -211,9 +213,12 @@ class Outbox:
             claimed = connection.execute(query.values(attempts=row.attempts + 1, due_at=until)).rowcount
         return replace(row, attempts=row.attempts + 1) if claimed else None
 
-    def mark_sent(self, row: OutboxRow, delivery: DeliveryAttempt) -> None:
-        """It went out. That also holds for one that was cancelled in that very moment."""
+    def mark_sent(self, row: OutboxRow, delivery: DeliveryAttempt, thread: str | None = None) -> None:
+        """It went out. That also holds for one that was cancelled in that very moment. `thread` is what further
+        messages about the incident need to follow it, where that is news."""
         with self._database.write() as connection:
+            if thread:
+                self.threads.save(row, thread, delivery.at, connection)
             self._settle(row, OutboxState.SENT, delivery, (OutboxState.PENDING, OutboxState.CANCELLED), connection)
 
     def mark_failed(self, row: OutboxRow, delivery: DeliveryAttempt, instead: Instead) -> None:

@@ -12,12 +12,18 @@ from orchestration.config.document import JsonPath
 from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem
 
-# The form that browsers accept (https://html.spec.whatwg.org/#valid-e-mail-address). RFC 5322 allows more, such as
-# quoted names with spaces, which in a list of contacts is a slip rather than an address.
+# What browsers accept (https://html.spec.whatwg.org/#valid-e-mail-address), with the letters of RFC 6531 as well.
+# RFC 5322 allows more, such as quoted names with spaces, which in a list of contacts is a slip rather than an address.
 EMAIL = AddressFormat(
     noun="e-mail address",
     example="name@domain",
-    pattern=re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"),
+    pattern=re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[^\W_](?:[\w.-]*[^\W_])?"),
+)
+# The id of a channel, a group, a person or a direct message: https://docs.slack.dev/reference/objects/conversation-object.
+SLACK_ID = AddressFormat(
+    noun="id of a Slack channel or person",
+    example="C0123456789 or U0123456789",
+    pattern=re.compile(r"[CDGUW][A-Z0-9]{8,20}"),
 )
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

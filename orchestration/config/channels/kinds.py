@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from orchestration import logs
-from orchestration.config.channels.checks import EMAIL, check_encryption, check_sender, check_url
+from orchestration.config.channels.checks import EMAIL, SLACK_ID, check_encryption, check_sender, check_url
 from orchestration.config.channels.descriptor import ChannelDescriptor
 from orchestration.config.channels.settings import OWN_KIND, ChannelSettings
 from orchestration.domain.channel_kind import ChannelKind
@@ -51,7 +51,20 @@ _SHIPPED = (
         checks=(check_url,),
         # https://docs.slack.dev/apis/web-api/rate-limits/: one message a second for each webhook, short bursts allowed.
         per_second=1.0,
-        limits="one message a second; one-way, nobody can acknowledge from there",
+        limits="one message a second; each notice is a message of its own, and nobody can acknowledge from there",
+    ),
+    ChannelDescriptor(
+        ChannelKind.SLACK_BOT,
+        "an app of your own: one message for each incident, which is kept up to date, and its timeline in the thread; "
+        "`secretEnv`, the signing secret, adds buttons",
+        f"{_MODULES}.slack_bot:SlackBotChannel",
+        required=("tokenEnv",),
+        optional=("secretEnv", "url"),
+        address=SLACK_ID,
+        checks=(check_url,),
+        # https://docs.slack.dev/apis/web-api/rate-limits/: one message a second for each channel, short bursts allowed.
+        per_second=1.0,
+        limits="one message a second",
     ),
     ChannelDescriptor(
         ChannelKind.TEAMS,

@@ -50,6 +50,7 @@ class ChannelSettings(Section):
     url_env: EnvironmentName | None = None
     secret_env: EnvironmentName | None = None
     routing_key_env: EnvironmentName | None = None
+    token_env: EnvironmentName | None = None
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
@@ -65,5 +66,6 @@ class ChannelSettings(Section):
             "urlEnv": self.url_env,
             "secretEnv": self.secret_env,
             "routingKeyEnv": self.routing_key_env,
+            "tokenEnv": self.token_env,
         }
         return {key: name for key, name in named.items() if name is not None}

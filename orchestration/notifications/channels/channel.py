@@ -14,7 +14,11 @@ from orchestration.notifications.notice import Notice
 
 @dataclass(frozen=True, slots=True)
 class ChannelMessage:
-    """One message to one contact, redacted. `key` is the same each time it is sent, so that receivers recognise it."""
+    """One message to one contact, redacted. `key` is the same each time it is sent, so that receivers recognise it.
+
+    `thread` is what `Channel.send` has returned for an earlier message about the same incident to the same recipient;
+    empty for the first one.
+    """
 
     key: str
     contact: str
@@ -23,6 +27,7 @@ class ChannelMessage:
     body: str
     notice: Notice
     created_at: datetime
+    thread: str = ""
 
     @property
     def text(self) -> str:
@@ -46,8 +51,11 @@ class DeliveryError(Exception):
 class Channel(Protocol):
     """A way to reach people."""
 
-    async def send(self, message: ChannelMessage) -> None:
-        """Send a message; returns when the receiver has accepted it. Raises DeliveryError."""
+    async def send(self, message: ChannelMessage) -> str | None:
+        """Send a message; returns when the receiver has accepted it. Raises DeliveryError.
+
+        Returns what further messages about the incident need, in order to follow this one in one conversation; or None.
+        """
         ...
 
     async def aclose(self) -> None:

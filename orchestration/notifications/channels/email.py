@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 
 import aiosmtplib
+import idna
 
 from orchestration.domain.severity import Severity
 from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage, DeliveryError
@@ -19,6 +20,7 @@ from orchestration.notifications.channels.tls import distrust, tls_context
 _PORTS = {"none": 25, "starttls": 587, "implicit": 465}
 # Python refuses a header with a line feed in it, and the page would be lost. Subjects are made from alerts' texts.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_IN_AN_ADDRESS = re.compile(r"""[\s"(),:;<>@\[\\\]]""")
 
 
 class EmailChannel:
@@ -27,8 +29,11 @@ class EmailChannel:
     def __init__(self, context: ChannelContext) -> None:
         self._context = context
 
-    async def send(self, message: ChannelMessage) -> None:
-        """Send one mail. Raises DeliveryError; a refusal with a code of 500 and above is permanent."""
+    async def send(self, message: ChannelMessage) -> str:
+        """Send one mail; returns the Message-ID that begins its conversation, to which further mails refer.
+
+        Raises DeliveryError; a refusal with a code of 500 and above is permanent.
+        """
         settings = self._context.settings
         mail = compose(message, settings.sender or "")
         password = self._context.secret("passwordEnv") if settings.username else None
@@ -62,6 +67,7 @@ class EmailChannel:
             raise DeliveryError(
                 f"the mail server {settings.host} was not reached: {reason}", permanent=False
             ) from error
+        return message.thread or str(mail["Message-ID"])
 
     async def aclose(self) -> None:
         """Nothing stays open."""
@@ -70,8 +76,9 @@ class EmailChannel:
 def compose(message: ChannelMessage, sender: str) -> EmailMessage:
     """The mail. Raises DeliveryError for a bad address.
 
-    Its Message-ID is made from the key, so that mail readers drop a duplicate. All mails about an incident refer to the
-    same Message-ID, which no mail has, so that they are shown as one thread.
+    Its Message-ID is made from the key, so that mail programs drop a duplicate. Every mail about an incident answers
+    the first one that the recipient got (RFC 5322, 3.6.4), so that they are shown as one conversation. Programs that go
+    by the subject, too, ignore what is in brackets at its beginning (RFC 5256, 2.1), which is all that changes in it.
     """
     mail = EmailMessage(policy=SMTP)
     origin, recipient = _address(sender, "sender"), _address(message.address or "", "address")
@@ -79,8 +86,12 @@ def compose(message: ChannelMessage, sender: str) -> EmailMessage:
     mail["Subject"] = _UNSAFE.sub(" ", message.subject)
     mail["Date"] = message.created_at
     mail["Message-ID"] = f"<{_digest(message.key)}@{origin.domain}>"
-    thread = f"<{_digest(message.notice.incident_id)}@{origin.domain}>"
-    mail["In-Reply-To"], mail["References"] = thread, thread
+    # An id that no mail has comes first. Where the database is away, the first mail's is not known to those after it.
+    references = [f"<{_digest(message.notice.incident_id)}@{origin.domain}>"]
+    if message.thread not in ("", mail["Message-ID"]):
+        mail["In-Reply-To"] = message.thread
+        references.append(message.thread)
+    mail["References"] = " ".join(references)
     # RFC 3834: keeps vacation responders from answering.
     mail["Auto-Submitted"] = "auto-generated"
     if message.notice.severity in (Severity.P0, Severity.P1):
@@ -90,10 +101,17 @@ def compose(message: ChannelMessage, sender: str) -> EmailMessage:
 
 
 def _address(text: str, key: str) -> Address:
+    """The address. One whose name is not ASCII needs a server with SMTPUTF8 (RFC 6531), and the library asks for that;
+    a domain alone does not, since it has a form in ASCII (RFC 5890)."""
+    name, at, domain = text.rpartition("@")
     try:
-        if _UNSAFE.search(text):
-            raise ValueError("a control character")
-        address = Address(addr_spec=text)
+        if _UNSAFE.search(text) or not at:
+            raise ValueError("no address, or a control character")
+        host = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
+        # The library parses names in ASCII only; any other is taken as it is, without what could end it.
+        address = Address(addr_spec=f"{name}@{host}") if name.isascii() else Address(username=name, domain=host)
+        if not name.isascii() and _NOT_IN_AN_ADDRESS.search(name + host):
+            raise ValueError("a character that an address cannot have")
     except (ValueError, HeaderParseError, IndexError) as error:
         raise DeliveryError(f'"{key}" is not an e-mail address; expected name@domain', permanent=True) from error
     if not address.domain or not address.username:

@@ -19,6 +19,8 @@ from orchestration.tls import shared_tls_context
 
 # Enough for any error message; a receiver must not be able to fill our memory or the audit trail.
 _MAX_ANSWER_BYTES = 2_000
+# The most of an answer that is read for what it holds, such as the message that was posted.
+_MAX_JSON_BYTES = 1_000_000
 # A Retry-After of days, by mistake or by intent, must not silence a page.
 _MAX_WAIT = 3600.0
 # Request Timeout, Too Early (RFC 8470) and Too Many Requests: the same request may be accepted later.
@@ -38,13 +40,28 @@ class HttpPoster:
         """Post data as JSON. Raises DeliveryError."""
         await self.post(url, encode(data), {"content-type": "application/json", **(headers or {})})
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
-        """Post a body as it is. Raises DeliveryError."""
+    async def call_json(self, url: str, data: Any, headers: Mapping[str, str]) -> dict[str, Any]:
+        """Post data as JSON, and return the JSON object that is answered. Raises DeliveryError."""
+        # With the character set, for which Slack asks: https://docs.slack.dev/apis/web-api/#slack-web-api__basics.
+        kind = {"content-type": "application/json; charset=utf-8"}
+        answer = await self.post(url, encode(data), {**kind, **headers}, keep=_MAX_JSON_BYTES)
+        try:
+            found = json.loads(answer)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise DeliveryError(f"{_host(url)} sent an invalid answer (not a JSON object)", permanent=False)
+        return found
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], keep: int = 0) -> bytes:
+        """Post a body as it is; returns about so many bytes of the answer as are to be kept. Raises DeliveryError."""
         host = _host(url)
         try:
             async with self._client().stream("POST", url, content=body, headers=dict(headers)) as response:
                 if not response.is_success:
-                    raise _refusal(response, await _first_bytes(response), host, self._clock.now())
+                    answer = _on_one_line(await _first_bytes(response, _MAX_ANSWER_BYTES))
+                    raise _refusal(response, answer, host, self._clock.now())
+                return await _first_bytes(response, keep) if keep else b""
         except httpx2.TransportError as error:
             reason = distrust(error) or type(error).__name__
             message = f"{host} was not reached ({reason})"
@@ -99,13 +116,17 @@ def _refusal(response: httpx2.Response, answer: str, host: str, now: datetime) -
     return DeliveryError(f"{host} answered {status}: {answer}".rstrip(": "), permanent=permanent, retry_after=wait)
 
 
-async def _first_bytes(response: httpx2.Response) -> str:
+async def _first_bytes(response: httpx2.Response, at_most: int) -> bytes:
     received = b""
     async for chunk in response.aiter_bytes():
         received += chunk
-        if len(received) >= _MAX_ANSWER_BYTES:
+        if len(received) >= at_most:
             break
-    return " ".join(received[:_MAX_ANSWER_BYTES].decode("utf-8", "replace").split())
+    return received[:at_most]
+
+
+def _on_one_line(answer: bytes) -> str:
+    return " ".join(answer.decode("utf-8", "replace").split())
 
 
 def _host(url: str) -> str:

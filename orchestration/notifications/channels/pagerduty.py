@@ -10,6 +10,7 @@ from typing import Any
 from orchestration.domain.severity import Severity
 from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage
 from orchestration.notifications.channels.http import HttpPoster
+from orchestration.notifications.channels.text_limits import shorten
 from orchestration.notifications.notice import NoticeKind
 
 ADDRESS = "https://events.pagerduty.com"
@@ -26,6 +27,8 @@ _ACTIONS = {
 _SEPARATE = (NoticeKind.REMINDER, NoticeKind.TEST)
 # Longer values are rejected with 400, so they are cut. Of the dedup key the end is kept, where the unique part is.
 _MAX_SUMMARY, _MAX_DEDUP_KEY = 1024, 255
+# Of the 512 kB that a whole event may have: a character takes six bytes at most as JSON.
+_MAX_TEXT = 60_000
 
 
 class PagerDutyChannel:
@@ -50,18 +53,22 @@ class PagerDutyChannel:
 
 
 def event(message: ChannelMessage, routing_key: str) -> dict[str, Any]:
-    """The message as an event, within the limits on its fields. The body is far below the limit of 512 kB in all."""
+    """The message as an event, within the limits on its fields and on the whole."""
     notice = message.notice
     separate = notice.kind in _SEPARATE
     dedup_key = f"{notice.incident_id}/{notice.kind.value}" if separate else notice.incident_id
     payload = {
-        "summary": message.subject[:_MAX_SUMMARY],
+        "summary": shorten(message.subject, _MAX_SUMMARY),
         "source": "agent-orchestration",
         "severity": "info" if separate else _SEVERITIES[notice.severity],
         "timestamp": message.created_at.isoformat(),
         "component": notice.scenario.value,
         "class": "drill" if notice.drill else notice.kind.value,
-        "custom_details": {"contact": message.contact, "text": message.body, "incident": notice.incident_id},
+        "custom_details": {
+            "contact": message.contact,
+            "text": shorten(message.body, _MAX_TEXT),
+            "incident": notice.incident_id,
+        },
     }
     return {
         "routing_key": routing_key,

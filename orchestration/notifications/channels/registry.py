@@ -54,15 +54,15 @@ class ChannelRegistry:
         kind = None if settings is None else find_channel_kind(settings.type)
         return None if settings is None or kind is None else settings.per_second or kind.per_second
 
-    async def send(self, name: str, message: ChannelMessage) -> None:
-        """Send a message, within the channel's time limit. Raises DeliveryError."""
+    async def send(self, name: str, message: ChannelMessage) -> str | None:
+        """Send a message, within the channel's time limit; returns what the channel does. Raises DeliveryError."""
         settings = self.response.channel(name)
         if settings is None or not settings.enabled:
             raise DeliveryError(f'the channel "{name}" is not in use any more', permanent=True)
         channel = self._channel(name, settings)
         try:
             with anyio.fail_after(settings.timeout):
-                await channel.send(message)
+                return await channel.send(message)
         except TimeoutError as error:
             raise DeliveryError(
                 f"{name} did not accept the message within {settings.timeout:g} s", permanent=False

@@ -1,15 +1,14 @@
 """Slack, by an incoming webhook: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks.
 
-It is one-way: nobody can acknowledge an incident from there. The URL itself is the secret.
+It is one-way: a message that was posted can be neither changed nor answered in its thread, for which the kind
+`slack-bot` is there. The URL itself is the secret.
 """
 
 from __future__ import annotations
 
 from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage
 from orchestration.notifications.channels.http import HttpPoster
-
-# Slack truncates a text at 40,000 characters, and escaping turns one character into five at most.
-_MAX_TEXT = 8_000
+from orchestration.notifications.channels.slack_blocks import slack_message
 
 
 class SlackChannel:
@@ -21,19 +20,8 @@ class SlackChannel:
 
     async def send(self, message: ChannelMessage) -> None:
         """Post one message. Raises DeliveryError."""
-        # Otherwise Slack reads asterisks, underscores and backticks as formatting, and names of variables
-        # and files are full of underscores: https://docs.slack.dev/messaging/formatting-message-text.
-        data = {"text": escape(message.text[:_MAX_TEXT]), "mrkdwn": False, "unfurl_links": False}
-        await self._poster.post_json(self._context.url(), data)
+        await self._poster.post_json(self._context.url(), slack_message(message))
 
     async def aclose(self) -> None:
         """Close the connection."""
         await self._poster.aclose()
-
-
-def escape(text: str) -> str:
-    """Text without mentions or links, so that an alert's text cannot page a whole workspace by `<!channel>`.
-
-    These three characters are all that Slack's markup reserves.
-    """
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from orchestration.domain.severity import Severity
 from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage
-from orchestration.notifications.channels.http import HttpPoster
+from orchestration.notifications.channels.http import HttpPoster, encode
+from orchestration.notifications.channels.text_limits import shorten
 
-# Teams rejects a message of more than 28 kB. A character takes up to four bytes, and each line about seventy more.
-_MAX_SUBJECT, _MAX_BODY, _MAX_LINES = 300, 4_000, 100
-_COLOURS = {Severity.P0: "attention", Severity.P1: "attention", Severity.P2: "warning", Severity.P3: "default"}
+# https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using: 28 kB
+# for a message that is posted by a webhook. The subject and the URL have the room that is left by the rest of a card.
+LIMIT, _MAX_SUBJECT, _MAX_URL = 28_000, 300, 4_000
+_STYLES = {Severity.P0: "attention", Severity.P1: "attention", Severity.P2: "warning", Severity.P3: "accent"}
 
 
 class TeamsChannel:
@@ -30,25 +33,47 @@ class TeamsChannel:
 
 
 def card_message(message: ChannelMessage) -> dict[str, Any]:
-    """The message as an Adaptive Card.
+    """The message as an Adaptive Card, with as many of its lines as Teams accepts.
 
     The texts are text runs rather than text blocks: Teams renders Markdown in the latter, and an alert's title could
     place a link in the card.
     """
-    colour = "good" if message.notice.kind.closes else _COLOURS[message.notice.severity]
-    subject = _line(message.subject[:_MAX_SUBJECT], weight="bolder", size="medium", color=colour)
-    lines = [_line(line or " ") for line in message.body[:_MAX_BODY].splitlines()[:_MAX_LINES]]
+    notice = message.notice
+    style = "good" if notice.kind.closes else _STYLES[notice.severity]
+    subject = _line(shorten(message.subject, _MAX_SUBJECT), weight="bolder", size="medium", color=style)
+    title = {"type": "Container", "style": style, "bleed": True, "items": [subject]}
+    # A text run is never a link, so the incident's URL becomes a button.
+    link = {"type": "Action.OpenUrl", "title": "Open the incident", "url": notice.url}
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
-        "body": [subject, *lines],
-        # A text run is never a link, so the incident's URL becomes a button.
-        "actions": [{"type": "Action.OpenUrl", "title": "Open it", "url": url}] if (url := message.notice.url) else [],
+        "body": [title],
+        "actions": [link] if 0 < len(notice.url) <= _MAX_URL else [],
         "msteams": {"width": "Full"},
     }
     attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}
-    return {"type": "message", "attachments": [attachment]}
+    whole = {"type": "message", "attachments": [attachment]}
+    card["body"] = [title, *_lines(message.body, LIMIT - len(encode(whole)))]
+    return whole
+
+
+def _lines(body: str, room: int) -> Iterator[dict[str, Any]]:
+    """The lines of a text, as far as there are so many bytes for them; the last one may be cut."""
+    for text in body.splitlines():
+        line = _line(text or " ")
+        cost = len(encode(line)) + 1  # and the comma before it
+        if cost > room:
+            rest = room - (len(encode(_line(""))) + 1)
+            if cut := shorten(text, rest, _json_bytes) if text else "":
+                yield _line(cut)
+            return
+        room -= cost
+        yield line
+
+
+def _json_bytes(text: str) -> int:
+    return len(encode(text)) - 2  # without the quotation marks
 
 
 def _line(text: str, **style: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from orchestration.storage.tables.incidents import (
     incidents,
 )
 from orchestration.storage.tables.maintenance import maintenance_duties, maintenance_jobs, maintenance_runs
-from orchestration.storage.tables.notifications import deliveries, outbox
+from orchestration.storage.tables.notifications import deliveries, message_threads, outbox
 from orchestration.storage.tables.playbooks import action_runs, guard_trips, playbook_runs
 from orchestration.storage.tables.samples import samples
 from orchestration.storage.tables.work import (
@@ -59,6 +59,7 @@ __all__ = [
     "maintenance_duties",
     "maintenance_jobs",
     "maintenance_runs",
+    "message_threads",
     "metadata",
     "outbox",
     "overrides",

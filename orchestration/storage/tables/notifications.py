@@ -37,3 +37,13 @@ deliveries = sa.Table(
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
 )
+
+message_threads = sa.Table(
+    "message_threads",
+    metadata,
+    sa.Column("incident_id", sa.String(64), primary_key=True),
+    sa.Column("channel", sa.String(64), primary_key=True),
+    sa.Column("recipient", sa.Text, primary_key=True),
+    sa.Column("reference", sa.Text, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+)

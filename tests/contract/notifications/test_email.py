@@ -69,6 +69,28 @@ async def test_a_duplicate_is_known_by_its_message_id_and_an_incident_is_one_thr
     assert first["Importance"] is None
 
 
+async def test_an_address_may_have_letters_of_any_script(send: Send) -> None:
+    with mail_server(enable_SMTPUTF8=True) as (mailbox, port):
+        await send(a_message(address="jürgen@exämple.org"), port=port, **PLAIN)
+        await send(a_message(address="ada@exämple.org"), port=port, **PLAIN)
+    named, plain = mailbox.envelopes
+    assert named.rcpt_tos == ["jürgen@xn--exmple-cua.org"]
+    assert named.smtp_utf8
+    # A domain has a form in ASCII, so this needs nothing of the server.
+    assert plain.rcpt_tos == ["ada@xn--exmple-cua.org"]
+    assert not plain.smtp_utf8
+    assert "jürgen@" in named.content.decode() if isinstance(named.content, bytes) else False
+
+
+async def test_without_smtputf8_only_such_a_name_is_refused_for_good(send: Send) -> None:
+    with mail_server(enable_SMTPUTF8=False) as (mailbox, port):
+        error = await refusal(send, a_message(address="jürgen@example.org"), port=port, **PLAIN)
+        await send(a_message(address="ada@exämple.org", title="Über"), port=port, **PLAIN)
+    assert error.permanent
+    assert "SMTPUTF8" in str(error)
+    assert [mail["Subject"] for mail in mailbox.mails] == ["[INCIDENT] [Severity: P1] Über"]
+
+
 async def test_starttls_and_the_password_are_used(
     send: Send, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,7 +173,20 @@ async def test_a_server_that_is_away_or_hangs_is_tried_again_later(send: Send) -
 
 
 @pytest.mark.parametrize(
-    "address", ["", "ada", "ada@", "@example.org", "ada@example.org\r\nBcc: eve@example.org", "a b@c", "ada@b>,<eve@c"]
+    "address",
+    [
+        "",
+        "ada",
+        "ada@",
+        "@example.org",
+        "ada@example.org\r\nBcc: eve@example.org",
+        "a b@c",
+        "ada@b>,<eve@c",
+        "jürgen>,<eve@c",
+        "jür gen@c",
+        "jürgen@ex ample.org",
+        "ada@-ü.org",
+    ],
 )
 async def test_what_is_no_address_is_refused_and_adds_no_header(send: Send, address: str) -> None:
     with mail_server() as (mailbox, port):

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import html
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,14 @@ from tests.support.receivers import Answer, HttpReceiver, http_receiver
 def text_of(card: dict[str, object]) -> str:
     attachments = card["attachments"]
     assert isinstance(attachments, list)
-    return "\n".join(block["inlines"][0]["text"] for block in attachments[0]["content"]["body"])
+    title, *lines = attachments[0]["content"]["body"]
+    return "\n".join(block["inlines"][0]["text"] for block in (*title["items"], *lines))
+
+
+def slack_text(message: dict[str, Any]) -> str:
+    """The whole text, as people see it."""
+    sections = [block["text"]["text"] for block in message["attachments"][0]["blocks"] if block["type"] == "section"]
+    return html.unescape("\n".join([message["text"], *sections]))
 
 
 async def test_a_webhook_gets_a_signed_cloud_event(send: Send, receiver: HttpReceiver) -> None:
@@ -51,10 +60,11 @@ async def test_a_webhook_without_a_secret_is_not_signed(send: Send, receiver: Ht
 async def test_slack_gets_text_in_which_nothing_is_a_mention_or_a_link(send: Send, receiver: HttpReceiver) -> None:
     await send(a_message(title="<!channel> & <http://evil|click>"), type="slack", url=receiver.url)
     (body,) = receiver.bodies()
-    first = body["text"].splitlines()[0]
-    assert first == "[INCIDENT] [Severity: P1] &lt;!channel&gt; &amp; &lt;http://evil|click&gt;"
-    assert "Next Update: " in body["text"]
+    assert body["text"] == "[INCIDENT] [Severity: P1] &lt;!channel&gt; &amp; &lt;http://evil|click&gt;"
+    assert "Next Update: " in slack_text(body)
     assert body["mrkdwn"] is False
+    assert body["attachments"][0]["color"] == "#e65100"
+    assert {block["text"]["type"] for block in body["attachments"][0]["blocks"][:-1]} == {"plain_text"}
 
 
 async def test_teams_gets_a_card_with_the_whole_text_and_no_markdown(send: Send, receiver: HttpReceiver) -> None:
@@ -63,7 +73,9 @@ async def test_teams_gets_a_card_with_the_whole_text_and_no_markdown(send: Send,
     (body,) = receiver.bodies()
     card = body["attachments"][0]
     assert card["contentType"] == "application/vnd.microsoft.card.adaptive"
-    assert {block["type"] for block in card["content"]["body"]} == {"RichTextBlock"}
+    title, *lines = card["content"]["body"]
+    assert {block["type"] for block in (*title["items"], *lines)} == {"RichTextBlock"}
+    assert title["style"] == "attention"
     assert text_of(body).splitlines()[0] == message.subject
     assert "  ollama serve" in text_of(body)
 
@@ -74,9 +86,11 @@ async def test_every_message_leads_to_the_incidents_page(send: Send, receiver: H
         await send(a_message(), type=kind, url=receiver.url)
     event, slack, teams = receiver.bodies()
     assert event["data"]["notice"]["url"] == url
-    assert slack["text"].splitlines()[-1] == f"Incident: inc-01 {url}"
+    assert slack_text(slack).splitlines()[-1] == f"Incident: inc-01 {url}"
+    (button,) = slack["attachments"][0]["blocks"][-1]["elements"]
+    assert button["url"] == url
     actions = teams["attachments"][0]["content"]["actions"]
-    assert actions == [{"type": "Action.OpenUrl", "title": "Open it", "url": url}]
+    assert actions == [{"type": "Action.OpenUrl", "title": "Open the incident", "url": url}]
 
 
 async def test_a_card_about_what_has_no_page_has_no_button(send: Send, receiver: HttpReceiver) -> None:
@@ -158,6 +172,7 @@ async def test_alertmanager_gets_firing_and_resolved_alerts(send: Send, receiver
 HTTP_CHANNELS = [
     {"type": "webhook"},
     {"type": "slack"},
+    {"type": "slack-bot", "token_env": "TOKEN"},
     {"type": "teams"},
     {"type": "pagerduty", "routing_key_env": "PD_KEY"},
     {"type": "alertmanager"},
