@@ -14,6 +14,7 @@ from orchestration.alerts.error_isolation import ErrorIsolation
 from orchestration.alerts.group_notifier import GroupNotifier
 from orchestration.alerts.inbound import InboundAlert
 from orchestration.alerts.inhibition import Inhibition, inhibitions
+from orchestration.alerts.maintenance_windows import silences_of
 from orchestration.alerts.model import Alert
 from orchestration.alerts.ports import IncidentReporter
 from orchestration.alerts.records import decision_of, from_row
@@ -211,7 +212,7 @@ class AlertEngine:
         return StageContext(
             now,
             tuple(self._active),
-            self._silences_in_force,
+            (*self._silences_in_force, *silences_of(self._settings.maintenance_windows, now)),
             self._inhibitions(),
             dict(self._notifier.notified),
             self._settings.repeat_seconds,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import click
 
+from orchestration.alerts.maintenance_windows import upcoming
 from orchestration.alerts.silences import validate_matchers
 from orchestration.app import project
 from orchestration.cli import common
@@ -114,6 +116,36 @@ def expire(config: str, silence: str, as_json: bool) -> None:
             common.print_json(opened.silences.find(found.id))
         else:
             echo(f"{found.id}: ended")
+
+
+@silences.command()
+@click.option(
+    "--count", default=3, show_default=True, type=click.IntRange(1, 100), help="How many times of each window."
+)
+@common.json_option
+@click.pass_obj
+def windows(config: str, count: int, as_json: bool) -> None:
+    """Show when the recurring maintenance windows of the configuration are."""
+    with project(config) as opened:
+        now = opened.clock.now()
+        described = opened.configuration.alerting.maintenance_windows
+        found = [(window, one) for window in described for one in upcoming(window, now, count)]
+        if as_json:
+            common.print_json([{**asdict(one), "matchers": window.matchers} for window, one in found])
+        elif not found:
+            echo("there are no recurring maintenance windows; describe them in alerting.maintenanceWindows")
+        else:
+            rows = [
+                (
+                    one.name,
+                    "in force" if one.starts_at <= now else "to come",
+                    f"{one.starts_at:%Y-%m-%d %H:%M} UTC",
+                    f"{one.ends_at:%Y-%m-%d %H:%M} UTC",
+                    ", ".join(window.matchers),
+                )
+                for window, one in found
+            ]
+            console().print(table(("WINDOW", "STATE", "FROM", "UNTIL", "MATCHERS"), rows))
 
 
 def state_of(silence: SilenceRow, now: datetime) -> str:

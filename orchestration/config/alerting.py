@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from orchestration.config.response import HOUR, MINUTE
+from orchestration.config.response import HOUR, MINUTE, TimeZone
 from orchestration.config.section import EnvironmentName, Identifier, PositiveSeconds, Section
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
@@ -182,6 +182,19 @@ class IntakeSettings(Section):
         return own.get(small) or _SEVERITIES.get(small, self.unknown_severity)
 
 
+class MaintenanceWindowSettings(Section):
+    """A planned time that comes again and again, in which alerts that match all `matchers` are not reported: `seconds`
+    from each time on at which `cron` is due in `timeZone`, such as `0 2 * * sun` or, for the first Sunday of a month,
+    `0 2 * * sun#1`."""
+
+    name: Identifier
+    matchers: Annotated[tuple[str, ...], Field(min_length=1, max_length=20)]
+    cron: str
+    seconds: Annotated[float, Field(gt=0, le=7 * 24 * HOUR)]
+    time_zone: TimeZone = "UTC"
+    comment: str = ""
+
+
 class AlertingSettings(Section):
     """How alerts are made, muted and reported. `repeatSeconds`: an alert that still fires is reported again after that
     time. While its incident is open, that changes nothing and notifies nobody. After its incident has been resolved,
@@ -193,3 +206,4 @@ class AlertingSettings(Section):
     flapping: FlappingSettings = FlappingSettings()
     repeat_seconds: PositiveSeconds = 4 * HOUR
     intake: IntakeSettings = IntakeSettings()
+    maintenance_windows: tuple[MaintenanceWindowSettings, ...] = ()

@@ -76,6 +76,7 @@ class FindingCode(StrEnum):
     BAD_SHIFT = "E050", "An on-call override ends before it starts, or has no time zone."
     BAD_DASHBOARD_URL = "E051", "The address of the dashboard is not an `http://` or `https://` URL."
     BAD_REVOKER_URL = "E052", "A revoker's address is not an `http://` or `https://` URL."
+    DUPLICATE_WINDOW = "E053", "Two maintenance windows have the same name."
     UNKNOWN_JOB = "E060", "A maintenance job does not exist."
 
     UNKNOWN_KEY = "W001", "A key is unknown. It has no effect."

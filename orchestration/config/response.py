@@ -5,12 +5,14 @@ The terms of the incident response are defined here, because every package above
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from types import MappingProxyType
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from orchestration.config.channels.kinds import BUILT_IN_CHANNELS, find_channel_kind
 from orchestration.config.channels.settings import ChannelSettings
@@ -68,17 +70,49 @@ class OnCallOverride(Section):
     end: datetime
 
 
+class OnCallCalendar(Section):
+    """A calendar in the iCalendar format (RFC 5545) that says who is on call: each event is a shift of the contact
+    whose id, name or e-mail address its summary or an attendee is. It is read every `refreshSeconds`; while it cannot
+    be read, what was read last stays in force."""
+
+    url: str | None = None
+    url_env: EnvironmentName | None = None
+    refresh_seconds: Annotated[float, Field(ge=60, le=DAY)] = 15 * MINUTE
+
+
 class OnCallRotation(Section):
-    """Members take turns of `days` each, from `start` on, handing over at `hand_over` local time."""
+    """Members take turns of `days` each, or of `hours` each, from `start` on, handing over at `hand_over` local time.
+    With a `calendar`, it says who is on call, and the members take turns where it says nothing."""
 
     id: Identifier
     level: Annotated[int, Field(ge=1, le=4)] = 1
-    members: Annotated[tuple[Identifier, ...], Field(min_length=1)]
-    start: date
+    members: tuple[Identifier, ...] = ()
+    start: date = date(2026, 1, 5)
     days: Annotated[int, Field(ge=1, le=365)] = 7
+    hours: Annotated[int, Field(ge=1, le=23)] | None = None
     hand_over: time = time(9, 0)
     time_zone: TimeZone = "UTC"
     overrides: tuple[OnCallOverride, ...] = ()
+    calendar: OnCallCalendar | None = None
+
+    @model_validator(mode="after")
+    def _turns(self) -> OnCallRotation:
+        if self.hours is not None and "days" in self.model_fields_set:
+            raise ValueError("either days or hours")
+        if self.calendar is None and not self.members:
+            raise ValueError("at least one member, or a calendar")
+        if self.members and "start" not in self.model_fields_set:
+            raise ValueError("a start, from which the members take turns")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class OnCallRoster:
+    """What is planned for rotations outside the file: what people have entered since, and what calendars say. Both are
+    shifts by the rotation's id."""
+
+    overrides: Mapping[str, tuple[OnCallOverride, ...]] = field(default_factory=dict)
+    calendars: Mapping[str, tuple[OnCallOverride, ...]] = field(default_factory=dict)
 
 
 class EscalationLevel(Section):
@@ -191,6 +225,21 @@ class ResponseSettings(Section):
     )
     dead_man_url_env: EnvironmentName | None = None
     dashboard_url: str | None = None
+    # Not a part of the file, and never stored with it.
+    _roster: OnCallRoster = PrivateAttr(default_factory=OnCallRoster)
+
+    @property
+    def roster(self) -> OnCallRoster:
+        """What is planned for the rotations besides."""
+        return self._roster
+
+    def with_roster(self, roster: OnCallRoster) -> ResponseSettings:
+        """The same settings with what is planned for the rotations."""
+        if roster == self._roster:
+            return self
+        changed = self.model_copy()
+        changed._roster = roster  # noqa: SLF001 — its own
+        return changed
 
     def target(self, severity: Severity) -> TargetSettings:
         """The targets of a severity; the standard ones where the file names none."""

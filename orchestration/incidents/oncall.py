@@ -6,15 +6,24 @@ Quiet hours play no part here: they delay a message, they do not change whom it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from orchestration.config.response import Contact, EscalationLevel, OnCallOverride, OnCallRotation, ResponseSettings
+from orchestration.config.response import (
+    Contact,
+    EscalationLevel,
+    OnCallOverride,
+    OnCallRoster,
+    OnCallRotation,
+    ResponseSettings,
+)
 from orchestration.domain.severity import Severity
+from orchestration.incidents.turns import turn_at
 
 EVERYONE = "everyone"
 _LEVEL = "level-"
+_NO_ROSTER = OnCallRoster()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +35,47 @@ class OnCallShift:
     contact: str
     until: datetime
     override: bool = False
+    since: datetime | None = None
 
 
-def on_call(rotation: OnCallRotation, moment: datetime) -> OnCallShift | None:
-    """Who is on call at a moment; None before the rotation starts. Of overlapping overrides the last one counts."""
-    zone = ZoneInfo(rotation.time_zone)
-    for shift in reversed(rotation.overrides):
-        start, end = _shift(shift, zone)
-        if start <= moment < end:
-            return OnCallShift(rotation.id, rotation.level, shift.contact, end, override=True)
-    turn = _turn(rotation, moment, zone)
-    if turn < 0:
+def on_call(rotation: OnCallRotation, moment: datetime, roster: OnCallRoster = _NO_ROSTER) -> OnCallShift | None:
+    """Who is on call at a moment; None if nobody is.
+
+    What people have entered counts before the overrides of the file, these before the calendar, and that before the
+    turns; of overlapping ones the last counts.
+    """
+    stronger: list[_Interval] = []
+    for layer in _layers(rotation, roster):
+        found = next((one for one in reversed(layer) if one.start <= moment < one.end), None)
+        if found is not None:
+            kept = _between(found, [*stronger, *layer[layer.index(found) + 1 :]], moment)
+            return OnCallShift(rotation.id, rotation.level, found.contact, kept.end, found.override, kept.start)
+        stronger += layer
+    turn = turn_at(rotation, moment)
+    if turn is None:
         return None
-    until = _handover(rotation, turn + 1, zone)
-    # A shift ends early where an override begins.
-    upcoming = [start for start, _ in (_shift(shift, zone) for shift in rotation.overrides) if moment < start < until]
-    return OnCallShift(
-        rotation.id, rotation.level, rotation.members[turn % len(rotation.members)], min([until, *upcoming])
-    )
+    # A shift ends early where something else begins.
+    kept = _between(_Interval(turn.contact, turn.since, turn.until), stronger, moment)
+    return OnCallShift(rotation.id, rotation.level, turn.contact, kept.end, since=kept.start)
+
+
+def shifts(
+    rotation: OnCallRotation, roster: OnCallRoster, start: datetime, end: datetime, limit: int = 1_000
+) -> Iterator[OnCallShift]:
+    """Who is on call from one moment until another, shift by shift; times without anybody are left out."""
+    moment = start
+    for _ in range(limit):
+        if moment >= end:
+            return
+        shift = on_call(rotation, moment, roster)
+        if shift is not None:
+            yield shift
+        moment = shift.until if shift else _next_start(rotation, roster, moment, end)
 
 
 def duties(settings: ResponseSettings, moment: datetime) -> tuple[OnCallShift, ...]:
     """Who is on call in each rotation."""
-    found = (on_call(rotation, moment) for rotation in settings.rotations)
+    found = (on_call(rotation, moment, settings.roster) for rotation in settings.rotations)
     return tuple(duty for duty in found if duty is not None)
 
 
@@ -83,23 +110,43 @@ def _meant(name: str, settings: ResponseSettings, moment: datetime) -> Iterator[
         yield from on_duty or (contact.id for contact in settings.contacts if str(contact.level) == number)
     else:
         rotation = next((each for each in settings.rotations if each.id == name), None)
-        duty = None if rotation is None else on_call(rotation, moment)
+        duty = None if rotation is None else on_call(rotation, moment, settings.roster)
         yield name if duty is None else duty.contact
 
 
-def _turn(rotation: OnCallRotation, moment: datetime, zone: ZoneInfo) -> int:
-    """The number of the turn, from 0; negative before the start. A turn begins at hand-over time, not at midnight."""
-    turn = (moment.astimezone(zone).date() - rotation.start).days // rotation.days
-    return turn if moment >= _handover(rotation, turn, zone) else turn - 1
+@dataclass(frozen=True, slots=True)
+class _Interval:
+    contact: str
+    start: datetime
+    end: datetime
+    override: bool = False
 
 
-def _handover(rotation: OnCallRotation, turn: int, zone: ZoneInfo) -> datetime:
-    # Days are added to the date and not to a moment, so that the hand-over keeps its local time when the clocks change.
-    day = rotation.start + timedelta(days=turn * rotation.days)
-    return datetime.combine(day, rotation.hand_over, zone).astimezone(UTC)
+def _layers(rotation: OnCallRotation, roster: OnCallRoster) -> Iterator[list[_Interval]]:
+    """What is planned besides the turns, the strongest first."""
+    zone = ZoneInfo(rotation.time_zone)
+    yield [_interval(one, zone, override=True) for one in roster.overrides.get(rotation.id, ())]
+    yield [_interval(one, zone, override=True) for one in rotation.overrides]
+    yield [_interval(one, zone, override=False) for one in roster.calendars.get(rotation.id, ())]
 
 
-def _shift(shift: OnCallOverride, zone: ZoneInfo) -> tuple[datetime, datetime]:
+def _between(shift: _Interval, stronger: Iterable[_Interval], moment: datetime) -> _Interval:
+    """The part of a shift around a moment that nothing stronger covers."""
+    others = list(stronger)
+    start = max([shift.start, *(one.end for one in others if shift.start < one.end <= moment)])
+    end = min([shift.end, *(one.start for one in others if moment < one.start < shift.end)])
+    return replace(shift, start=start, end=end)
+
+
+def _next_start(rotation: OnCallRotation, roster: OnCallRoster, moment: datetime, end: datetime) -> datetime:
+    """When somebody may be on call again after a moment at which nobody is."""
+    starts = [one.start for layer in _layers(rotation, roster) for one in layer]
+    if rotation.members:
+        starts.append(datetime.combine(rotation.start, rotation.hand_over, ZoneInfo(rotation.time_zone)))
+    return min((start.astimezone(UTC) for start in starts if start > moment), default=end)
+
+
+def _interval(shift: OnCallOverride, zone: ZoneInfo, *, override: bool) -> _Interval:
     """A shift's ends in UTC; times without a zone are the rotation's own."""
     start, end = (time if time.tzinfo else time.replace(tzinfo=zone) for time in (shift.start, shift.end))
-    return start.astimezone(UTC), end.astimezone(UTC)
+    return _Interval(shift.contact, start.astimezone(UTC), end.astimezone(UTC), override)

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.clock import Clock
 from orchestration.config.maintenance import MaintenanceSettings
+from orchestration.cron import last_due, next_due
 from orchestration.errors import ConflictError, NotFoundError
 from orchestration.events import EventBus
 from orchestration.events.maintenance import (
@@ -23,7 +24,6 @@ from orchestration.events.maintenance import (
     MaintenanceUnrecorded,
 )
 from orchestration.ids import new_id
-from orchestration.maintenance.cron import last_due, next_due
 from orchestration.storage.leases import Leases
 from orchestration.storage.maintenance import JobOutcome, JobRun, MaintenanceRecords
 from orchestration.workflows.processes import is_live, this_process

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from string import Formatter
 
-from orchestration.config.alerting import IntakeSettings, RuleSettings
+from orchestration.config.alerting import IntakeSettings, MaintenanceWindowSettings, RuleSettings
 from orchestration.config.checks.environment import CheckEnvironment
+from orchestration.config.checks.schedules import is_possible_cron
 from orchestration.config.document import JsonPath
 from orchestration.config.findings import FindingCode
-from orchestration.config.matchers import parse_matcher
+from orchestration.config.matchers import all_fit, parse_matcher, parse_matchers
 from orchestration.config.problems import Problem, suggest
 from orchestration.config.schema import Configuration
 from orchestration.errors import UsageError
@@ -103,6 +104,7 @@ def check(configuration: Configuration, environment: CheckEnvironment) -> Iterat
     for index, inhibition in enumerate(settings.inhibitions):
         for key in ("source", "target"):
             yield from _check_matchers(("alerting", "inhibitions", index, key), getattr(inhibition, key))
+    yield from _check_windows(settings.maintenance_windows)
     yield from _check_allowed_actions(settings.intake)
     for key, variable in (("tokenEnv", settings.intake.token_env), ("secretEnv", settings.intake.secret_env)):
         if variable is not None and variable not in environment.variables:
@@ -153,6 +155,23 @@ def _check_rule(name: str, rule: RuleSettings) -> Iterator[Problem]:
             yield Problem(
                 FindingCode.BAD_TEMPLATE, (*path, key), message, "text with labels such as {agent}, and {value}"
             )
+
+
+def _check_windows(windows: Sequence[MaintenanceWindowSettings]) -> Iterator[Problem]:
+    names = [window.name for window in windows]
+    for index, window in enumerate(windows):
+        path: JsonPath = ("alerting", "maintenanceWindows", index)
+        if window.name in names[:index]:
+            message = f'there are two maintenance windows "{window.name}"'
+            yield Problem(FindingCode.DUPLICATE_WINDOW, (*path, "name"), message)
+        if not is_possible_cron(window.cron):
+            expected = "minute hour day month weekday, such as 0 2 * * sun"
+            yield Problem(FindingCode.BAD_CRON, (*path, "cron"), f'"{window.cron}" is not a cron expression', expected)
+        problems = list(_check_matchers((*path, "matchers"), window.matchers))
+        yield from problems
+        if not problems and all_fit(parse_matchers(window.matchers), {}):
+            message = f'the maintenance window "{window.name}" would mute every alert'
+            yield Problem(FindingCode.BAD_MATCHER, (*path, "matchers"), message, 'a matcher such as host="web-1"')
 
 
 def _check_matchers(path: JsonPath, texts: Sequence[str]) -> Iterator[Problem]:

@@ -7,14 +7,13 @@ from posixpath import normpath
 
 from orchestration.config.checks.environment import CheckEnvironment, directories
 from orchestration.config.checks.response import EVERYONE, LEVELS
-from orchestration.config.checks.schedules import is_cron
+from orchestration.config.checks.schedules import is_possible_cron
 from orchestration.config.document import JsonPath
 from orchestration.config.findings import FindingCode
 from orchestration.config.maintenance import DEFAULT_CRONS, MaintenanceSettings
 from orchestration.config.problems import Problem, suggest
 from orchestration.config.schema import Configuration
 
-_FIELDS = 5
 _ROOT: JsonPath = ("maintenance",)
 
 
@@ -36,24 +35,9 @@ def _check_jobs(settings: MaintenanceSettings) -> Iterator[Problem]:
         path = (*_ROOT, "jobs", name)
         if name not in DEFAULT_CRONS:
             yield Problem(FindingCode.UNKNOWN_JOB, path, f'there is no job "{name}"', hint=suggest(name, DEFAULT_CRONS))
-        elif job.cron is not None and not _is_possible(job.cron):
+        elif job.cron is not None and not is_possible_cron(job.cron):
             expected = "minute hour day month weekday, such as 0 9 * * mon-fri"
             yield Problem(FindingCode.BAD_CRON, (*path, "cron"), f'"{job.cron}" is not a cron expression', expected)
-
-
-def _is_possible(cron: str) -> bool:
-    """Whether an expression is valid, has no seconds, and is due some day: there is no 30 February."""
-    from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]
-
-    # A sixth field is seconds, and the scheduler looks only every few seconds.
-    if len(cron.split()) != _FIELDS or not is_cron(cron):
-        return False
-    # A day that never comes is valid to croniter until the next time is asked for.
-    try:
-        croniter(cron, 0.0).get_next()
-    except CroniterBadDateError:
-        return False
-    return True
 
 
 def _check_directories(configuration: Configuration) -> Iterator[Problem]:

@@ -10,6 +10,8 @@ from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, suggest
 from orchestration.config.schema import Configuration
 
+_FIELDS = 5
+
 
 def check(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
     """Every name is unique; cron expression, time zone and agent are valid."""
@@ -37,6 +39,21 @@ def is_cron(expression: str) -> bool:
 
     # The engine reads a sixth field as seconds, and as the first one; croniter's default is the last.
     return bool(croniter.is_valid(expression, second_at_beginning=True))
+
+
+def is_possible_cron(cron: str) -> bool:
+    """Whether an expression is valid, has no seconds, and is due some day: there is no 30 February."""
+    from croniter import CroniterBadDateError, croniter
+
+    # A sixth field is seconds, more often than what uses these expressions is evaluated.
+    if len(cron.split()) != _FIELDS or not is_cron(cron):
+        return False
+    # A day that never comes is valid to croniter until the next time is asked for.
+    try:
+        croniter(cron, 0.0).get_next()
+    except CroniterBadDateError:
+        return False
+    return True
 
 
 def is_time_zone(name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from orchestration.alerts.maintenance_windows import WindowOccurrence, upcoming
 from orchestration.alerts.silences import validate_matchers
 from orchestration.domain.alert_status import AlertStatus
 from orchestration.domain.scenario import Scenario
@@ -107,3 +108,12 @@ def end_silence(services: Services, principal: Caller, silence: Name) -> Silence
     app.silences.expire(found.id, app.clock.now())
     app.bus.publish(SilenceExpired(silence=found.id), actor=principal.name)
     return app.silences.find(found.id)
+
+
+@router.get("/maintenance-windows", dependencies=_VIEW)
+def list_maintenance_windows(
+    services: Services, count: Annotated[int, Query(ge=1, le=100)] = 3
+) -> list[WindowOccurrence]:
+    """List the next times of the recurring maintenance windows, and those in force."""
+    now, windows = services.app.clock.now(), services.app.configuration.alerting.maintenance_windows
+    return [one for window in windows for one in upcoming(window, now, count)]

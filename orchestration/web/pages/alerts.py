@@ -9,6 +9,7 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.routing import Route
 
+from orchestration.alerts.maintenance_windows import upcoming
 from orchestration.alerts.silences import validate_matchers
 from orchestration.domain.alert_status import AlertStatus
 from orchestration.events.alerts import SilenceAdded, SilenceExpired
@@ -39,11 +40,16 @@ class _Alerts:
         return await anyio.to_thread.run_sync(self._read)
 
     def _read(self) -> Values:
-        app = self._app
+        app, now = self._app, self._app.clock.now()
         return {
             "firing": app.alerts.list([AlertStatus.FIRING, AlertStatus.PENDING], limit=_ALERTS_SHOWN),
             "resolved": app.alerts.list([AlertStatus.RESOLVED], limit=_ALERTS_SHOWN // 4),
-            "silences": app.silences.list(app.clock.now()),
+            "silences": app.silences.list(now),
+            "windows": [
+                (window, one)
+                for window in app.configuration.alerting.maintenance_windows
+                for one in upcoming(window, now, 1)
+            ],
         }
 
     async def silence(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.maintenance.cron import last_due, next_due
+from orchestration.cron import last_due, next_due
 
 VIENNA = "Europe/Vienna"
 CRONS = ("30 2 * * *", "0 * * * *", "*/20 * * * *", "0 7 * * mon", "30 4 1 * *", "15 2,3 * * sun")
