@@ -166,6 +166,8 @@ class IncidentResponse:
                 await self._received.wait()
             # Replaced before the evaluation: a signal that arrives during it causes another one.
             self._received = anyio.Event()
+            # So that whoever is notified without the database, too, is who has taken over since.
+            await anyio.to_thread.run_sync(self._app.roster.refresh)
             await anyio.to_thread.run_sync(self.alerts.evaluate, self._app.clock.now())
             await self._app.clock.sleep(_MIN_INTERVAL_SECONDS)
 

@@ -17,10 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration import logs
 from orchestration.app.isolation_record import IsolationRecorder
+from orchestration.app.oncall import OnCallRosterReader, OnCallService
 from orchestration.app.project_database import open_database
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.findings import ConfigurationError
 from orchestration.config.loader import ConfigLoader
+from orchestration.config.response import OnCallRoster, ResponseSettings
 from orchestration.config.revocations import FILE as REVOCATIONS_FILE
 from orchestration.config.schema import Configuration, RuntimeSettings
 from orchestration.config.source import ConfigSource
@@ -91,6 +93,8 @@ class Project:
         # The address of the dashboard, if known: of this process, or of one that was serving when this was opened.
         self.serves_at = ""
         self._writer: TimelineWriter | None = None
+        # The configuration and the roster as they were last, and both together.
+        self._planned: tuple[Configuration, OnCallRoster, Configuration] | None = None
         self.database = open_database(self._server_url or f"sqlite:///{self.state_folder / DATABASE_FILE}")
         self.store = ConfigurationStore(
             replace(source, revocations_file=self.state_folder / REVOCATIONS_FILE),
@@ -112,11 +116,14 @@ class Project:
         self.approvals = ApprovalTable(self.database)
         self.alerts = Alerts(self.database)
         self.silences = Silences(self.database)
+        self.roster = OnCallRosterReader(self.database, self.clock)
+        self.on_call = OnCallService(self.database, self.bus, self.clock, self.roster, self.redactor)
 
     def _build_incidents(self) -> None:
         self.templates = TemplateRenderer.read(self.root / _TEMPLATES)
         ports = Ports(
             settings=lambda: self.configuration.response,
+            prepare=self.roster.refresh,
             plan=partial(plan, templates=self.templates),
             redact=self.redactor.data,
             url=self.incident_url,
@@ -135,8 +142,20 @@ class Project:
 
     @property
     def configuration(self) -> Configuration:
-        """The configuration in force now."""
-        return self.store.current
+        """The configuration in force now, with what people and calendars have planned for the rotations."""
+        configuration, roster = self.store.current, self.roster.current()
+        if configuration.response.roster == roster:
+            return configuration
+        if self._planned is None or self._planned[0] is not configuration or self._planned[1] is not roster:
+            response = configuration.response.with_roster(roster)
+            self._planned = (configuration, roster, configuration.model_copy(update={"response": response}))
+        return self._planned[2]
+
+    @property
+    def response(self) -> ResponseSettings:
+        """The response to incidents, with the newest roster. Reads the database, hence not for use in a transaction."""
+        self.roster.refresh()
+        return self.configuration.response
 
     @property
     def engine_url(self) -> str:
@@ -174,7 +193,7 @@ class Project:
 
     def notify(self, name: str, title: str, details: str) -> None:
         """Send a notice that is about no incident to everybody who is notified of a P0 incident, once for each name."""
-        now, response = self.clock.now(), self.configuration.response
+        now, response = self.clock.now(), self.response
         notice = Notice(
             kind=NoticeKind.REPORT,
             incident_id=name,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+
 import click
 
 from orchestration.app import project
@@ -11,6 +14,10 @@ from orchestration.cli.render import console, table
 from orchestration.cli.timespec import MOMENT, ahead
 from orchestration.domain.severity import Severity
 from orchestration.incidents.oncall import audience, contacts, duties, level_names
+from orchestration.storage.oncall import OnCallOverrideRow
+
+_reason = click.option("--reason", required=True, help="Why. Others will read it.")
+_author = click.option("--author", help="Who enters it.  [default: the current user]")
 
 
 @click.group()
@@ -29,7 +36,7 @@ def show(config: str, at: str | None, as_json: bool) -> None:
     with project(config) as opened:
         now = opened.clock.now()
         moment = now if at is None else ahead(at, now)
-        settings = opened.configuration.response
+        settings = opened.response
         shifts = duties(settings, moment)
         notified = {severity.value: [each.id for each in audience(severity, settings, moment)] for severity in Severity}
         levels = [
@@ -63,3 +70,112 @@ def show(config: str, at: str | None, as_json: bool) -> None:
         )
         steps = [(str(level.level), ", ".join(ids) or "nobody", f"{level.after / 60:g} min") for level, ids in levels]
         console().print(table(("LEVEL", "PAGED", "NEXT AFTER"), steps))
+
+
+@oncall.command()
+@click.argument("rotation")
+@click.argument("contact")
+@click.option(
+    "--start", type=MOMENT, help="From when on: 12h for 12 hours from now, or a date and time.  [default: now]"
+)
+@click.option("--end", required=True, type=MOMENT, help="Until when: 3d for 3 days from now, or a date and time.")
+@_reason
+@_author
+@common.json_option
+@click.pass_obj
+def override(
+    config: str,
+    rotation: str,
+    contact: str,
+    start: str | None,
+    end: str,
+    reason: str,
+    author: str | None,
+    as_json: bool,
+) -> None:
+    """Put CONTACT on call in ROTATION for a time."""
+    with project(config) as opened:
+        now, by = opened.clock.now(), author or common.user_name()
+        begins = now if start is None else ahead(start, now)
+        row = opened.on_call.override(opened.response, rotation, contact, begins, ahead(end, now), reason, by)
+        _print_changed([row], as_json)
+
+
+@oncall.command()
+@click.argument("rotation")
+@click.argument("one", metavar="CONTACT")
+@click.argument("other", metavar="OTHER")
+@click.option("--after", type=MOMENT, help="Shifts that begin then or later.  [default: now]")
+@_reason
+@_author
+@common.json_option
+@click.pass_obj
+def swap(
+    config: str,
+    rotation: str,
+    one: str,
+    other: str,
+    after: str | None,
+    reason: str,
+    author: str | None,
+    as_json: bool,
+) -> None:
+    """Exchange the next shifts of CONTACT and OTHER in ROTATION."""
+    with project(config) as opened:
+        now, by = opened.clock.now(), author or common.user_name()
+        moment = now if after is None else ahead(after, now)
+        _print_changed(opened.on_call.swap(opened.response, rotation, one, other, moment, reason, by), as_json)
+
+
+@oncall.command()
+@click.option("--all", "include_ended", is_flag=True, help="Include those that are over: the history.")
+@common.json_option
+@click.pass_obj
+def overrides(config: str, include_ended: bool, as_json: bool) -> None:
+    """List the overrides that people have entered."""
+    with project(config) as opened:
+        now = opened.clock.now()
+        found = opened.on_call.overrides.list(None if include_ended else now)
+        if as_json:
+            common.print_json(found)
+        elif not found:
+            echo("there are no overrides")
+        else:
+            rows = [
+                (one.id, one.rotation, one.contact, *_times(one), _state(one, now), f"{one.author}: {one.reason}")
+                for one in found
+            ]
+            columns = ("OVERRIDE", "ROTATION", "ON CALL", "FROM (UTC)", "UNTIL (UTC)", "STATE", "WHY")
+            console().print(table(columns, rows))
+
+
+@oncall.command()
+@click.argument("override", metavar="OVERRIDE")
+@common.json_option
+@click.pass_obj
+def cancel(config: str, override: str, as_json: bool) -> None:
+    """End an override now, or before it begins; of a swap both halves."""
+    with project(config) as opened:
+        _print_changed(opened.on_call.cancel(override, common.user_name()), as_json)
+
+
+def _print_changed(rows: Sequence[OnCallOverrideRow], as_json: bool) -> None:
+    if as_json:
+        common.print_json(rows)
+        return
+    for row in rows:
+        start, end = _times(row)
+        said = "is cancelled" if row.cancelled_at else "is on call"
+        echo(f"{row.id}: {row.contact} {said} in {row.rotation}, from {start} until {end} UTC")
+
+
+def _times(row: OnCallOverrideRow) -> tuple[str, str]:
+    return f"{row.starts_at:%Y-%m-%d %H:%M}", f"{row.ends_at:%Y-%m-%d %H:%M}"
+
+
+def _state(row: OnCallOverrideRow, now: datetime) -> str:
+    if row.cancelled_at is not None:
+        return f"cancelled by {row.cancelled_by}"
+    if row.ends_at <= now:
+        return "over"
+    return "in force" if row.starts_at <= now else "to come"

@@ -81,14 +81,14 @@ class OnCallCalendar(Section):
 
 
 class OnCallRotation(Section):
-    """Members take turns of `days` each, or of `hours` each, from `start` on, handing over at `hand_over` local time.
-    With a `calendar`, it says who is on call, and the members take turns where it says nothing."""
+    """Members take turns of `days` each (7), or of `hours` each, from `start` on; they hand over at `hand_over` local
+    time. With a `calendar`, it says who is on call, and the members take turns where it says nothing."""
 
     id: Identifier
     level: Annotated[int, Field(ge=1, le=4)] = 1
     members: tuple[Identifier, ...] = ()
     start: date = date(2026, 1, 5)
-    days: Annotated[int, Field(ge=1, le=365)] = 7
+    days: Annotated[int, Field(ge=1, le=365)] | None = None
     hours: Annotated[int, Field(ge=1, le=23)] | None = None
     hand_over: time = time(9, 0)
     time_zone: TimeZone = "UTC"
@@ -97,7 +97,7 @@ class OnCallRotation(Section):
 
     @model_validator(mode="after")
     def _turns(self) -> OnCallRotation:
-        if self.hours is not None and "days" in self.model_fields_set:
+        if self.hours is not None and self.days is not None:
             raise ValueError("either days or hours")
         if self.calendar is None and not self.members:
             raise ValueError("at least one member, or a calendar")

@@ -30,7 +30,7 @@ def turn_at(rotation: OnCallRotation, moment: datetime) -> RotationTurn | None:
 
 
 def _length(rotation: OnCallRotation) -> timedelta:
-    return timedelta(hours=rotation.hours) if rotation.hours is not None else timedelta(days=rotation.days)
+    return timedelta(hours=rotation.hours) if rotation.hours is not None else timedelta(days=rotation.days or 7)
 
 
 def _number(rotation: OnCallRotation, moment: datetime) -> int:

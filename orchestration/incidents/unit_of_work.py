@@ -49,7 +49,8 @@ _ANNOUNCED_AT_ONCE = 200
 class Ports:
     """What the incident service uses besides the database.
 
-    `settings` returns the response settings in force, `plan` turns a notice into messages, `redact` hides secrets in
+    `settings` returns the response settings in force, and reads no database; `prepare` is called before a transaction
+    and may read what they rest on. `plan` turns a notice into messages, `redact` hides secrets in
     JSON values, `playbook` names the playbook of a scenario, `url` is the address of an incident's page. `reached` is
     called with the name of each fault point, at which tests kill the process: `committed`, `announced`.
     """
@@ -59,6 +60,7 @@ class Ports:
     redact: Callable[[Any], Any]
     playbook: Callable[[Scenario], str] = str
     url: Callable[[str], str] = lambda _: ""
+    prepare: Callable[[], None] = lambda: None
     reached: Callable[[str], None] = lambda _: None
 
 
@@ -88,6 +90,7 @@ class UnitOfWork:
     def run(self, work: Callable[[sa.Connection], Committed[T]]) -> T:
         """1. Do the work in a transaction. 2. If another process was quicker, repeat it on the new state. 3. After the
         commit, publish what happened; if the process dies before, `announce_pending` of any process does that."""
+        self._ports.prepare()
         for _ in range(_TRIES):
             try:
                 with self._database.write() as connection:
@@ -144,7 +147,8 @@ class UnitOfWork:
         handling: Handling,
         now: datetime | None = None,
     ) -> Committed[Incident]:
-        settings = self.records.policy(connection, incident.policy)
+        # Rules and targets are those of the detection; who is on call is what is planned now.
+        settings = self.records.policy(connection, incident.policy).with_roster(self._ports.settings().roster)
         change = IncidentChange(incident, settings, now or self._clock.now(), actor)
         handling(change)
         return self.write(connection, change, incident)

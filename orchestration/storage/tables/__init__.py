@@ -16,6 +16,7 @@ from orchestration.storage.tables.incidents import (
 )
 from orchestration.storage.tables.maintenance import maintenance_duties, maintenance_jobs, maintenance_runs
 from orchestration.storage.tables.notifications import deliveries, message_threads, outbox
+from orchestration.storage.tables.oncall import oncall_calendars, oncall_overrides
 from orchestration.storage.tables.playbooks import action_runs, guard_trips, playbook_runs
 from orchestration.storage.tables.samples import samples
 from orchestration.storage.tables.work import (
@@ -61,6 +62,8 @@ __all__ = [
     "maintenance_runs",
     "message_threads",
     "metadata",
+    "oncall_calendars",
+    "oncall_overrides",
     "outbox",
     "overrides",
     "playbook_runs",

@@ -111,7 +111,7 @@ def list_deliveries(services: Services, key: Annotated[str, Path(max_length=300)
 @router.get("/on-call", dependencies=_VIEW)
 def show_on_call(services: Services, at: Moment | None = None) -> OnCall:
     """Show who is on call, now or at another time."""
-    settings, moment = services.app.configuration.response, at or services.app.clock.now()
+    settings, moment = services.app.response, at or services.app.clock.now()
     return OnCall(
         at=moment,
         on_call=duties(settings, moment),

@@ -34,6 +34,8 @@ CONFIRMATIONS: Mapping[str, str] = {
     "rolled-back": "Version restored to the file. All processes load it like any other edit.",
     "silenced": "Silence added.",
     "silence-ended": "Silence ended.",
+    "on-call-changed": "Entered. Pages go to whoever is on call from now on.",
+    "on-call-cancelled": "Cancelled.",
     "drills-begun": "Drills started. This page shows their progress.",
     "drills-stopped": "Drills are being stopped and cleaned up.",
     "job-begun": "Job started. Its result will appear here.",

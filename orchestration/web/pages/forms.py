@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -38,6 +39,16 @@ class Form:
         if number is None or not minimum <= number <= maximum:
             raise UsageError(f"expected a whole number from {minimum} to {maximum} in '{name}', got '{value[:20]}'")
         return number
+
+    def moment(self, name: str) -> datetime:
+        """A date and time; without a zone, as browsers send it, it is UTC."""
+        value = self.text(name)
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            example = "2026-03-01T09:00"
+            raise UsageError(f"expected a date and time such as {example} in '{name}', got '{value[:30]}'") from None
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
     def seconds(self, name: str) -> float | None:
         """One of the durations that forms offer; None for `until ended`."""

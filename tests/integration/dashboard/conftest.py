@@ -16,6 +16,16 @@ from tests.support.project import ProjectFolder
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     project = ProjectFolder(tmp_path_factory.mktemp("project"), {})
+    people = [{"id": name, "level": 1, "channels": [{"channel": "log"}]} for name in ("ada", "ben", "cyd")]
+    rotation = {"id": "primary", "members": ["ada", "ben"], "start": "2026-01-05", "hours": 8}
+    window = {"name": "weekly", "matchers": ['host="web-1"'], "cron": "0 2 * * sun", "seconds": 7200}
+    project.configure(
+        {
+            **project.settings,
+            "response": {"contacts": people, "rotations": [rotation]},
+            "alerting": {"maintenanceWindows": [window]},
+        }
+    )
     with a_dashboard(project.configuration_file) as dashboard:
         yield dashboard
 

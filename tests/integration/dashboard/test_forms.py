@@ -110,6 +110,7 @@ def test_a_form_that_is_too_long_is_refused(dashboard: Dashboard, incident: str)
     [
         ("/incidents/INC/acknowledge", Role.RESPONDER),
         ("/alerts/silence", Role.RESPONDER),
+        ("/on-call/swap", Role.RESPONDER),
         ("/providers/limit", Role.OPERATOR),
         ("/runs/RUN/cancel", Role.OPERATOR),
         ("/configuration/roll-back", Role.ADMIN),
@@ -148,6 +149,22 @@ def test_a_silence_begins_and_ends(dashboard: Dashboard) -> None:
     assert dashboard.app.silences.list(dashboard.app.clock.now()) == ()
     everything = dashboard.post("/alerts/silence", matchers='agent=~".*"', duration="8 h", comment="c")
     assert everything.status_code == 422
+
+
+def test_somebody_is_put_on_call_and_two_shifts_are_swapped(dashboard: Dashboard) -> None:
+    leads_to(dashboard, "/on-call/override", rotation="primary", contact="cyd", start="2099-01-01T00:00",
+             end="2099-01-02T00:00", reason="<b>ill</b>")  # fmt: skip
+    leads_to(dashboard, "/on-call/swap", rotation="primary", contact="ada", other="ben", reason="a wedding")
+    entered, *swapped = dashboard.app.on_call.overrides.list(dashboard.app.clock.now())
+    assert (entered.contact, entered.author, entered.starts_at.year) == ("cyd", "ada", 2099)
+    assert [row.contact for row in swapped] == ["ben", "ada"]
+    text = dashboard.get("/on-call").text
+    assert "&lt;b&gt;ill&lt;/b&gt;" in text
+    assert leads_to(dashboard, "/on-call/cancel", override=swapped[0].id) == "/on-call?done=on-call-cancelled"
+    assert dashboard.app.on_call.overrides.list(dashboard.app.clock.now()) == (entered,)
+    wrong = dashboard.post("/on-call/override", rotation="primary", contact="cyd", end="tomorrow", reason="x")
+    assert wrong.status_code == 422
+    assert "expected a date and time" in wrong.text
 
 
 def test_a_limit_is_an_override_with_an_end_that_can_be_taken_away(dashboard: Dashboard) -> None:

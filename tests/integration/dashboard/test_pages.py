@@ -17,7 +17,8 @@ from tests.support.dashboard_records import declare, finished_run
 from tests.support.work_in_progress import a_run_at_work
 
 PAGES = (
-    "/", "/runs", "/incidents", "/alerts", "/providers", "/playbooks", "/playbooks/provider-unavailable", "/drills",
+    "/", "/runs", "/incidents", "/alerts", "/on-call", "/providers", "/playbooks", "/playbooks/provider-unavailable",
+    "/drills",
     "/maintenance", "/maintenance/reports/daily-digest-2026-03-02", "/resources", "/figures", "/configuration",
     "/audit",
 )  # fmt: skip

@@ -316,3 +316,38 @@ def test_reading_is_quick_with_many_at_once(server: RunningWebServer, api: httpx
         began = Stopwatch()
         assert api.get("runs").status_code == 200
         assert began.is_within(10), began
+
+
+def test_the_roster_is_changed_and_every_change_is_in_the_audit_trail(
+    server: RunningWebServer, api: httpx2.Client
+) -> None:
+    before = dict(server.project.document)
+    people = [{"id": name, "level": 1, "channels": [{"channel": "log"}]} for name in ("ada", "ben", "cyd")]
+    rotation = {"id": "primary", "members": ["ada", "ben"], "start": "2026-01-05", "hours": 8}
+    server.project.document["response"] = {"contacts": people, "rotations": [rotation]}
+    server.project.write()
+    try:
+        until(lambda: api.get("on-call/shifts", params={"rotation": "primary"}).status_code == 200, 20)
+        entered = {"rotation": "primary", "contact": "cyd", "end": "2100-01-01T00:00:00Z", "reason": "too long"}
+        assert api.post("on-call/overrides", json=entered).status_code == 422
+        start, end = "2099-01-01T00:00:00Z", "2099-01-02T00:00:00Z"
+        made = api.post("on-call/overrides", json={**entered, "start": start, "end": end})
+        assert made.status_code == 201
+        shifts = api.get("on-call/shifts", params={"rotation": "primary", "start": start, "days": 2}).json()
+        assert (shifts[0]["contact"], shifts[0]["until"], shifts[0]["override"]) == ("cyd", end, True)
+        swapped = api.post(
+            "on-call/swaps", json={"rotation": "primary", "contact": "ada", "other": "ben", "reason": "a wedding"}
+        ).json()
+        ended = api.delete(f"on-call/overrides/{swapped[1]['id']}").json()
+        assert {one["id"] for one in ended} == {one["id"] for one in swapped}
+        assert [one["id"] for one in api.get("on-call/overrides").json()] == [made.json()["id"]]
+        assert len(api.get("on-call/overrides", params={"ended": True}).json()) == 3
+        with server.client(Role.VIEWER) as less:
+            assert less.post("/api/v1/on-call/swaps", json={}).status_code == 403
+        actions = [one["action"] for one in api.get("audit", params={"limit": 20}).json()["items"]]
+        assert "POST /api/v1/on-call/swaps" in actions
+        assert f"DELETE /api/v1/on-call/overrides/{swapped[1]['id']}" in actions
+        api.delete(f"on-call/overrides/{made.json()['id']}")
+    finally:
+        server.project.document = before
+        server.project.write()

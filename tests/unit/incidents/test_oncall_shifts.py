@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -94,7 +95,7 @@ def test_the_strongest_plan_counts_at_every_moment_and_shifts_say_when_it_change
         if now is not None:
             assert now.since is not None
             assert now.since <= moment < now.until
-    assert all(one.until <= other.until for one, other in zip(found, found[1:], strict=False))
+    assert all(one.until <= other.until for one, other in pairwise(found))
 
 
 @pytest.mark.parametrize("wrong", [{"hours": 8, "days": 1}, {"members": ()}, {"hours": 24}, {"hours": 0}])

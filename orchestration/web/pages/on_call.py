@@ -1,0 +1,84 @@
+"""The page of the on-call roster: who is on call now and next, and the overrides that change it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.routing import Route
+
+from orchestration.incidents.oncall import duties, shifts
+from orchestration.security.principal import Principal, Role
+from orchestration.web.pages.forms import Form
+from orchestration.web.pages.site import DashboardSite, SitePage, Values
+
+_AHEAD = timedelta(days=28)
+_SHIFTS_SHOWN = 12
+_HISTORY_SHOWN = 50
+
+
+def routes(site: DashboardSite) -> Sequence[Route]:
+    """The page and its forms."""
+    view = _OnCall(site)
+    actions = {
+        "override": (view.override, Role.RESPONDER),
+        "swap": (view.swap, Role.RESPONDER),
+        "cancel": (view.cancel, Role.RESPONDER),
+    }
+    page = SitePage("/on-call", "on_call.html", "contacts", view.read, ("oncall", "config"), refreshes=True)
+    return site.page(page, actions)
+
+
+class _OnCall:
+    def __init__(self, site: DashboardSite) -> None:
+        self._app = site.app
+
+    async def read(self, request: Request) -> Values:  # noqa: ARG002
+        return await anyio.to_thread.run_sync(self._read)
+
+    def _read(self) -> Values:
+        app, now = self._app, self._app.clock.now()
+        settings = app.response
+        upcoming = [
+            (rotation, list(shifts(rotation, settings.roster, now, now + _AHEAD, _SHIFTS_SHOWN)))
+            for rotation in settings.rotations
+        ]
+        planned = app.on_call.overrides.list(now)
+        known = {row.id for row in planned}
+        history = [row for row in app.on_call.overrides.list(None, _HISTORY_SHOWN) if row.id not in known]
+        return {
+            "duties": duties(settings, now),
+            "upcoming": upcoming,
+            "planned": planned,
+            "history": history,
+            "contacts": [contact.id for contact in settings.contacts],
+        }
+
+    async def override(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        app = self._app
+        rotation, contact, reason = form.text("rotation"), form.text("contact"), form.text("reason")
+        start = form.moment("start") if form.text("start", required=False) else app.clock.now()
+        end = form.moment("end")
+
+        def enter() -> None:
+            app.on_call.override(app.response, rotation, contact, start, end, reason, principal.name)
+
+        await anyio.to_thread.run_sync(enter)
+        return "/on-call", "on-call-changed"
+
+    async def swap(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        app = self._app
+        rotation, reason = form.text("rotation"), form.text("reason")
+        one, other = form.text("contact"), form.text("other")
+
+        def enter() -> None:
+            app.on_call.swap(app.response, rotation, one, other, app.clock.now(), reason, principal.name)
+
+        await anyio.to_thread.run_sync(enter)
+        return "/on-call", "on-call-changed"
+
+    async def cancel(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        await anyio.to_thread.run_sync(self._app.on_call.cancel, form.text("override"), principal.name)
+        return "/on-call", "on-call-cancelled"
