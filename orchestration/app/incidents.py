@@ -23,6 +23,7 @@ from orchestration.alerts.signal import Signal
 from orchestration.app.application import Application
 from orchestration.app.leadership import while_leading
 from orchestration.app.live_credentials import LiveCredentials
+from orchestration.app.oncall_calendars import OnCallCalendarReader
 from orchestration.config.response import Contact, ResponseSettings
 from orchestration.domain.severity import Severity
 from orchestration.events import Event
@@ -93,6 +94,9 @@ class IncidentResponse:
             app.redactor.data,
             app.engine.executor_id,
         )
+        self.calendars = OnCallCalendarReader(
+            app.on_call.calendars, self._response, self._credentials, app.clock, app.redactor.text
+        )
         self._received = anyio.Event()
 
     async def run(self) -> None:
@@ -128,6 +132,7 @@ class IncidentResponse:
                 group.start_soon(background.run, app.incident_service, self.journal, app.bus, app.clock)
                 group.start_soon(background.refresh_sums, app.statistics, app.bus, app.clock)
                 group.start_soon(self.sender.run)
+                group.start_soon(self.calendars.run)
                 yield
                 group.cancel_scope.cancel()
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -17,15 +17,17 @@ from orchestration.errors import ConflictError, NotFoundError, UsageError
 from orchestration.events import EventBus
 from orchestration.events.oncall import OnCallEvent, OnCallOverrideAdded, OnCallOverrideCancelled
 from orchestration.ids import new_id
+from orchestration.incidents.icalendar_feed import CalendarError, read_calendar
 from orchestration.incidents.oncall import OnCallShift, shifts
 from orchestration.security.redaction import Redactor
 from orchestration.storage.database import Database, StorageError
-from orchestration.storage.oncall import OnCallOverrideRow, OnCallOverrides
+from orchestration.storage.oncall import OnCallCalendarRow, OnCallCalendars, OnCallOverrideRow, OnCallOverrides
 
 # Another process may have changed the roster; so late is it noticed here.
 _FRESH_SECONDS = 1.0
 # Feeds and pages show what was, and a shift that began lately says since when it lasts.
 _REMEMBERED = timedelta(days=35)
+_PLANNED = timedelta(days=130)
 _LONGEST = timedelta(days=366)
 # How far ahead the next shift of a person is looked for when two swap.
 _AHEAD = timedelta(days=120)
@@ -35,9 +37,13 @@ _log = logs.get_logger("oncall")
 class OnCallRosterReader:
     """The roster, read anew at most once a second. While the database cannot be read, the last one stays in force."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, settings: Callable[[], ResponseSettings]) -> None:
+        """`settings` returns those of the file, without any roster."""
         self._overrides = OnCallOverrides(database)
+        self._calendars = OnCallCalendars(database)
         self._clock = clock
+        self._settings = settings
+        self._parsed: dict[str, tuple[object, tuple[OnCallOverride, ...]]] = {}
         self._roster = OnCallRoster()
         self._read_at: float | None = None
 
@@ -52,13 +58,29 @@ class OnCallRosterReader:
             return
         try:
             rows = self._overrides.list(self._clock.now() - _REMEMBERED)
+            calendars = self._calendars.list() if any(each.calendar for each in self._settings().rotations) else ()
         except (SQLAlchemyError, StorageError) as error:
             _log.warning("oncall.roster_unread", message="the last one stays in force", error=type(error).__name__)
             return
         self._read_at = now
-        found = replace(self._roster, overrides=_by_rotation(rows))
+        found = OnCallRoster(_by_rotation(rows), self._read(calendars))
         # Others compare by identity whether anything has changed.
         self._roster = found if found != self._roster else self._roster
+
+    def _read(self, calendars: Sequence[OnCallCalendarRow]) -> dict[str, tuple[OnCallOverride, ...]]:
+        """The shifts of the calendars, read anew only when something has changed, and once a day."""
+        settings, now = self._settings(), self._clock.now()
+        wanted = {rotation.id: rotation for rotation in settings.rotations if rotation.calendar is not None}
+        found = {}
+        for row in calendars:
+            rotation = wanted.get(row.rotation)
+            if rotation is None or not row.body:
+                continue
+            mark = (row.body, rotation, settings.contacts, now.date())
+            if self._parsed.get(row.rotation, (None,))[0] != mark:
+                self._parsed[row.rotation] = (mark, _shifts_of(row, rotation, settings, now))
+            found[row.rotation] = self._parsed[row.rotation][1]
+        return found
 
 
 class OnCallService:
@@ -68,6 +90,7 @@ class OnCallService:
         self, database: Database, bus: EventBus, clock: Clock, roster: OnCallRosterReader, redactor: Redactor
     ) -> None:
         self.overrides = OnCallOverrides(database)
+        self.calendars = OnCallCalendars(database)
         self._bus = bus
         self._clock = clock
         self._roster = roster
@@ -145,6 +168,16 @@ class OnCallService:
         self._roster.refresh(at_once=True)
         for row in rows:
             self._bus.publish(_event(OnCallOverrideAdded, row), actor=row.author)
+
+
+def _shifts_of(
+    row: OnCallCalendarRow, rotation: OnCallRotation, settings: ResponseSettings, now: datetime
+) -> tuple[OnCallOverride, ...]:
+    try:
+        return read_calendar(row.body, rotation, settings.contacts, now - _REMEMBERED, now + _PLANNED).shifts
+    except CalendarError as error:  # it could be read when it was stored; a library may have become stricter
+        _log.warning("oncall.calendar_unread", rotation=row.rotation, message=str(error))
+        return ()
 
 
 def find_rotation(settings: ResponseSettings, name: str) -> OnCallRotation:

@@ -116,7 +116,7 @@ class Project:
         self.approvals = ApprovalTable(self.database)
         self.alerts = Alerts(self.database)
         self.silences = Silences(self.database)
-        self.roster = OnCallRosterReader(self.database, self.clock)
+        self.roster = OnCallRosterReader(self.database, self.clock, lambda: self.store.current.response)
         self.on_call = OnCallService(self.database, self.bus, self.clock, self.roster, self.redactor)
 
     def _build_incidents(self) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 import click
 
 from orchestration.app import project
+from orchestration.app.oncall_calendars import states
 from orchestration.cli import common
 from orchestration.cli.output import echo
 from orchestration.cli.render import console, table
@@ -43,10 +44,16 @@ def show(config: str, at: str | None, as_json: bool) -> None:
             (level, [each.id for each in contacts(level_names(level), settings, moment)])
             for level in settings.escalation.levels
         ]
+        read = list(states(settings, opened.on_call.calendars, now))
         if as_json:
             paged = [{"level": level.level, "contacts": ids, "after": level.after} for level, ids in levels]
-            common.print_json({"at": moment, "on_call": shifts, "told_first": notified, "levels": paged})
+            shown = {"at": moment, "on_call": shifts, "told_first": notified, "levels": paged, "calendars": read}
+            common.print_json(shown)
             return
+        for one in read:
+            if one.problem or one.stale:
+                since = "never" if one.read_at is None else f"last at {one.read_at:%Y-%m-%d %H:%M} UTC"
+                echo(f"calendar of {one.rotation}: {one.problem or 'it is stale'}; read {since}")
         echo(f"at {moment:%Y-%m-%d %H:%M} UTC")
         if not settings.contacts:
             echo("nobody: the configuration has no contacts, so incidents only go to the log and the console")

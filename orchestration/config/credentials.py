@@ -122,6 +122,7 @@ def _named_variables(configuration: Configuration) -> set[str]:
     names = {provider.effective_api_key_env for provider in configuration.runtime.providers.values()}
     names |= {name for channel in configuration.response.channels.values() for name in channel.variables.values()}
     names |= {name for revoker in configuration.revokers.values() for name in revoker.named_variables.values()}
+    names |= {each.calendar.url_env for each in configuration.response.rotations if each.calendar is not None}
     names |= {configuration.runtime.database_url_env, configuration.response.dead_man_url_env}
     return {name for name in names if name}
 

@@ -77,6 +77,7 @@ class FindingCode(StrEnum):
     BAD_DASHBOARD_URL = "E051", "The address of the dashboard is not an `http://` or `https://` URL."
     BAD_REVOKER_URL = "E052", "A revoker's address is not an `http://` or `https://` URL."
     DUPLICATE_WINDOW = "E053", "Two maintenance windows have the same name."
+    BAD_CALENDAR = "E054", "The calendar of a rotation has no address, or one that is not a URL."
     UNKNOWN_JOB = "E060", "A maintenance job does not exist."
 
     UNKNOWN_KEY = "W001", "A key is unknown. It has no effect."
@@ -112,6 +113,7 @@ class FindingCode(StrEnum):
     )
     UNKNOWN_VENDOR = "W040", "No installed package knows a revoker's vendor, so it revokes nothing."
     NO_REVOCATION = "W041", "The vendor of a revoker has no documented call that revokes; a person has to do it."
+    CALENDAR_VARIABLE_UNSET = "W043", "The variable with the address of a rotation's calendar is not set."
     REVOKER_VARIABLE_UNSET = "W042", "A variable that a revoker needs is not set: it cannot revoke."
 
     @property

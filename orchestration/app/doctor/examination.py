@@ -15,6 +15,7 @@ from orchestration.agents.sandbox import isolation_gaps
 from orchestration.app.config_check import check_files
 from orchestration.app.doctor import machine, providers
 from orchestration.app.doctor.diagnosis import CheckResult, ok, problem, warning
+from orchestration.app.oncall_calendars import CalendarState, states
 from orchestration.app.project import DATABASE_FILE
 from orchestration.app.project_database import check_database
 from orchestration.app.provider_health import read_service_health
@@ -29,6 +30,7 @@ from orchestration.monitoring.health.service_documents import ServiceState
 from orchestration.security.redaction import Redactor
 from orchestration.storage.configuration import Overrides
 from orchestration.storage.database import HEAD, Database
+from orchestration.storage.oncall import OnCallCalendars
 
 
 async def examine(config_file: Path, environment: Mapping[str, str], clock: Clock) -> Sequence[CheckResult]:
@@ -39,6 +41,7 @@ async def examine(config_file: Path, environment: Mapping[str, str], clock: Cloc
     here = list(machine.check(configuration, loader.root, clock.now()))
     database = await anyio.to_thread.run_sync(_database, configuration, loader.root, credentials)
     isolated = await anyio.to_thread.run_sync(_isolated, configuration, loader.root, credentials, clock.now())
+    read = await anyio.to_thread.run_sync(_calendars, configuration, loader.root, credentials, clock.now())
     isolation = await _isolation(configuration)
     asked = await providers.check(configuration, credentials, clock)
     reported = await _vendors(configuration, credentials, clock)
@@ -46,7 +49,7 @@ async def examine(config_file: Path, environment: Mapping[str, str], clock: Cloc
     # Providers' messages can repeat the key that they refuse, and this output is pasted into bug reports.
     redactor.remember(credentials.secrets(configuration))
     checked = _configuration(config_file, environment)
-    found = [*isolated, *here, isolation, database, *checked, *asked, *reported]
+    found = [*isolated, *here, isolation, database, *checked, *read, *asked, *reported]
     return [replace(one, found=redactor.text(one.found)) for one in found]
 
 
@@ -126,6 +129,29 @@ def _isolated(
             overrides = Overrides(database).list_active(now)
     found = isolation_among(configuration, overrides)
     return [] if found is None else [problem("isolation", found.sentence, found.remedy)]
+
+
+def _calendars(
+    configuration: Configuration, root: Path, credentials: EnvironmentCredentials, now: datetime
+) -> Sequence[CheckResult]:
+    """Whether the calendars that say who is on call are read."""
+    name, file = configuration.runtime.database_url_env, root / configuration.runtime.state_directory / DATABASE_FILE
+    url = credentials.get(name) if name else f"sqlite:///{file}"
+    found: list[CalendarState] = []
+    if url is not None and (name or file.exists()):
+        # That the database cannot be read is a finding of its own check.
+        with contextlib.suppress(OrchestratorError, SQLAlchemyError), contextlib.closing(Database(url)) as database:
+            found = list(states(configuration.response, OnCallCalendars(database), now))
+    return [_calendar(one) for one in found]
+
+
+def _calendar(state: CalendarState) -> CheckResult:
+    subject = f"calendar of {state.rotation}"
+    read = "never read" if state.read_at is None else f"read at {state.read_at:%Y-%m-%d %H:%M} UTC"
+    if not state.problem and not state.stale:
+        return ok(subject, read)
+    advice = "open its address in a browser; what was read last stays in force"
+    return warning(subject, f"{state.problem or 'not read for long'}; {read}", advice)
 
 
 def _version(url: str) -> str | None:

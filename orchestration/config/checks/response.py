@@ -18,7 +18,7 @@ from orchestration.config.checks.options import check_options
 from orchestration.config.document import JsonPath
 from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, suggest
-from orchestration.config.response import Contact, ContactAddress, OnCallRotation, ResponseSettings
+from orchestration.config.response import Contact, ContactAddress, OnCallCalendar, OnCallRotation, ResponseSettings
 from orchestration.config.schema import Configuration
 from orchestration.domain.severity import Severity
 
@@ -58,7 +58,7 @@ def check_contacts(configuration: Configuration, environment: CheckEnvironment) 
         yield from _check_contact(contact, response, environment, (*_ROOT, "contacts", index))
 
 
-def check_rotations(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
+def check_rotations(configuration: Configuration, environment: CheckEnvironment) -> Iterator[Problem]:
     """Members and overrides name contacts; overrides start before they end, and do not overlap."""
     response = configuration.response
     contacts = [contact.id for contact in response.contacts]
@@ -69,6 +69,8 @@ def check_rotations(configuration: Configuration, _environment: CheckEnvironment
         for place, shift in enumerate(rotation.overrides):
             yield from _check_known(shift.contact, contacts, (*path, "overrides", place, "contact"), "contact")
         yield from _check_shifts(rotation, path)
+        if rotation.calendar is not None:
+            yield from _check_calendar(rotation.id, rotation.calendar, environment, (*path, "calendar"))
 
 
 def check_quota_contacts(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
@@ -195,6 +197,19 @@ def _check_shifts(rotation: OnCallRotation, path: JsonPath) -> Iterator[Problem]
             message = f"this override overlaps the one at overrides[{first}]"
             hint = "Let one end when the other starts."
             yield Problem(FindingCode.OVERLAPPING_SHIFTS, (*path, "overrides", second), message, hint=hint)
+
+
+def _check_calendar(
+    rotation: str, calendar: OnCallCalendar, environment: CheckEnvironment, path: JsonPath
+) -> Iterator[Problem]:
+    url = (calendar.url or "").replace("webcal://", "https://", 1)
+    if (calendar.url is None) == (calendar.url_env is None) or (url and not is_http_url(url)):
+        message, expected = f'the calendar of "{rotation}" has no usable address', "either url or urlEnv, with a URL"
+        yield Problem(FindingCode.BAD_CALENDAR, path, message, expected)
+    elif calendar.url_env is not None and calendar.url_env not in environment.variables:
+        message = f'the calendar of "{rotation}" needs {calendar.url_env}, which is not set'
+        hint = f"Add a line {calendar.url_env}=… to .env."
+        yield Problem(FindingCode.CALENDAR_VARIABLE_UNSET, (*path, "urlEnv"), message, hint=hint)
 
 
 def _check_known(name: str, known: list[str], path: JsonPath, what: str) -> Iterator[Problem]:

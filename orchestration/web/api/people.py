@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 
 from orchestration.app.doctor import CheckResult, examine
+from orchestration.app.oncall_calendars import CalendarState, states
 from orchestration.app.overview import Overview, overview
 from orchestration.config.response import Contact
 from orchestration.domain.scenario import Scenario
@@ -56,9 +57,11 @@ class Level(BaseModel):
 
 
 class OnCall(BaseModel):
-    """Who is on call, who is notified first for each severity, and who is paged after that."""
+    """Who is on call, who is notified first for each severity, and who is paged after that; and how it stands with the
+    calendars of rotations."""
 
     at: datetime
+    calendars: Sequence[CalendarState]
     on_call: Sequence[OnCallShift]
     told_first: Mapping[str, Sequence[str]]
     levels: Sequence[Level]
@@ -114,6 +117,7 @@ def show_on_call(services: Services, at: Moment | None = None) -> OnCall:
     settings, moment = services.app.response, at or services.app.clock.now()
     return OnCall(
         at=moment,
+        calendars=list(states(settings, services.app.on_call.calendars, services.app.clock.now())),
         on_call=duties(settings, moment),
         told_first={one.value: [each.id for each in audience(one, settings, moment)] for one in Severity},
         levels=[

@@ -9,6 +9,7 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.routing import Route
 
+from orchestration.app.oncall_calendars import states
 from orchestration.incidents.oncall import duties, shifts
 from orchestration.security.principal import Principal, Role
 from orchestration.web.pages.forms import Form
@@ -52,6 +53,7 @@ class _OnCall:
             "duties": duties(settings, now),
             "upcoming": upcoming,
             "planned": planned,
+            "calendars": [one for one in states(settings, app.on_call.calendars, now) if one.problem or one.stale],
             "history": history,
             "contacts": [contact.id for contact in settings.contacts],
         }
