@@ -21,6 +21,7 @@ from orchestration.alerts.engine import AlertEngine
 from orchestration.alerts.intake import AlertIntake
 from orchestration.alerts.signal import Signal
 from orchestration.app.application import Application
+from orchestration.app.handover import HandOverNotifier
 from orchestration.app.leadership import while_leading
 from orchestration.app.live_credentials import LiveCredentials
 from orchestration.app.oncall_calendars import OnCallCalendarReader
@@ -133,6 +134,7 @@ class IncidentResponse:
                 group.start_soon(background.refresh_sums, app.statistics, app.bus, app.clock)
                 group.start_soon(self.sender.run)
                 group.start_soon(self.calendars.run)
+                group.start_soon(HandOverNotifier(app, self.outbox).run)
                 yield
                 group.cancel_scope.cancel()
         finally:
