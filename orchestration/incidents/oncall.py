@@ -46,9 +46,11 @@ def on_call(rotation: OnCallRotation, moment: datetime, roster: OnCallRoster = _
     """
     stronger: list[_Interval] = []
     for layer in _layers(rotation, roster):
-        found = next((one for one in reversed(layer) if one.start <= moment < one.end), None)
-        if found is not None:
-            kept = _between(found, [*stronger, *layer[layer.index(found) + 1 :]], moment)
+        # The position rather than the shift: two may be the same.
+        place = max((at for at, one in enumerate(layer) if one.start <= moment < one.end), default=None)
+        if place is not None:
+            found = layer[place]
+            kept = _between(found, [*stronger, *layer[place + 1 :]], moment)
             return OnCallShift(rotation.id, rotation.level, found.contact, kept.end, found.override, kept.start)
         stronger += layer
     turn = turn_at(rotation, moment)

@@ -80,7 +80,7 @@ class ReportWriter:
         )
         rows = plan(notice, response.contacts, response, "test", now, templates=self._templates)
         self._outbox.add(rows)
-        return tuple(f"{row.contact} by {row.channel}" for row in rows)
+        return tuple(f"{row.named} by {row.channel}" for row in rows)
 
     def _notify(self, name: str, title: str, details: str, now: datetime) -> None:
         notice = Notice(

@@ -69,7 +69,7 @@ def message_of(row: OutboxRow, redact: Redact, thread: str = "") -> ChannelMessa
     payload = redact(dict(row.payload))
     return ChannelMessage(
         key=row.key,
-        contact=row.contact,
+        contact=row.named,
         address=row.address,
         subject=payload["subject"],
         body=payload["body"],

@@ -40,14 +40,14 @@ def plan(
     *,
     templates: TemplateRenderer = SHIPPED,
 ) -> tuple[OutboxRow, ...]:
-    """One message for each contact on each of its reachable channels.
+    """One message for each contact on each of its reachable channels; for those who share an address, one together.
 
     `step` distinguishes the notices of one incident (`initial`, `escalation-2`). With incident, contact and channel it
     makes the key, so that planning the same step again adds nothing. If no contact can be reached, the messages go to
     the log and the console.
     """
-    rows = [row for contact in contacts for row in _for_contact(notice, contact, response, step, now, templates)]
-    rows = rows or list(_for_contact(notice, OPERATOR, response, step, now, templates))
+    rows = _rows(notice, contacts, response, step, now, templates)
+    rows = rows or _rows(notice, (OPERATOR,), response, step, now, templates)
     return tuple({row.key: row for row in rows}.values())
 
 
@@ -68,9 +68,11 @@ def message_row(
     now: datetime,
     *,
     templates: TemplateRenderer = SHIPPED,
+    also: Sequence[Contact] = (),
 ) -> OutboxRow:
-    """One message to a contact on one channel."""
-    text = templates.render(notice, contact)
+    """One message on one channel, to a contact, and to others who have the same address there."""
+    people = (contact, *also)
+    text = templates.render(notice, _together(people), [each.name or each.id for each in people] if also else ())
     return OutboxRow(
         key=message_key(notice.incident_id, step, contact.id, place.channel),
         incident_id=notice.incident_id,
@@ -84,12 +86,23 @@ def message_row(
             "notice": notice.as_json(),
             "step": step,
             "note": text.note,
+            **({"contacts": [each.id for each in people]} if also else {}),
         },
         stops_on_acknowledge=notice.kind.is_page,
         created_at=now,
-        due_at=due_at(contact, notice, now),
+        # Of those who share an address, the first who may be disturbed is enough for the message to come there.
+        due_at=min(due_at(each, notice, now) for each in people),
         urgency=LEAST_URGENT if notice.kind in _UNHURRIED else notice.severity.number,
     )
+
+
+def _together(people: Sequence[Contact]) -> Contact:
+    """Several contacts as one, for whom a text is written: times are in the zone of all, or in UTC."""
+    first, zones = people[0], {each.time_zone for each in people}
+    if len(people) == 1:
+        return first
+    name = ", ".join(each.name or each.id for each in people)
+    return first.model_copy(update={"name": name, "time_zone": first.time_zone if len(zones) == 1 else "UTC"})
 
 
 def due_at(contact: Contact, notice: Notice, now: datetime) -> datetime:
@@ -127,18 +140,38 @@ def _is_quiet(quiet: QuietHours, at: time) -> bool:
     return at >= quiet.start or at < quiet.end
 
 
-def _for_contact(
+def _rows(
     notice: Notice,
-    contact: Contact,
+    contacts: Sequence[Contact],
     response: ResponseSettings,
     step: str,
     now: datetime,
     templates: TemplateRenderer,
-) -> Iterator[OutboxRow]:
-    for place in response.reachable(contact):
-        settings = response.channel(place.channel)
-        if settings is not None and carries(settings, notice.kind):
-            yield message_row(notice, contact, place, step, now, templates=templates)
+) -> list[OutboxRow]:
+    people: dict[tuple[str, str], list[Contact]] = {}
+    places: dict[tuple[str, str], ContactAddress] = {}
+    for contact in contacts:
+        for place in response.reachable(contact):
+            settings = response.channel(place.channel)
+            if settings is not None and carries(settings, notice.kind):
+                shown = _shared(place, settings)
+                # Several may share an address; elsewhere each has a message of their own.
+                who = contact.id if shown is None else f"\n{shown.address}"
+                people.setdefault((place.channel, who), []).append(contact)
+                places.setdefault((place.channel, who), shown or place)
+    return [
+        message_row(notice, found[0], places[key], step, now, templates=templates, also=found[1:])
+        for key, found in people.items()
+    ]
+
+
+def _shared(place: ContactAddress, settings: ChannelSettings) -> ContactAddress | None:
+    """The place with the address that contacts may share; None on a channel where each gets their own message."""
+    kind = find_channel_kind(settings.type)
+    if kind is None or not kind.shared:
+        return None
+    # Without addresses the channel itself is the address, and its name stands for it.
+    return place if kind.address is not None else ContactAddress(channel=place.channel, address=place.channel)
 
 
 def carries(settings: ChannelSettings, kind: NoticeKind) -> bool:
@@ -155,28 +188,42 @@ def carries(settings: ChannelSettings, kind: NoticeKind) -> bool:
             return True
 
 
-def substitute(
+def substitutes(
     failed: OutboxRow, siblings: Sequence[OutboxRow], response: ResponseSettings, now: datetime
-) -> OutboxRow | None:
-    """The replacement for a message that was rejected for good: the same text on the contact's next channel.
+) -> tuple[OutboxRow, ...]:
+    """What replaces a message that was rejected for good: the same text on the next channel of each whom it was for.
 
-    `siblings` are the messages about the same incident. If every channel has a message of this step already, the text
-    goes to the log, unless one of those was sent or may still be.
+    `siblings` are the messages about the same incident. If every channel of a contact has a message of this step
+    already, the text goes to the log, unless one of those was sent or may still be.
     """
+    moved: dict[tuple[str, str | None], list[str]] = {}
+    for contact in failed.contacts:
+        place = _next_place(failed, contact, siblings, response)
+        if place is not None:
+            moved.setdefault((place.channel, place.address), []).append(contact)
+    return tuple(
+        _moved_to(failed, ContactAddress(channel=channel, address=address), now, contacts)
+        for (channel, address), contacts in moved.items()
+    )
+
+
+def _next_place(
+    failed: OutboxRow, name: str, siblings: Sequence[OutboxRow], response: ResponseSettings
+) -> ContactAddress | None:
     step = failed.payload.get("step")
     kind = next((kind for kind in NoticeKind if kind == failed.kind), None)
     if step is None or kind is None:  # a damaged payload is damaged on every channel
         return None
-    same = [row for row in siblings if row.contact == failed.contact and row.payload.get("step") == step]
+    same = [row for row in siblings if name in row.contacts and row.payload.get("step") == step]
     used = {failed.channel, *(row.channel for row in same)}
-    contact = next((each for each in response.contacts if each.id == failed.contact), OPERATOR)
+    contact = next((each for each in response.contacts if each.id == name), OPERATOR)
     for place in response.reachable(contact):
         settings = response.channel(place.channel)
         if place.channel not in used and settings is not None and carries(settings, kind):
-            return _moved_to(failed, place, now)
+            return _shared(place, settings) or place
     alive = any(row.key != failed.key and row.state in (OutboxState.SENT, OutboxState.PENDING) for row in same)
     log = ChannelKind.LOG.value
-    return None if alive or log in used else _moved_to(failed, ContactAddress(channel=log), now)
+    return None if alive or log in used else ContactAddress(channel=log)
 
 
 def fallback(row: OutboxRow, now: datetime) -> OutboxRow | None:
@@ -185,12 +232,16 @@ def fallback(row: OutboxRow, now: datetime) -> OutboxRow | None:
     return _moved_to(row, log, now) if row.attempts >= LOG_FALLBACK_AFTER and row.stops_on_acknowledge else None
 
 
-def _moved_to(row: OutboxRow, place: ContactAddress, now: datetime) -> OutboxRow:
+def _moved_to(row: OutboxRow, place: ContactAddress, now: datetime, contacts: Sequence[str] = ()) -> OutboxRow:
+    people = tuple(contacts) or row.contacts
+    named = {"contacts": list(people)} if len(row.contacts) > 1 else {}
     return replace(
         row,
-        key=message_key(row.incident_id or row.key, str(row.payload["step"]), row.contact, place.channel),
+        key=message_key(row.incident_id or row.key, str(row.payload["step"]), people[0], place.channel),
+        contact=people[0],
         channel=place.channel,
         address=place.address,
+        payload={**row.payload, **named},
         due_at=now,
         attempts=0,
         state=OutboxState.PENDING,

@@ -31,7 +31,7 @@ from orchestration.notifications.attempt import DeliveryResult, Redact, attempt
 from orchestration.notifications.channels import ChannelRegistry
 from orchestration.notifications.lane import ChannelLane
 from orchestration.notifications.rate_limit import SendRate
-from orchestration.notifications.recipients import fallback, substitute
+from orchestration.notifications.recipients import fallback, substitutes
 from orchestration.storage.leases import Leases
 from orchestration.storage.outbox import DeliveryAttempt, Outbox, OutboxRow, SendOutcome
 
@@ -224,7 +224,7 @@ class OutboxSender:
                 response = self._channels.response
                 # A function, to be called in the transaction of the failure: two channels that fail at the same time
                 # would otherwise each leave the replacement to the other.
-                replacement = partial(substitute, row, response=response, now=now)
+                replacement = partial(substitutes, row, response=response, now=now)
                 await self._call(lambda: self._outbox.mark_failed(row, delivery, replacement))
         self._publish(row, result)
 
@@ -241,7 +241,7 @@ class OutboxSender:
     def _publish(self, row: OutboxRow, result: DeliveryResult) -> None:
         payload = _EVENTS[result.outcome](
             incident=row.incident_id,
-            contact=row.contact,
+            contact=row.named,
             channel=row.channel,
             notice=row.kind,
             key=row.key,

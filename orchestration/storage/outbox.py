@@ -34,7 +34,8 @@ class OutboxState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One message to one contact on one channel. `key` makes it idempotent: incident, step and channel are in it.
+    """One message on one channel, to one contact or to several who share an address; `contact` is the first of them.
+    `key` makes it idempotent: incident, step, contact and channel are in it.
 
     `stops_on_acknowledge` marks a page: once somebody has acknowledged the incident it must not go out any more.
     `attempts` counts the tries that were begun; `due_at` is when the next may begin; `urgency` is the number of the
@@ -61,6 +62,16 @@ class OutboxRow:
     def recipient(self) -> str:
         """Whom or what the message goes to on its channel."""
         return self.address or self.contact
+
+    @property
+    def contacts(self) -> tuple[str, ...]:
+        """All whom the message is for."""
+        return tuple(self.payload.get("contacts") or (self.contact,))
+
+    @property
+    def named(self) -> str:
+        """All whom the message is for, as text."""
+        return ", ".join(self.contacts)
 
 
 class SendOutcome(StrEnum):
@@ -90,8 +101,8 @@ class Backlog:
     oldest_due_at: datetime | None
 
 
-# Makes a message that takes the place of a failed one from the messages about the same incident; or none.
-Instead = Callable[[Sequence[OutboxRow]], OutboxRow | None]
+# Makes the messages that take the place of a failed one from those about the same incident.
+Instead = Callable[[Sequence[OutboxRow]], Sequence[OutboxRow]]
 
 
 def _as_it_is(payload: Any) -> Any:
@@ -180,7 +191,7 @@ class Outbox:
         """
         query = sa.select(outbox).where(outbox.c.channel == channel, _sendable())
         if without:
-            query = query.where(sa.func.coalesce(outbox.c.address, outbox.c.contact).not_in(without))
+            query = query.where(_recipient(outbox).not_in(without))
         urgency = sa.func.coalesce(outbox.c.urgency, MOST_URGENT)
         order = (urgency, sa.case((outbox.c.attempts == 0, 0), else_=1), outbox.c.created_at, outbox.c.key)
         with self._database.read() as connection:
@@ -229,8 +240,7 @@ class Outbox:
             # replacement to the other.
             siblings = self._locked(row.incident_id, connection)
             if self._settle(row, OutboxState.FAILED, delivery, (OutboxState.PENDING,), connection):
-                other = instead(siblings)
-                self.add([] if other is None else [other], connection)
+                self.add(instead(siblings), connection)
 
     def postpone(
         self, row: OutboxRow, due_at: datetime, delivery: DeliveryAttempt, meanwhile: Sequence[OutboxRow] = ()
@@ -324,7 +334,7 @@ def _sendable() -> sa.ColumnElement[bool]:
     """Pending, the first of its stream, and due at `now`, a parameter; or held back, when something later of its stream
     is due.
 
-    A stream is what one contact hears of one incident on one channel. It is told in order: who may be disturbed by a
+    A stream is what one address hears of one incident on one channel. It is told in order: who may be disturbed by a
     later part of the story hears its beginning first, and never of an end before the beginning.
     """
     # Made once, because it is asked every second, and to make it takes longer than to ask.
@@ -342,8 +352,13 @@ def _sendable() -> sa.ColumnElement[bool]:
 
 
 def _same_stream(other: sa.FromClause) -> sa.ColumnElement[bool]:
-    names = ("incident_id", "contact", "channel")
-    return sa.and_(*(other.c[name] == outbox.c[name] for name in names))
+    same = (other.c[name] == outbox.c[name] for name in ("incident_id", "channel"))
+    # By the recipient rather than the contact: of those who share an address, each message may name others first.
+    return sa.and_(*same, _recipient(other) == _recipient(outbox))
+
+
+def _recipient(table: sa.FromClause) -> sa.ColumnElement[str]:
+    return sa.func.coalesce(table.c.address, table.c.contact)
 
 
 def _place(table: sa.FromClause) -> sa.Tuple:

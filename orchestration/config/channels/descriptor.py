@@ -50,6 +50,8 @@ class ChannelDescriptor:
     limits: str = ""
     carries_reports: bool = True
     carries_reminders: bool = True
+    # Whether contacts with the same address, or all where the channel itself is the address, get one message together.
+    shared: bool = False
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def merged(dossier: ReviewDossier) -> list[str]:
 def notifications(dossier: ReviewDossier) -> list[str]:
     """Who was notified when, by what, and whether it arrived."""
     rows = [
-        (moment(row.created_at), row.contact, row.channel, row.kind, _ARRIVED[row.state], moment(row.settled_at), tries)
+        (moment(row.created_at), row.named, row.channel, row.kind, _ARRIVED[row.state], moment(row.settled_at), tries)
         for row in dossier.messages
         for tries in (row.attempts,)
     ]

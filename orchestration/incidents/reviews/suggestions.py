@@ -94,7 +94,7 @@ def _playbook(dossier: ReviewDossier) -> str:
 
 
 def _shared(dossier: ReviewDossier) -> str:
-    arrived = sorted({row.contact for row in dossier.messages if row.state is OutboxState.SENT})
+    arrived = sorted({name for row in dossier.messages if row.state is OutboxState.SENT for name in row.contacts})
     told = f"The incident itself was sent to {', '.join(arrived)}." if arrived else "Nobody was notified of it."
     return f"The findings have not been shared with anybody yet. {told}"
 

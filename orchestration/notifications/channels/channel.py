@@ -14,7 +14,8 @@ from orchestration.notifications.notice import Notice
 
 @dataclass(frozen=True, slots=True)
 class ChannelMessage:
-    """One message to one contact, redacted. `key` is the same each time it is sent, so that receivers recognise it.
+    """One message, redacted, to one contact, or to several who share an address: then `contact` names all. `key` is the
+    same each time it is sent, so that receivers recognise it.
 
     `thread` is what `Channel.send` has returned for an earlier message about the same incident to the same recipient;
     empty for the first one.

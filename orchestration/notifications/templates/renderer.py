@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -14,7 +14,7 @@ from orchestration.config.response import Contact
 from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.notifications.templates import sandbox
 from orchestration.notifications.templates.sandbox import TemplateProblem
-from orchestration.notifications.templates.values import values
+from orchestration.notifications.templates.values import one_line, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,11 @@ class TemplateRenderer:
         """What is wrong with the user's templates, as far as that can be known before they are used."""
         return tuple(self._broken.values())
 
-    def render(self, notice: Notice, contact: Contact) -> RenderedMessage:
-        """The text of a notice for a contact. If the user's own template fails, the shipped one is used: a page with
-        plain wording is better than none."""
+    def render(self, notice: Notice, contact: Contact, people: Sequence[str] = ()) -> RenderedMessage:
+        """The text of a notice for a contact. `people` are the names of those who share an address, and are shown.
+
+        If the user's own template fails, the shipped one is used: a page with plain wording is better than none.
+        """
         given = values(notice, contact.name or contact.id, contact.time_zone)
         note = self._broken.get(notice.kind, "")
         text = None
@@ -74,16 +76,18 @@ class TemplateRenderer:
         if text is None:
             text = _text(_shipped(notice.kind), given, notice.kind)
         subject, _, body = text.partition("\n")
-        footer = _footer(notice, given["incident_id"], given["url"], note)
+        footer = _footer(notice, given["incident_id"], given["url"], note, people)
         return RenderedMessage(" ".join(subject.split()), f"{body.strip()}\n\n{footer}\n", note)
 
 
-def _footer(notice: Notice, incident_id: str, url: str, note: str) -> str:
+def _footer(notice: Notice, incident_id: str, url: str, note: str, people: Sequence[str]) -> str:
     """The lines below every text, shipped or the user's own: nobody can leave out that it is a drill."""
     if notice.kind is NoticeKind.REPORT:
         lines = [f"Report: {incident_id}" + (f" {url}" if url else "")]
     else:
         lines = [f"Incident: {incident_id}" + (f" {url}" if url else f" (orchestrator incidents show {incident_id})")]
+    if people:
+        lines.insert(0, f"For: {', '.join(one_line(name) for name in people)}")
     if notice.drill:
         lines.append("This is a drill: a rehearsed failure with an expected outcome.")
     if note:

@@ -12,7 +12,7 @@ import anyio.to_thread
 from orchestration.domain.subject_kind import SubjectKind
 from orchestration.incidents.commands.approval_request import RequestApproval
 from orchestration.incidents.model import Actor
-from orchestration.notifications.recipients import substitute
+from orchestration.notifications.recipients import substitutes
 from orchestration.playbooks.actions import (
     Action,
     ActionContext,
@@ -118,12 +118,12 @@ class RedirectAction(ReversibleAction[SomeChannels, RedirectUndo]):
 
     async def preview(self, context: ActionContext, parameters: SomeChannels) -> str:
         rows = await anyio.to_thread.run_sync(self._instead, parameters, context.now)
-        names = ", ".join(f"{row.contact} by {row.channel}" for row in rows) or "nobody"
+        names = ", ".join(f"{row.named} by {row.channel}" for row in rows) or "nobody"
         return f"tell {names} as well"
 
     async def run(self, context: ActionContext, parameters: SomeChannels) -> ActionOutcome:
         rows = await anyio.to_thread.run_sync(self._redirect, context, parameters)
-        names = ", ".join(f"{row.contact} by {row.channel}" for row in rows) or "nobody: nothing waits there"
+        names = ", ".join(f"{row.named} by {row.channel}" for row in rows) or "nobody: nothing waits there"
         undo = RedirectUndo(keys=tuple(row.key for row in rows)).as_json()
         return ActionOutcome(f"told as well: {names}", {"redirected": len(rows)}, undo=undo)
 
@@ -148,8 +148,8 @@ class RedirectAction(ReversibleAction[SomeChannels, RedirectUndo]):
         rows = []
         for row in _untold(outbox, now):
             if row.channel in parameters.channels and row.incident_id is not None:
-                other = substitute(row, outbox.list_for_incident(row.incident_id), response, now)
-                rows += [other] if other is not None and other.channel not in parameters.channels else []
+                others = substitutes(row, outbox.list_for_incident(row.incident_id), response, now)
+                rows += [other for other in others if other.channel not in parameters.channels]
         return rows
 
 
@@ -163,7 +163,7 @@ def _untold(outbox: Outbox, now: datetime) -> list[OutboxRow]:
 def _told_otherwise(row: OutboxRow, siblings: Sequence[OutboxRow]) -> bool:
     return any(
         other.state is OutboxState.SENT
-        and other.contact == row.contact
+        and set(row.contacts) <= set(other.contacts)
         and other.payload.get("step") == row.payload.get("step")
         for other in siblings
     )

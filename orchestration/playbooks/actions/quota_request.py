@@ -102,7 +102,7 @@ class QuotaText(ProviderAction[SomeProviders]):
         # The step makes the key of the messages, so that a repetition sends nothing twice.
         rows = plan(notice, contacts, response, f"{_STEP}-{names}", context.now)
         self.services.outbox.add(rows)
-        return [f"{row.contact} by {row.channel}" for row in rows]
+        return [f"{row.named} by {row.channel}" for row in rows]
 
     def _contacts(self, parameters: SomeProviders, now: datetime) -> tuple[Any, ...]:
         configuration = self.services.configuration()

@@ -137,7 +137,7 @@ def test_of_two_that_fail_the_second_knows(database: Database) -> None:
     seen: list[list[OutboxState]] = []
     for row in rows:
         outbox.mark_failed(
-            row, done(row, SendOutcome.FAILED), lambda siblings: seen.append([each.state for each in siblings])
+            row, done(row, SendOutcome.FAILED), lambda siblings: seen.append([each.state for each in siblings]) or ()
         )
     assert seen == [[OutboxState.PENDING] * 2, [OutboxState.FAILED, OutboxState.PENDING]]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orchestration.config.response import Contact, ContactAddress, QuietHours, ResponseSettings
 from orchestration.domain.severity import Severity
 from orchestration.notifications.notice import NoticeKind
-from orchestration.notifications.recipients import OPERATOR, after_quiet_hours, fallback, message_key, plan, substitute
+from orchestration.notifications.recipients import OPERATOR, after_quiet_hours, fallback, message_key, plan, substitutes
 from orchestration.storage.outbox import OutboxRow, OutboxState
 from tests.support.notices import NOON, a_contact, a_notice, a_response
 
@@ -160,10 +160,9 @@ def test_what_failed_goes_to_the_next_working_channel_that_has_not_got_it() -> N
     rows = plan(a_notice(), before.contacts, before, "initial", NOON)
     failed = replace(rows[0], state=OutboxState.FAILED)
     later = NOON + timedelta(minutes=1)
-    assert substitute(failed, rows, before, later) is None, "the webhook has it"
+    assert substitutes(failed, rows, before, later) == (), "the webhook has it"
     mended = a_response({"ada": ("mail", "hook", "chat")}, mail=MAIL, hook=HOOK, chat={**HOOK, "type": "slack"})
-    instead = substitute(failed, rows, mended, later)
-    assert instead is not None
+    (instead,) = substitutes(failed, rows, mended, later)
     assert (instead.key, instead.channel, instead.due_at) == ("inc-01:initial:ada:chat", "chat", later)
     assert (instead.created_at, instead.payload, instead.stops_on_acknowledge) == (NOON, failed.payload, True)
 
@@ -172,24 +171,79 @@ def test_a_message_goes_to_the_log_when_no_channel_is_left() -> None:
     response = a_response({"ada": ("mail", "hook")}, mail=MAIL, hook=HOOK)
     rows = plan(a_notice(), response.contacts, response, "initial", NOON)
     dead = tuple(replace(row, state=OutboxState.FAILED) for row in rows)
-    instead = substitute(dead[0], dead, response, NOON)
-    assert instead is not None
+    (instead,) = substitutes(dead[0], dead, response, NOON)
     assert (instead.channel, instead.contact) == ("log", "ada")
-    assert substitute(replace(instead, state=OutboxState.FAILED), (*dead, instead), response, NOON) is None
+    assert substitutes(replace(instead, state=OutboxState.FAILED), (*dead, instead), response, NOON) == ()
 
 
 def test_messages_to_a_removed_contact_go_to_the_log() -> None:
     response = a_response({"ada": ("mail",)}, mail=MAIL)
     (row,) = plan(a_notice(), response.contacts, response, "initial", NOON)
-    instead = substitute(row, (row,), ResponseSettings(), NOON)
-    assert instead is not None
+    (instead,) = substitutes(row, (row,), ResponseSettings(), NOON)
     assert (instead.channel, OPERATOR.channels[0].channel) == ("log", "log")
 
 
 @pytest.mark.parametrize("change", [{"payload": {}}, {"kind": "of a later release"}])
 def test_what_cannot_be_read_goes_nowhere_else(change: dict[str, object]) -> None:
     (row, _) = plan(a_notice(), (), ResponseSettings(), "initial", NOON)
-    assert substitute(replace(row, **change), (), ResponseSettings(), NOON) is None  # type: ignore[arg-type]
+    assert substitutes(replace(row, **change), (), ResponseSettings(), NOON) == ()  # type: ignore[arg-type]
+
+
+def a_team(*, zones: tuple[str, ...] = ("UTC", "UTC", "UTC")) -> ResponseSettings:
+    """Ada and Bob share an address, everybody a chat; Cyd has an address of her own."""
+    addresses = {"ada": "team@example.org", "bob": "team@example.org", "cyd": "cyd@example.org"}
+    contacts = tuple(
+        Contact(
+            id=name,
+            name=name.title(),
+            time_zone=zone,
+            channels=(ContactAddress(channel="mail", address=address), ContactAddress(channel="chat")),
+        )
+        for (name, address), zone in zip(addresses.items(), zones, strict=True)
+    )
+    channels = a_response({}, mail=MAIL, chat={"type": "slack", "url": "http://127.0.0.1:1/"}).channels
+    return ResponseSettings(contacts=contacts, channels=channels)
+
+
+def test_those_who_share_an_address_get_one_message_that_names_all() -> None:
+    response = a_team()
+    rows = plan(a_notice(), response.contacts, response, "initial", NOON)
+    assert [(row.channel, row.address, row.contacts) for row in rows] == [
+        ("mail", "team@example.org", ("ada", "bob")),
+        ("chat", "chat", ("ada", "bob", "cyd")),
+        ("mail", "cyd@example.org", ("cyd",)),
+    ]
+    assert "For: Ada, Bob, Cyd\n" in rows[1].payload["body"]
+    assert "For:" not in rows[2].payload["body"]
+    assert rows[1].key == "inc-01:initial:ada:chat"
+
+
+def test_a_message_for_several_is_in_their_zone_or_in_utc_and_comes_when_one_may_be_disturbed() -> None:
+    vienna = a_team(zones=("Europe/Vienna",) * 3)
+    (_, chat, _) = plan(a_notice(), vienna.contacts, vienna, "initial", NOON)
+    assert "Europe/Vienna" in chat.payload["body"]
+    mixed = a_team(zones=("Europe/Vienna", "Asia/Kathmandu", "UTC"))
+    (_, chat, _) = plan(a_notice(), mixed.contacts, mixed, "initial", NOON)
+    assert "Vienna" not in chat.payload["body"]
+    ada, bob, cyd = vienna.contacts
+    night = NOON.replace(hour=23)
+    asleep = ada.model_copy(update={"quiet_hours": NIGHT})
+    rows = plan(a_notice(severity=Severity.P2), (asleep, bob, cyd), vienna, "initial", night)
+    assert [row.due_at for row in rows] == [night] * 3
+    alone = plan(a_notice(severity=Severity.P2), (asleep,), vienna, "initial", night)
+    assert all(row.due_at > night for row in alone)
+
+
+def test_when_a_shared_message_fails_for_good_each_is_reached_by_their_next_channel() -> None:
+    response = a_team()
+    mail, chat, own = plan(a_notice(), response.contacts, response, "initial", NOON)
+    rows = (mail, replace(chat, state=OutboxState.FAILED), own)
+    assert substitutes(rows[1], rows, response, NOON) == (), "everybody has a mail of this step"
+    dead = (replace(mail, state=OutboxState.FAILED), replace(chat, state=OutboxState.FAILED), own)
+    (instead,) = substitutes(dead[1], dead, response, NOON)
+    assert (instead.channel, instead.contacts, instead.contact) == ("log", ("ada", "bob"), "ada")
+    without = response.model_copy(update={"contacts": response.contacts[:2]})
+    assert substitutes(dead[0], (dead[0],), without, NOON)[0].contacts == ("ada", "bob")
 
 
 def test_a_page_that_keeps_failing_also_goes_to_the_log() -> None:
