@@ -96,7 +96,7 @@ class IncidentResponse:
             app.engine.executor_id,
         )
         self.calendars = OnCallCalendarReader(
-            app.on_call.calendars, self._response, self._credentials, app.clock, app.redactor.text
+            app.on_call.calendars, self._response, self._credentials, app.clock, app.redactor.text, app.root
         )
         self._received = anyio.Event()
 

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import anyio.to_thread
 import httpx2
@@ -54,12 +55,14 @@ class OnCallCalendarReader:
         credentials: CredentialSource,
         clock: Clock,
         redact: Callable[[str], str],
+        root: Path,
     ) -> None:
         self._calendars = calendars
         self._settings = settings
         self._credentials = credentials
         self._clock = clock
         self._redact = redact
+        self._root = root
 
     async def run(self) -> None:
         """Read every calendar when it is due, until cancelled."""
@@ -70,12 +73,14 @@ class OnCallCalendarReader:
                 _log.warning("oncall.calendar_unsaved", error=type(error).__name__)
             await self._clock.sleep(_LOOK_SECONDS)
 
-    async def read_due(self) -> None:
-        """Read those whose time has come, one after the other."""
+    async def read_due(self, *, all_of_them: bool = False) -> None:
+        """Read those whose time has come, or all, one after the other."""
         known = {row.rotation: row for row in await anyio.to_thread.run_sync(self._calendars.list)}
         settings = self._settings()
         for rotation in settings.rotations:
-            if rotation.calendar is not None and self._is_due(rotation.calendar, known.get(rotation.id)):
+            if rotation.calendar is None:
+                continue
+            if all_of_them or self._is_due(rotation.calendar, known.get(rotation.id)):
                 row = await self._read(rotation, rotation.calendar, settings, known.get(rotation.id))
                 await anyio.to_thread.run_sync(self._calendars.save, row)
 
@@ -110,6 +115,8 @@ class OnCallCalendarReader:
 
     async def _fetch(self, calendar: OnCallCalendar) -> str:
         """The text at the address. Raises CalendarError, whose message never holds the address: it is often secret."""
+        if calendar.file is not None:
+            return await anyio.to_thread.run_sync(_file_text, self._root / calendar.file)
         url = calendar.url or self._credentials.get(calendar.url_env or "") or ""
         if not url:
             raise CalendarError(f"{calendar.url_env} is not set; put {calendar.url_env}=… into .env")
@@ -143,6 +150,19 @@ def states(settings: ResponseSettings, calendars: OnCallCalendars, now: datetime
             continue
         longest = timedelta(seconds=_STALE_TIMES * max(rotation.calendar.refresh_seconds, _RETRY_SECONDS))
         yield CalendarState(rotation.id, row.read_at, row.problem, row.read_at is None or now - row.read_at > longest)
+
+
+def _file_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise CalendarError(f"{path.name} is larger than {MAX_BYTES:,} bytes")
+        return data.decode()
+    except OSError as error:
+        raise CalendarError(f"{path.name} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CalendarError(f"{path.name} is not text in UTF-8") from error
 
 
 async def _text(response: httpx2.Response) -> str:

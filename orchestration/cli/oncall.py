@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 
+import anyio
 import click
 
 from orchestration.app import project
-from orchestration.app.oncall_calendars import states
+from orchestration.app.grafana_oncall import convert, read_export
+from orchestration.app.grafana_oncall.writing import import_lines, read_text_file, write_import
+from orchestration.app.oncall_calendars import OnCallCalendarReader, states
 from orchestration.cli import common
 from orchestration.cli.output import echo
 from orchestration.cli.render import console, table
@@ -164,6 +170,53 @@ def cancel(config: str, override: str, as_json: bool) -> None:
     """End an override now, or before it begins; of a swap both halves."""
     with project(config) as opened:
         _print_changed(opened.on_call.cancel(override, common.user_name()), as_json)
+
+
+@oncall.command()
+@common.json_option
+@click.pass_obj
+def refresh(config: str, as_json: bool) -> int:
+    """Read the calendars of rotations now, and show how it stands with them. Fails if one cannot be read."""
+    with project(config) as opened:
+        settings, clock = opened.response, opened.clock
+        reader = OnCallCalendarReader(
+            opened.on_call.calendars,
+            lambda: settings,
+            opened.store.credentials,
+            clock,
+            opened.redactor.text,
+            opened.root,
+        )
+        anyio.run(partial(reader.read_due, all_of_them=True))
+        found = list(states(settings, opened.on_call.calendars, clock.now()))
+        if as_json:
+            common.print_json(found)
+        for one in () if as_json else found:
+            echo(f"{one.rotation}: {one.problem or 'read'}")
+        if not found and not as_json:
+            echo("no rotation has a calendar")
+        return 1 if any(one.problem for one in found) else 0
+
+
+@oncall.command("import")
+@click.argument("export", type=click.Path(exists=True, dir_okay=False))
+@click.option("--chain", help="The escalation chain to take.  [default: the one that most integrations use]")
+@click.option("--write", "write_it", is_flag=True, help="Put it into the configuration, in the place of what is there.")
+@common.json_option
+@click.pass_obj
+def import_oncall(config: str, export: str, chain: str | None, write_it: bool, as_json: bool) -> None:
+    """Convert an export of Grafana OnCall: contacts, rotations and escalation."""
+    imported = convert(read_export(read_text_file(export)), chain)
+    if write_it:
+        write_import(Path(config), imported)
+    if as_json:
+        files = {name: body.decode() for name, body in imported.files.items()}
+        common.print_json({**asdict(imported), "files": files})
+        return
+    if not write_it:
+        common.print_json({"response": imported.response})
+    for line in import_lines(imported, written=write_it):
+        echo(line, err=True)
 
 
 def _print_changed(rows: Sequence[OnCallOverrideRow], as_json: bool) -> None:

@@ -77,7 +77,7 @@ class FindingCode(StrEnum):
     BAD_DASHBOARD_URL = "E051", "The address of the dashboard is not an `http://` or `https://` URL."
     BAD_REVOKER_URL = "E052", "A revoker's address is not an `http://` or `https://` URL."
     DUPLICATE_WINDOW = "E053", "Two maintenance windows have the same name."
-    BAD_CALENDAR = "E054", "The calendar of a rotation has no address, or one that is not a URL."
+    BAD_CALENDAR = "E054", "The calendar of a rotation has no address, several, or one that is not a URL."
     UNKNOWN_JOB = "E060", "A maintenance job does not exist."
 
     UNKNOWN_KEY = "W001", "A key is unknown. It has no effect."

@@ -73,10 +73,11 @@ class OnCallOverride(Section):
 class OnCallCalendar(Section):
     """A calendar in the iCalendar format (RFC 5545) that says who is on call: each event is a shift of the contact
     whose id, name or e-mail address its summary or an attendee is. It is read every `refreshSeconds`; while it cannot
-    be read, what was read last stays in force."""
+    be read, what was read last stays in force. It is at a `url`, or in a `file` of the project."""
 
     url: str | None = None
     url_env: EnvironmentName | None = None
+    file: str | None = None
     refresh_seconds: Annotated[float, Field(ge=60, le=DAY)] = 15 * MINUTE
 
 

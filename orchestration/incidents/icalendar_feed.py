@@ -21,6 +21,7 @@ MAX_BYTES = 1_000_000
 _MOST_SHIFTS = 2_000
 # A rule that comes every second or minute is no shift, and to count its occurrences would take for ever.
 _TOO_OFTEN = re.compile(r"^RRULE[^:]*:.*FREQ=(?:SECONDLY|MINUTELY)", re.IGNORECASE | re.MULTILINE)
+_LEVEL = re.compile(r"\[L(\d{1,2})\]")
 _PRODUCT = "-//agent-orchestration//on-call//EN"
 
 
@@ -59,7 +60,7 @@ def read_calendar(
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise CalendarError(f"it cannot be read as a calendar ({type(error).__name__}: {reason})") from error
-    return CalendarReading(tuple(sorted(shifts, key=lambda one: (one.start, one.end))[:_MOST_SHIFTS]), tuple(unknown))
+    return CalendarReading(tuple(shifts[:_MOST_SHIFTS]), tuple(unknown))
 
 
 def write_calendar(
@@ -95,7 +96,7 @@ def find_contact(texts: Iterable[str], contacts: Sequence[Contact]) -> str | Non
 def _shifts(
     events: Iterable[Any], rotation: OnCallRotation, contacts: Sequence[Contact]
 ) -> tuple[list[OnCallOverride], list[str]]:
-    shifts: list[OnCallOverride] = []
+    ranked: list[tuple[int, OnCallOverride]] = []
     unknown: dict[str, None] = {}
     zone = ZoneInfo(rotation.time_zone)
     for event in events:
@@ -108,8 +109,19 @@ def _shifts(
         if contact is None:
             unknown[summary[:100]] = None
         else:
-            shifts.append(OnCallOverride(contact=contact, start=start, end=end))
-    return shifts, list(unknown)
+            ranked.append((_rank(event, summary), OnCallOverride(contact=contact, start=start, end=end)))
+    # Of those that overlap the last counts, so the strongest come last.
+    ranked.sort(key=lambda one: (one[0], one[1].start, one[1].end))
+    return [shift for _, shift in ranked], list(unknown)
+
+
+def _rank(event: Any, summary: str) -> int:
+    """How strong an event is: by its priority, of which 1 is the highest and 0 says nothing (RFC 5545, 3.8.1.9); or by
+    a level in front of its summary, as Grafana OnCall exports it."""
+    if level := _LEVEL.match(summary):
+        return int(level[1])
+    priority = int(event.get("PRIORITY", 0))
+    return 10 - priority if 1 <= priority <= 9 else 0
 
 
 def _attendees(event: Any) -> Iterator[str]:

@@ -203,8 +203,9 @@ def _check_calendar(
     rotation: str, calendar: OnCallCalendar, environment: CheckEnvironment, path: JsonPath
 ) -> Iterator[Problem]:
     url = (calendar.url or "").replace("webcal://", "https://", 1)
-    if (calendar.url is None) == (calendar.url_env is None) or (url and not is_http_url(url)):
-        message, expected = f'the calendar of "{rotation}" has no usable address', "either url or urlEnv, with a URL"
+    given = [each for each in (calendar.url, calendar.url_env, calendar.file) if each is not None]
+    if len(given) != 1 or (url and not is_http_url(url)):
+        message, expected = f'the calendar of "{rotation}" has no usable address', "one of url, urlEnv and file"
         yield Problem(FindingCode.BAD_CALENDAR, path, message, expected)
     elif calendar.url_env is not None and calendar.url_env not in environment.variables:
         message = f'the calendar of "{rotation}" needs {calendar.url_env}, which is not set'

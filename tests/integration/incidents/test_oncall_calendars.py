@@ -59,7 +59,7 @@ class Bench:
         self.clock = FakeClock(MONDAY)
         self.calendars = OnCallCalendars(database)
         secrets = {"CALENDAR": address}
-        self.reader = OnCallCalendarReader(self.calendars, lambda: self.settings, secrets, self.clock, str)
+        self.reader = OnCallCalendarReader(self.calendars, lambda: self.settings, secrets, self.clock, str, Path())
         self.roster = OnCallRosterReader(database, self.clock, lambda: self.settings)
 
     def who(self, moment: datetime) -> list[str]:
