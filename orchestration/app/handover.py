@@ -9,7 +9,7 @@ from orchestration import logs
 from orchestration.app.application import Application
 from orchestration.events.oncall import OnCallHandedOver
 from orchestration.incidents import oncall
-from orchestration.incidents.handover import HandOver, hand_overs, notice_of
+from orchestration.incidents.handover import ShiftChange, notice_of, shift_changes
 from orchestration.notifications.recipients import plan
 from orchestration.storage.outbox import Outbox
 
@@ -40,23 +40,23 @@ class HandOverNotifier:
     def notify(self) -> None:
         """Put the messages of the last changes into the outbox, unless they are there. Raises SQLAlchemyError."""
         settings = self._app.response
-        for each in hand_overs(settings, self._app.clock.now()):
+        for each in shift_changes(settings, self._app.clock.now()):
             self._notify(each)
 
-    def _notify(self, hand_over: HandOver) -> None:
-        app, settings, shift = self._app, self._app.response, hand_over.shift
+    def _notify(self, change: ShiftChange) -> None:
+        app, settings, shift = self._app, self._app.response, change.shift
         mark = f"{shift.rotation}\n{shift.contact}\n{shift.since}"
         if mark in self._done:
             return
         open_incidents = app.incident_service.records.table.list(is_open=True, limit=_MOST_READ)
         base = settings.dashboard_url or app.serves_at
-        notice = notice_of(hand_over, settings, open_incidents, f"{base.rstrip('/')}/on-call" if base else "")
+        notice = notice_of(change, settings, open_incidents, f"{base.rstrip('/')}/on-call" if base else "")
         now = app.clock.now()
-        people = oncall.contacts(hand_over.people, settings, now)
+        people = oncall.contacts(change.people, settings, now)
         if self._outbox.add(plan(notice, people, settings, _STEP, now, templates=app.templates)):
             app.bus.publish(
                 OnCallHandedOver(
-                    shift.rotation, shift.contact, hand_over.before, shift.until.isoformat(), len(open_incidents)
+                    shift.rotation, shift.contact, change.before, shift.until.isoformat(), len(open_incidents)
                 )
             )
         self._done.add(mark)

@@ -13,7 +13,7 @@ import click
 
 from orchestration.app import project
 from orchestration.app.grafana_oncall import convert, read_export
-from orchestration.app.grafana_oncall.writing import import_lines, read_text_file, write_import
+from orchestration.app.grafana_oncall.project_files import import_lines, read_text_file, write_import
 from orchestration.app.oncall_calendars import OnCallCalendarReader, states
 from orchestration.cli import common
 from orchestration.cli.output import echo
@@ -199,7 +199,7 @@ def refresh(config: str, as_json: bool) -> int:
 
 
 @oncall.command("import")
-@click.argument("export", type=click.Path(exists=True, dir_okay=False))
+@click.argument("export", type=click.Path())
 @click.option("--chain", help="The escalation chain to take.  [default: the one that most integrations use]")
 @click.option("--write", "write_it", is_flag=True, help="Put it into the configuration, in the place of what is there.")
 @common.json_option
@@ -216,7 +216,8 @@ def import_oncall(config: str, export: str, chain: str | None, write_it: bool, a
     if not write_it:
         common.print_json({"response": imported.response})
     for line in import_lines(imported, written=write_it):
-        echo(line, err=True)
+        # Where the configuration is printed, it has standard output to itself.
+        echo(line, err=not write_it)
 
 
 def _print_changed(rows: Sequence[OnCallOverrideRow], as_json: bool) -> None:

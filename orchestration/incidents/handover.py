@@ -21,7 +21,7 @@ _MOST_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class HandOver:
+class ShiftChange:
     """A shift that has begun, and who was on call before it; empty if nobody was."""
 
     shift: OnCallShift
@@ -33,7 +33,7 @@ class HandOver:
         return (self.shift.contact, self.before) if self.before else (self.shift.contact,)
 
 
-def hand_overs(settings: ResponseSettings, now: datetime) -> Iterator[HandOver]:
+def shift_changes(settings: ResponseSettings, now: datetime) -> Iterator[ShiftChange]:
     """The changes of shift of the last hours, one for each rotation at most."""
     for rotation in settings.rotations:
         shift = on_call(rotation, now, settings.roster)
@@ -41,14 +41,14 @@ def hand_overs(settings: ResponseSettings, now: datetime) -> Iterator[HandOver]:
             continue
         before = _contact_before(rotation, settings, shift.since)
         if before != shift.contact:
-            yield HandOver(shift, before)
+            yield ShiftChange(shift, before)
 
 
 def notice_of(
-    hand_over: HandOver, settings: ResponseSettings, open_incidents: Sequence[IncidentRow], url: str
+    change: ShiftChange, settings: ResponseSettings, open_incidents: Sequence[IncidentRow], url: str
 ) -> Notice:
     """The message. Its name is the same however often it is made, so that it is sent once."""
-    shift = hand_over.shift
+    shift = change.shift
     identity = f"{shift.rotation}\n{shift.contact}\n{shift.since}"
     name = f"handover-{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
     called = {contact.id: contact.name or contact.id for contact in settings.contacts}
@@ -59,17 +59,17 @@ def notice_of(
         scenario=Scenario.CONTROL_PLANE,
         title=f"On call for {shift.rotation}: {called.get(shift.contact, shift.contact)}",
         status="REPORT",
-        details="\n".join(_lines(hand_over, called, open_incidents, shift.since or shift.until)),
+        details="\n".join(_lines(change, called, open_incidents, shift.since or shift.until)),
         url=url,
     )
 
 
 def _lines(
-    hand_over: HandOver, called: dict[str, str], open_incidents: Sequence[IncidentRow], at: datetime
+    change: ShiftChange, called: dict[str, str], open_incidents: Sequence[IncidentRow], at: datetime
 ) -> Iterator[str]:
-    shift = hand_over.shift
+    shift = change.shift
     taken = f"{called.get(shift.contact, shift.contact)} is on call from {_stamp(at)} until {_stamp(shift.until)}"
-    before = f", after {called.get(hand_over.before, hand_over.before)}" if hand_over.before else ""
+    before = f", after {called.get(change.before, change.before)}" if change.before else ""
     yield f"{taken}{before}{' (an override)' if shift.override else ''}."
     yield ""
     if not open_incidents:

@@ -19,7 +19,7 @@ from orchestration.config.response import (
     ResponseSettings,
 )
 from orchestration.domain.severity import Severity
-from orchestration.incidents.turns import turn_at
+from orchestration.incidents.rotation import turn_at
 
 EVERYONE = "everyone"
 _LEVEL = "level-"

@@ -163,7 +163,7 @@ def _rule(shift: OnCallShiftRecord, zone: ZoneInfo) -> Iterator[tuple[str, Any]]
 
 def _losses(schedule: OnCallSchedule, shifts: Sequence[OnCallShiftRecord]) -> Iterator[str]:
     if schedule.ical_url_overrides:
-        yield "its calendar of overrides is not read; enter overrides with `orchestrator oncall override`"
+        yield "its calendar of overrides is not read; enter overrides by hand"
     for shift in shifts:
         if any(len(group) > 1 for group in shift.groups):
             yield f"in {shift.name or shift.id} several are on call together; the first of each group is taken"

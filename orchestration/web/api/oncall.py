@@ -20,7 +20,7 @@ _VIEW = requires(Role.VIEWER, _AREA)
 _RESPOND = requires(Role.RESPONDER, _AREA)
 
 
-class NewOverride(BaseModel):
+class NewOnCallOverride(BaseModel):
     """Who takes the place of whoever is on call in a rotation, for which time, and why. Without a start, from now."""
 
     rotation: Text
@@ -61,7 +61,7 @@ def list_overrides(services: Services, ended: bool = False) -> list[OnCallOverri
 
 
 @router.post("/on-call/overrides", status_code=201, dependencies=_RESPOND)
-def add_override(services: Services, principal: Caller, body: NewOverride) -> OnCallOverrideRow:
+def add_override(services: Services, principal: Caller, body: NewOnCallOverride) -> OnCallOverrideRow:
     """Put a contact on call for a time."""
     app = services.app
     start = body.start or app.clock.now()

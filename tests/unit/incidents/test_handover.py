@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from orchestration.config.response import Contact, OnCallOverride, OnCallRoster, OnCallRotation, ResponseSettings
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.incidents.handover import hand_overs, notice_of
+from orchestration.incidents.handover import notice_of, shift_changes
 from orchestration.storage.incidents.table import IncidentRow
 
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -20,25 +20,25 @@ def a_row(number: int, severity: Severity, **more: object) -> IncidentRow:
 
 
 def test_a_change_of_shift_is_news_for_some_hours_and_of_one_person_to_another() -> None:
-    assert list(hand_overs(SETTINGS, NINE - timedelta(seconds=1))) == []
-    (found,) = hand_overs(SETTINGS, NINE)
+    assert list(shift_changes(SETTINGS, NINE - timedelta(seconds=1))) == []
+    (found,) = shift_changes(SETTINGS, NINE)
     assert (found.before, found.shift.contact, found.people) == ("ada", "bob", ("bob", "ada"))
-    assert list(hand_overs(SETTINGS, NINE + timedelta(hours=5))) == []
+    assert list(shift_changes(SETTINGS, NINE + timedelta(hours=5))) == []
     alone = SETTINGS.model_copy(update={"rotations": (ROTATION.model_copy(update={"members": ("ada",)}),)})
-    assert list(hand_overs(alone, NINE)) == []
+    assert list(shift_changes(alone, NINE)) == []
 
 
 def test_an_override_is_handed_over_to_and_back() -> None:
     override = OnCallOverride(contact="ada", start=NINE + timedelta(hours=5), end=NINE + timedelta(hours=10))
     planned = SETTINGS.with_roster(OnCallRoster({"primary": (override,)}))
-    (begun,) = hand_overs(planned, override.start)
+    (begun,) = shift_changes(planned, override.start)
     assert (begun.before, begun.shift.contact, begun.shift.override) == ("bob", "ada", True)
-    (ended,) = hand_overs(planned, override.end)
+    (ended,) = shift_changes(planned, override.end)
     assert (ended.before, ended.shift.contact, ended.shift.override) == ("ada", "bob", False)
 
 
 def test_the_message_says_what_is_open_the_worst_first_and_who_has_it() -> None:
-    (found,) = hand_overs(SETTINGS, NINE)
+    (found,) = shift_changes(SETTINGS, NINE)
     rows = [
         a_row(1, Severity.P3),
         a_row(2, Severity.P0, by="cyd"),

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from orchestration.config.response import OnCallOverride, OnCallRoster, OnCallRotation
 from orchestration.incidents.oncall import OnCallShift, on_call, shifts
-from orchestration.incidents.turns import turn_at
+from orchestration.incidents.rotation import turn_at
 
 ZONES = (
     "UTC", "Europe/Vienna", "Asia/Kathmandu", "Asia/Kolkata", "Pacific/Chatham", "Australia/Lord_Howe",

@@ -10,7 +10,7 @@ from orchestration.config.response import OnCallRotation
 
 
 @dataclass(frozen=True, slots=True)
-class RotationTurn:
+class RegularShift:
     """One turn of a member, from `since` until `until`."""
 
     contact: str
@@ -18,7 +18,7 @@ class RotationTurn:
     until: datetime
 
 
-def turn_at(rotation: OnCallRotation, moment: datetime) -> RotationTurn | None:
+def turn_at(rotation: OnCallRotation, moment: datetime) -> RegularShift | None:
     """The turn at a moment; None before the rotation starts, and for a rotation without members."""
     if not rotation.members:
         return None
@@ -26,7 +26,7 @@ def turn_at(rotation: OnCallRotation, moment: datetime) -> RotationTurn | None:
     if number < 0:
         return None
     member = rotation.members[number % len(rotation.members)]
-    return RotationTurn(member, _hand_over(rotation, number), _hand_over(rotation, number + 1))
+    return RegularShift(member, _hand_over(rotation, number), _hand_over(rotation, number + 1))
 
 
 def _length(rotation: OnCallRotation) -> timedelta:
