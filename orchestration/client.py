@@ -265,6 +265,11 @@ class Client:
         """One incident: `incident`, `timeline`, `timers`, `sla`, `missing`."""
         return dict(self.get(f"/incidents/{_part(incident)}"))
 
+    def declare(self, command: CommandRequest, *, key: str | None = None) -> IncidentRecord:
+        """Declare an incident: `client.declare(Declare("the shop is down", impact="nobody can pay"))`. One of the same
+        title and service that is open is added to, and returned."""
+        return _record(IncidentRecord, self.send(command.api_method, "/incidents", command.api_body, key=key))
+
     def execute(self, incident: str, command: CommandRequest, *, key: str | None = None) -> IncidentRecord:
         """Give a command: `client.execute("latest", Resolve("restarted it"))`."""
         path = f"/incidents/{_part(incident)}/{command.api_path}"
@@ -285,6 +290,10 @@ class Client:
     def action_items(self) -> Sequence[Mapping[str, Any]]:
         """The open action items of all incidents."""
         return list(self.get("/action-items"))
+
+    def heartbeats(self) -> Sequence[Mapping[str, Any]]:
+        """What has to report that it is alive, and how it is."""
+        return list(self.get("/heartbeats"))
 
     def drills(self) -> Sequence[Mapping[str, Any]]:
         """Every drill there is, with what it expects and its last result."""

@@ -52,6 +52,7 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "channel": (*(kind.value for kind in ChannelKind), OTHER),
         "worker_change": ("started", "lost", "killed", "replaced", OTHER),
         "resource": ("cpu", "memory", "disk_free", OTHER),
+        "heartbeat_status": ("new", "up", "started", "late", "failed", OTHER),
     }
 )
 
@@ -112,6 +113,7 @@ ALERTS_MISSED = Instrument(
     "Alerts of other systems that could not be read, that their sender left out, or that were echoes.",
     ("because",),
 )
+HEARTBEATS = Instrument(Gauge, "heartbeats", "Heartbeats that are expected, by how they are.", ("heartbeat_status",))
 SECRETS = Instrument(Counter, "secrets_found_total", "Secrets found or caught by redaction.")
 SIGN_INS_FAILED = Instrument(Counter, "sign_ins_failed_total", "Sign-ins that failed.")
 RESOURCE = Instrument(Gauge, "resource_ratio", "Use of a resource, as a share of what there is.", ("resource",))

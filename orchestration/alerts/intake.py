@@ -7,6 +7,7 @@ from datetime import datetime
 
 from orchestration.alerts.batch_redaction import Redact
 from orchestration.alerts.echo import is_echo
+from orchestration.alerts.inbound import InboundAlert
 from orchestration.alerts.source import AlertSource, InboundRequest, Receipt, RequestAuth
 from orchestration.config.alerting import IntakeSettings
 from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
@@ -15,7 +16,8 @@ from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
 class AlertIntake:
     """Accepts deliveries. Every call may run on a thread of its own, and blocks until the delivery is on the disk.
 
-    `is_own` tells whether an incident is one of this installation.
+    `is_own` tells whether an incident is one of this installation. `feed` takes an alert that is only a sign of life,
+    and says whether it was one.
     """
 
     def __init__(
@@ -25,12 +27,14 @@ class AlertIntake:
         credential: Callable[[str], str | None],
         redact: Redact,
         is_own: Callable[[str], bool],
+        feed: Callable[[InboundAlert, datetime], bool] = lambda _alert, _now: False,
     ) -> None:
         self._inbox = inbox
         self._settings = settings
         self._credential = credential
         self._redact = redact
         self._is_own = is_own
+        self._feed = feed
 
     def max_bytes(self, source: AlertSource) -> int:
         """The greatest length of a body."""
@@ -50,12 +54,13 @@ class AlertIntake:
         # Verified over the raw bytes, before they are parsed: what has not proved its origin must not reach the parser.
         self._authentication(source, settings).verify(headers, body, now.timestamp())
         batch = source.read(InboundRequest(headers, body, settings, now))
-        news = [alert for alert in batch.alerts if not is_echo(alert, self._is_own)]
+        alerts = [alert for alert in batch.alerts if not is_echo(alert, self._is_own)]
+        news = [alert for alert in alerts if not self._feed(alert, now)]
         if news:
             # Redacted before it is stored: labels and annotations are free text, and people put tokens into them.
             clean = self._redact([alert.to_json() for alert in news])
             self._inbox.add(InboxDelivery(source.name, now, clean))
-        return Receipt(len(news), batch.truncated, batch.refused, batch.key, len(batch.alerts) - len(news))
+        return Receipt(len(alerts), batch.truncated, batch.refused, batch.key, len(batch.alerts) - len(alerts))
 
     def _authentication(self, source: AlertSource, settings: IntakeSettings) -> RequestAuth:
         # Made anew for each request, so that a token that is replaced in `.env` counts at once.

@@ -7,8 +7,9 @@ of the database is itself an incident, and somebody has to notice it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -16,8 +17,12 @@ import anyio.to_thread
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from orchestration import metrics
 from orchestration.alerts.batch_redaction import batch_redactor
 from orchestration.alerts.engine import AlertEngine
+from orchestration.alerts.heartbeats.reception import HeartbeatReception
+from orchestration.alerts.heartbeats.state import HeartbeatStatus
+from orchestration.alerts.heartbeats.watch import HeartbeatWatch
 from orchestration.alerts.intake import AlertIntake
 from orchestration.alerts.signal import Signal
 from orchestration.app.application import Application
@@ -25,6 +30,8 @@ from orchestration.app.handover import HandOverNotifier
 from orchestration.app.leadership import while_leading
 from orchestration.app.live_credentials import LiveCredentials
 from orchestration.app.oncall_calendars import OnCallCalendarReader
+from orchestration.clock import Clock
+from orchestration.config.alerting import HeartbeatSettings
 from orchestration.config.response import Contact, ResponseSettings
 from orchestration.domain.severity import Severity
 from orchestration.events import Event
@@ -33,16 +40,20 @@ from orchestration.incidents import background, oncall
 from orchestration.incidents.journal import ReportJournal
 from orchestration.incidents.report import TroubleReport
 from orchestration.monitoring.assembly import Monitoring, MonitoringContext
+from orchestration.monitoring.monitor import in_thread
 from orchestration.notifications.channels import ChannelRegistry
 from orchestration.notifications.last_resort import LastResort
 from orchestration.notifications.sender import OutboxSender
 from orchestration.storage.alert_inbox import AlertInbox
+from orchestration.storage.heartbeat_monitors import HeartbeatMonitors
 from orchestration.storage.outbox import Outbox
 
 # Alerts are evaluated when signals arrive, but not more often than this, so that a burst is one evaluation.
 _MIN_INTERVAL_SECONDS = 0.2
 # They are evaluated without signals, too: an absence, or the end of a hold time, brings none.
 _MAX_INTERVAL_SECONDS = 1.0
+# A heartbeat is late at most so much later than its grace allows.
+_HEARTBEAT_SECONDS = 1.0
 # No window of the built-in rules is longer.
 _RECALLED_SECONDS = 3600.0
 
@@ -73,17 +84,25 @@ class IncidentResponse:
         self.alerts = AlertEngine(
             app.alerts, app.silences, inbox, self.journal, lambda: app.configuration, redact, app.bus
         )
+        self.heartbeats = HeartbeatReception(
+            HeartbeatMonitors(app.database), self._expected_heartbeats, app.redactor.text
+        )
         self.intake = AlertIntake(
             inbox,
             lambda: app.configuration.alerting.intake,
             self._credentials.get,
             redact,
             app.incident_service.records.exists,
+            self.heartbeats.feed,
         )
         self.monitoring = Monitoring(
             self._monitoring_context(),
             self._receive,
         )
+        watch = HeartbeatWatch(
+            HeartbeatMonitors(app.database), inbox, self._expected_heartbeats, redact, self._show_heartbeats
+        )
+        self.monitoring.monitor.every(_HEARTBEAT_SECONDS, "heartbeats", in_thread(partial(_check, watch, app.clock)))
         self.outbox = Outbox(app.database, app.redactor.data)
         self._channels = ChannelRegistry(self._response, self._credentials, app.clock)
         self.sender = OutboxSender(
@@ -94,11 +113,19 @@ class IncidentResponse:
             app.clock,
             app.redactor.data,
             app.engine.executor_id,
+            links_of=app.message_links.of_message,
         )
         self.calendars = OnCallCalendarReader(
             app.on_call.calendars, self._response, self._credentials, app.clock, app.redactor.text, app.root
         )
         self._received = anyio.Event()
+
+    def _expected_heartbeats(self) -> Mapping[str, HeartbeatSettings]:
+        return self._app.configuration.alerting.expected_heartbeats
+
+    def _show_heartbeats(self, counts: Mapping[HeartbeatStatus, int]) -> None:
+        for status in HeartbeatStatus:
+            self.monitoring.metrics.set(metrics.HEARTBEATS, counts.get(status, 0), heartbeat_status=status.value)
 
     async def run(self) -> None:
         """Respond whenever this process leads, until cancelled."""
@@ -177,6 +204,11 @@ class IncidentResponse:
             await anyio.to_thread.run_sync(self._app.roster.refresh)
             await anyio.to_thread.run_sync(self.alerts.evaluate, self._app.clock.now())
             await self._app.clock.sleep(_MIN_INTERVAL_SECONDS)
+
+
+def _check(watch: HeartbeatWatch, clock: Clock) -> Iterable[Signal]:
+    watch.check(clock.now())
+    return ()
 
 
 def _file_of(url: str) -> Path | None:

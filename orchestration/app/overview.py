@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestration.app.heartbeats import HeartbeatView, heartbeats_of
 from orchestration.app.project import Project
 from orchestration.config.isolation import isolation_of
 from orchestration.domain.incident_status import IncidentStatus
@@ -35,7 +36,7 @@ class ProviderOutOfUse:
 @dataclass(frozen=True, slots=True)
 class Overview:
     """The isolation if the system is isolated; severe incidents (P0, P1) that nobody has acknowledged, the worst first;
-    unfinished runs, open questions, providers out of use, and live processes."""
+    unfinished runs, open questions, providers out of use, live processes, and heartbeats that are late or failed."""
 
     isolation: Mapping[str, Any] | None
     unacknowledged: Sequence[IncidentRow]
@@ -44,6 +45,7 @@ class Overview:
     providers: Sequence[ProviderOutOfUse]
     processes: Sequence[LiveProcess]
     control: Sequence[dict[str, Any]]
+    heartbeats: Sequence[HeartbeatView] = ()
 
 
 def overview(here: Project) -> Overview:
@@ -57,6 +59,7 @@ def overview(here: Project) -> Overview:
         providers=_out_of_use(here),
         processes=live_processes(here.leases),
         control=control_processes(here.leases),
+        heartbeats=[one for one in heartbeats_of(here) if one.status.is_down],
     )
 
 

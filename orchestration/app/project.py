@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration import logs
 from orchestration.app.isolation_record import IsolationRecorder
+from orchestration.app.message_links import MessageLinks
 from orchestration.app.oncall import OnCallRosterReader, OnCallService
 from orchestration.app.project_database import open_database
 from orchestration.clock import Clock, SystemClock
@@ -40,6 +41,7 @@ from orchestration.incidents.statistics import Statistics
 from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.notifications.recipients import plan
 from orchestration.notifications.templates import TemplateRenderer
+from orchestration.security import link_key
 from orchestration.security.redaction import Redactor
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.approvals import Approval, ApprovalTable
@@ -130,6 +132,17 @@ class Project:
         )
         self.incident_service = IncidentService(self.database, self.bus, self.clock, ports)
         self.statistics = Statistics(IncidentFigures(self.database))
+        self.message_links = MessageLinks(lambda: self.configuration.response, self._link_key)
+
+    def _link_key(self) -> str | None:
+        """The key that signs links in messages. Raises OSError."""
+        name = self.configuration.response.message_links.key_env
+        if name is not None:
+            key = self.store.credentials.get(name)
+            return key if key and len(key) >= link_key.MINIMUM_LENGTH else None
+        key = link_key.load_or_create(self.state_folder / link_key.FILE)
+        self.redactor.remember([key])
+        return key
 
     @property
     def reviews(self) -> IncidentReviews:

@@ -84,6 +84,7 @@ def _remote_command(name: str) -> str:
         "agents": ("agents:agents", "List agents; run or restart one, or all of them in parallel."),
         "providers": ("providers:providers", "List providers with their state; probe them; read their status pages."),
         "alerts": ("alerts:alerts", "List and show alerts."),
+        "heartbeats": ("heartbeats:heartbeats", "List what has to report that it is alive, and what is late."),
         "silences": ("silences:silences", "Mute alerts for a while, now or in a maintenance window."),
         "config": ("config:config", "Validate, show, compare and restore the configuration."),
         "contacts": ("contacts:contacts", "List the contacts; test their channels."),

@@ -20,6 +20,8 @@ Give = Callable[[click.Context, str, C, bool], int | None]
 
 # The old positional form and the option are two parameters, and click needs a name for each.
 _POSITIONAL = "_argument"
+# With an underscore, since commands may have a field `subject`.
+_SUBJECT = "subject_"
 
 
 def add_commands(
@@ -39,16 +41,24 @@ def add_commands(
             group.add_command(_command(command, noun, give, more(command), remote=remote))
 
 
+def add_opening_commands(
+    group: click.Group, commands: Mapping[str, type[C]], give: Callable[[click.Context, C, bool], int | None]
+) -> None:
+    """Add the commands that open something, such as an incident, and so work on nothing that is there already."""
+    for command in commands.values():
+        group.add_command(_command(command, None, lambda context, _, value, as_json: give(context, value, as_json), ()))
+
+
 def _command(
-    command: type[C], noun: str, give: Give[C], more: Sequence[click.Parameter], *, remote: bool
+    command: type[C], noun: str | None, give: Give[C], more: Sequence[click.Parameter], *, remote: bool = False
 ) -> click.Command:
-    def callback(subject: str, as_json: bool, **given: Any) -> int | None:
+    def callback(as_json: bool, subject_: str = "", **given: Any) -> int | None:
         values = _values(command, given, SystemClock().now())
-        return give(click.get_current_context(), subject, command(**values), as_json)
+        return give(click.get_current_context(), subject_, command(**values), as_json)
 
     fields = command.fields()
     parameters: list[click.Parameter] = [
-        click.Argument(["subject"], metavar=noun),
+        *([click.Argument([_SUBJECT], metavar=noun)] if noun else []),
         *(_argument(field) for field in fields if field.input.argument),
         *(_extra_argument(field) for field in fields if remote and field.input.remote_argument),
         *(_option(field) for field in fields if not field.input.argument),
@@ -74,13 +84,18 @@ def _option(field: CommandField) -> click.Option:
         return click.Option([name, field.name], is_flag=True, help=field.input.description)
     given: dict[str, Any] = {"type": _type(field), "help": field.input.description}
     if field.input.console_default is not None:
-        given |= {"default": field.input.console_default, "show_default": True}
+        given |= {"default": _plain(field.input.console_default), "show_default": True}
     elif field.required:
         # Without `default`: click takes even None for a default, and the option would not be required.
         given |= {"required": True}
     else:
-        given |= {"default": field.default}
+        given |= {"default": _plain(field.default)}
     return click.Option([name, field.name], **given)
+
+
+def _plain(default: Any) -> Any:
+    """A default as it would be written; click compares what it gets with the texts of the choices."""
+    return default.value if isinstance(default, Enum) else default
 
 
 def _type(field: CommandField) -> click.ParamType[Any]:

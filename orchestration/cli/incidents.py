@@ -11,7 +11,7 @@ import click
 
 from orchestration.app import Project, project
 from orchestration.cli import common
-from orchestration.cli.command_parameters import add_commands
+from orchestration.cli.command_parameters import add_commands, add_opening_commands
 from orchestration.cli.incident_options import (
     action_item_commands,
     action_item_options,
@@ -30,9 +30,9 @@ from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.errors import UsageError
-from orchestration.incidents.commands.base import IncidentCommand
+from orchestration.incidents.commands.base import IncidentCommand, OpeningCommand
 from orchestration.incidents.commands.review_field import WriteReview
-from orchestration.incidents.commands.table import COMMANDS
+from orchestration.incidents.commands.table import COMMANDS, OPENING_COMMANDS
 from orchestration.incidents.escalation import missing_fields
 from orchestration.incidents.folded_timeline import fold
 from orchestration.incidents.model import Actor, Incident, ReviewField, person
@@ -193,11 +193,19 @@ def _print_actions(found: tuple[Incident, ...] | list[Incident], as_json: bool) 
 
 def _give(context: click.Context, incident: str, command: IncidentCommand, as_json: bool) -> None:
     with _found(context.obj, incident) as (here, found):
-        after = here.incident_service.execute(found.id, _me(), command)
-        if as_json:
-            common.print_json(after)
-        else:
-            echo(f"{after.id}: {after.severity} {after.status}: {after.title}")
+        _print(here.incident_service.execute(found.id, _me(), command), as_json)
+
+
+def _declare(context: click.Context, command: OpeningCommand, as_json: bool) -> None:
+    with project(context.obj) as here:
+        _print(here.incident_service.declare(common.user_name(), command), as_json)
+
+
+def _print(after: Incident, as_json: bool) -> None:
+    if as_json:
+        common.print_json(after)
+    else:
+        echo(f"{after.id}: {after.severity} {after.status}: {after.title}")
 
 
 @contextmanager
@@ -221,6 +229,7 @@ def _markdown(here: Project, found: Incident) -> str:
 
 
 add_commands(incidents, COMMANDS, "INCIDENT", _give)
+add_opening_commands(incidents, OPENING_COMMANDS, _declare)
 add_answer_commands(
     incidents,
     "INCIDENT",

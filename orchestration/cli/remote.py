@@ -47,6 +47,10 @@ def status(context: click.Context, as_json: bool) -> None:
     echo(f"{len(found['runs'])} unfinished runs, {questions} questions wait for an answer, {workers} workers")
     for line in question_lines([question_of(one) for one in found["questions"]], program):
         echo(line)
+    # A server of an earlier version knows no heartbeats.
+    for row in found.get("heartbeats", ()):
+        since = age(now, datetime.fromisoformat(row["since"]))
+        echo(f"heartbeat {row['name']}: {row['status']} since {since}; {row['expected']}")
     for route in found["providers"]:
         echo(f"out of use: {route['provider']}/{route['model']}, {route['reason']}, as of {route['since']}")
 

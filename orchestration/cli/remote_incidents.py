@@ -10,7 +10,7 @@ import click
 from pydantic import TypeAdapter
 
 from orchestration.cli import common
-from orchestration.cli.command_parameters import add_commands
+from orchestration.cli.command_parameters import add_commands, add_opening_commands
 from orchestration.cli.incident_options import (
     action_item_commands,
     action_item_options,
@@ -23,9 +23,9 @@ from orchestration.cli.questions import AskingSubject, add_answer_commands, aski
 from orchestration.cli.render import first_line
 from orchestration.cli.server import client_of, limit_option, print_record, print_records, program_of
 from orchestration.client import IncidentRecord, RefusedError
-from orchestration.incidents.commands.base import IncidentCommand
+from orchestration.incidents.commands.base import IncidentCommand, OpeningCommand
 from orchestration.incidents.commands.review_field import WriteReview
-from orchestration.incidents.commands.table import COMMANDS
+from orchestration.incidents.commands.table import COMMANDS, OPENING_COMMANDS
 from orchestration.incidents.folded_timeline import FoldedEntry
 from orchestration.incidents.model import ReviewField
 from orchestration.incidents.review import entry_text
@@ -122,6 +122,12 @@ def _give(context: click.Context, incident: str, command: IncidentCommand, as_js
     print_record(found, as_json, _line(found))
 
 
+def _declare(context: click.Context, command: OpeningCommand, as_json: bool) -> None:
+    with client_of(context) as client:
+        found = client.declare(command)
+    print_record(found, as_json, _line(found))
+
+
 @contextlib.contextmanager
 def _asking(context: click.Context, text: str) -> Iterator[AskingSubject]:
     with client_of(context) as client:
@@ -155,6 +161,7 @@ def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 add_commands(incidents, COMMANDS, "INCIDENT", _give, remote=True)
+add_opening_commands(incidents, OPENING_COMMANDS, _declare)
 add_answer_commands(
     incidents,
     "INCIDENT",

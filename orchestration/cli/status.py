@@ -36,6 +36,9 @@ def status(config: str, as_json: bool) -> None:
             echo(line)
         for route in found.providers:
             echo(f"out of use: {route.provider}/{route.model}, {route.reason}, as of {route.since}")
+        for heartbeat in found.heartbeats:
+            since = age(here.clock.now(), heartbeat.since)
+            echo(f"heartbeat {heartbeat.name}: {heartbeat.status.value} since {since}; {heartbeat.expected}")
         _print_processes(found)
         if here.store.refused:
             echo("the configuration file cannot be used; see: orchestrator config validate")

@@ -15,6 +15,7 @@ class Choices(StrEnum):
 
     CONTACTS = "contacts"
     SEVERITIES = "severities"
+    SCENARIOS = "scenarios"
     OTHER_INCIDENTS = "others"
     LEVELS = "levels"
     PARTS = "parts"

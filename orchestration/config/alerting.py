@@ -1,4 +1,4 @@
-"""When an observation becomes an alert: changes to the rules, rules of one's own, and the door for alerts from outside.
+"""When an observation becomes an alert: changes to the rules, rules of one's own, alerts from outside, heartbeats.
 
 The words of the rules stand here too, since the file uses them.
 """
@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from orchestration.config.response import HOUR, MINUTE, TimeZone
+from orchestration.config.response import DAY, HOUR, MINUTE, TimeZone
 from orchestration.config.section import EnvironmentName, Identifier, PositiveSeconds, Section
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
@@ -195,6 +195,28 @@ class MaintenanceWindowSettings(Section):
     comment: str = ""
 
 
+class HeartbeatSettings(Section):
+    """Something that has to report that it is alive, at `/heartbeat/NAME`: every `period` seconds, or whenever `cron`
+    says in `timeZone`, and `grace` seconds later at most. A job that has reported its start has to succeed within
+    `grace`.
+
+    `tokenEnv` names the variable with its token; without it, that of `alerting.intake` counts. `alerts` are matchers:
+    an alert of another system that fits all of them is a sign of life, such as Prometheus' Watchdog, and opens no
+    incident.
+    """
+
+    enabled: bool = True
+    period: Annotated[float, Field(gt=0, le=366 * DAY)] | None = None
+    cron: str | None = None
+    time_zone: TimeZone = "UTC"
+    grace: Annotated[float, Field(ge=0, le=31 * DAY)] = 5 * MINUTE
+    severity: Severity = Severity.P2
+    description: str = ""
+    runbook: str | None = None
+    token_env: EnvironmentName | None = None
+    alerts: tuple[str, ...] = ()
+
+
 class AlertingSettings(Section):
     """How alerts are made, muted and reported. `repeatSeconds`: an alert that still fires is reported again after that
     time. While its incident is open, that changes nothing and notifies nobody. After its incident has been resolved,
@@ -207,3 +229,9 @@ class AlertingSettings(Section):
     repeat_seconds: PositiveSeconds = 4 * HOUR
     intake: IntakeSettings = IntakeSettings()
     maintenance_windows: tuple[MaintenanceWindowSettings, ...] = ()
+    heartbeats: dict[Identifier, HeartbeatSettings] = Field(default_factory=dict)
+
+    @property
+    def expected_heartbeats(self) -> dict[str, HeartbeatSettings]:
+        """Those that are switched on, by name."""
+        return {name: settings for name, settings in self.heartbeats.items() if settings.enabled}

@@ -123,7 +123,11 @@ def _named_variables(configuration: Configuration) -> set[str]:
     names |= {name for channel in configuration.response.channels.values() for name in channel.variables.values()}
     names |= {name for revoker in configuration.revokers.values() for name in revoker.named_variables.values()}
     names |= {each.calendar.url_env for each in configuration.response.rotations if each.calendar is not None}
-    names |= {configuration.runtime.database_url_env, configuration.response.dead_man_url_env}
+    response = configuration.response
+    names |= {configuration.runtime.database_url_env, response.dead_man_url_env, response.message_links.key_env}
+    alerting = configuration.alerting
+    names |= {alerting.intake.token_env, alerting.intake.secret_env}
+    names |= {heartbeat.token_env for heartbeat in alerting.heartbeats.values()}
     return {name for name in names if name}
 
 

@@ -64,6 +64,7 @@ class FindingCode(StrEnum):
     RULE_INCOMPLETE = "E030", "An alert rule neither changes a built-in rule nor is complete in itself."
     BAD_MATCHER = "E031", "A label matcher is invalid."
     BAD_TEMPLATE = "E032", "A text template of an alert rule is invalid."
+    HEARTBEAT_INCOMPLETE = "E033", "A heartbeat has neither a period nor a cron expression, or both."
     DUPLICATE_CONTACT = "E040", "Two contacts or rotations have the same id."
     UNKNOWN_CHANNEL = "E041", "A contact lists a channel that the file does not define."
     UNKNOWN_CONTACT = "E042", "An audience or a rotation names something that is not a contact, a rotation or a level."
@@ -101,6 +102,7 @@ class FindingCode(StrEnum):
         "Actions are allowed for alerts from outside, but no such alert is mapped to a scenario of this system.",
     )
     UNKNOWN_ALLOWED_ACTION = "W022", "An action that is allowed for alerts from outside is not one of the shipped ones."
+    HEARTBEAT_CLOSED = "W023", "A heartbeat has no token, so it refuses every request, and will be late."
     CHANNEL_VARIABLE_UNSET = "W030", "A variable that a channel needs is not set: the channel does not work."
     EMPTY_LEVEL = "W031", "There are contacts, but none at a level of the escalation: the level is skipped."
     OVERLAPPING_SHIFTS = "W032", "Two on-call overrides overlap; the later one in the file counts."

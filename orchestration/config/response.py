@@ -125,8 +125,17 @@ class EscalationLevel(Section):
     after: PositiveSeconds = 15 * MINUTE
 
 
+def _remind_after() -> dict[Severity, float]:
+    return {Severity.P0: 30 * MINUTE, Severity.P1: HOUR}
+
+
 class EscalationSettings(Section):
-    """The way up. After the last level it begins again, `repeat` times in all."""
+    """The way up. After the last level it begins again, `repeat` times in all.
+
+    Whoever has acknowledged an incident is reminded when so many seconds have passed without anything that a person has
+    recorded (`remindAfter`, by severity; others are not reminded of), and `pageAgainAfter` seconds later it is paged
+    anew.
+    """
 
     levels: tuple[EscalationLevel, ...] = (
         EscalationLevel(level=1, after=10 * MINUTE),
@@ -135,6 +144,8 @@ class EscalationSettings(Section):
     )
     repeat: Annotated[int, Field(ge=1, le=20)] = 3
     after_failed_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    remind_after: dict[Severity, PositiveSeconds] = Field(default_factory=_remind_after)
+    page_again_after: PositiveSeconds = 15 * MINUTE
 
 
 class TargetSettings(Section):
@@ -202,6 +213,18 @@ _AUDIENCE = MappingProxyType(
 )
 
 
+class MessageLinkSettings(Section):
+    """Links in messages by which their recipient acknowledges, resolves or escalates without signing in. They begin
+    with `dashboardUrl`, and there are none without it. `keyEnv` names a variable with the key that signs them, of at
+    least 32 characters, for control processes on several machines; without it the key is made and kept in the state
+    directory.
+    """
+
+    enabled: bool = True
+    expire_seconds: PositiveSeconds = DAY
+    key_env: EnvironmentName | None = None
+
+
 class ResponseSettings(Section):
     """The response to incidents. Without any contact, incidents go to the log and the console alone."""
 
@@ -226,6 +249,7 @@ class ResponseSettings(Section):
     )
     dead_man_url_env: EnvironmentName | None = None
     dashboard_url: str | None = None
+    message_links: MessageLinkSettings = MessageLinkSettings()
     # Not a part of the file, and never stored with it.
     _roster: OnCallRoster = PrivateAttr(default_factory=OnCallRoster)
 

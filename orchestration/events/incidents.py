@@ -298,6 +298,30 @@ class IncidentPagingResumed(IncidentEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentSnoozed(IncidentEvent):
+    """A person holds its pages for a while."""
+
+    kind: ClassVar[str] = "incident.snoozed"
+    template: ClassVar[str] = "{incident} is snoozed"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentWoken(IncidentEvent):
+    """Its snooze has ended, by its time, by a person, or because it got worse."""
+
+    kind: ClassVar[str] = "incident.woken"
+    template: ClassVar[str] = "{incident} is not snoozed any more"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentAcknowledgementLapsed(IncidentEvent):
+    """Whoever had acknowledged it recorded nothing, also after a reminder, so that it is paged anew."""
+
+    kind: ClassVar[str] = "incident.acknowledgement_lapsed"
+    template: ClassVar[str] = "{incident} was forgotten, and is paged anew"
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentFlapping(IncidentEvent):
     """One of its alerts comes and goes."""
 

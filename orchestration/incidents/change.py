@@ -132,7 +132,7 @@ class IncidentChange:
 
     def stop_timers(self) -> None:
         """Stop pages, updates and a suppression: the incident has ended."""
-        self.set(page_due=None, update_due=None, suppressed_until=None)
+        self.set(page_due=None, update_due=None, suppressed_until=None, snoozed_until=None, snoozed_by="")
         self.stops_pages = True
 
     def finish(self) -> None:
@@ -145,4 +145,6 @@ class IncidentChange:
         if self.stops_pages:
             # A page that was stopped may never have arrived, so it must not count as a recent one.
             self.set(paged_at={})
+        if self.actor.human:
+            self.set(attended_at=self.now)
         self.set(changed_at=self.now)

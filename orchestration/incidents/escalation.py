@@ -44,6 +44,8 @@ class IncidentTimer(StrEnum):
     UPDATE = "update"
     STABILITY = "stability"
     SUPPRESSION = "suppression"
+    FORGOTTEN = "forgotten"
+    SNOOZE = "snooze"
     RECORD = "record"
     REVIEW = "review"
     WATCH = "watch"
@@ -89,7 +91,7 @@ _SENTENCES = {
 
 def rules_due(incident: Incident, settings: ResponseSettings, now: datetime) -> tuple[EscalationRule, ...]:
     """The rules that hold and have not been applied yet. Only open incidents escalate."""
-    if not incident.status.is_open or incident.status is IncidentStatus.SUPPRESSED or incident.is_silenced:
+    if not incident.status.is_open or incident.status is IncidentStatus.SUPPRESSED or incident.pages_are_held:
         return ()
     return tuple(rule for rule in _holding(incident, settings, now) if rule.value not in incident.escalated)
 
@@ -159,7 +161,9 @@ def due_times(incident: Incident, settings: ResponseSettings) -> dict[IncidentTi
             IncidentTimer.PAGE: incident.page_due if _is_paged(incident) else None,
             IncidentTimer.UPDATE: incident.update_due,
             IncidentTimer.STABILITY: resolution.due_at(incident, settings),
-            **({} if incident.is_silenced else dict(_target_times(incident, settings))),
+            IncidentTimer.FORGOTTEN: _forgotten_at(incident, settings),
+            IncidentTimer.SNOOZE: incident.snoozed_until,
+            **({} if incident.pages_are_held else dict(_target_times(incident, settings))),
         }
     elif incident.status in (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW):
         waiting = {
@@ -170,6 +174,18 @@ def due_times(incident: Incident, settings: ResponseSettings) -> dict[IncidentTi
     else:
         waiting = {IncidentTimer.WATCH: incident.watched_until}
     return {timer: due for timer, due in waiting.items() if due is not None}
+
+
+def attended_since(incident: Incident) -> datetime | None:
+    """Up to when somebody has shown that they have it in hand: by what they did, or by their estimate."""
+    known = (incident.clock.acknowledged_at, incident.attended_at, incident.eta)
+    return max((at for at in known if at is not None), default=None)
+
+
+def is_reminded(incident: Incident) -> bool:
+    """Whether whoever has it was reminded, and has done nothing since."""
+    since = attended_since(incident)
+    return incident.reminded_at is not None and (since is None or since <= incident.reminded_at)
 
 
 def warning(incident: Incident, timer: IncidentTimer) -> str:
@@ -208,8 +224,25 @@ def next_reminder(resolved_at: datetime, seconds: float, now: datetime) -> datet
 
 def _is_paged(incident: Incident) -> bool:
     # Nobody is woken for a workaround that holds and is taken back by itself, nor for what somebody has silenced.
-    quiet = incident.is_silenced or resolution.settles_by_itself(incident)
+    quiet = incident.pages_are_held or resolution.settles_by_itself(incident)
     return pages(incident) and not incident.acknowledged and not quiet
+
+
+def _forgotten_at(incident: Incident, settings: ResponseSettings) -> datetime | None:
+    """When an acknowledgement counts as forgotten: for a reminder first, and then for a page."""
+    since, after = attended_since(incident), settings.escalation.remind_after.get(incident.severity)
+    if after is None or since is None or not incident.acknowledged or not _is_there(incident):
+        return None
+    if is_reminded(incident) and incident.reminded_at is not None:
+        return incident.reminded_at + timedelta(seconds=settings.escalation.page_again_after)
+    return since + timedelta(seconds=after)
+
+
+def _is_there(incident: Incident) -> bool:
+    """Whether the problem is there, and a person has to do something about it now."""
+    there = bool(incident.asserted_by) or any(each.fires for each in incident.known_conditions.values())
+    at_work = incident.active_response or resolution.settles_by_itself(incident)
+    return there and not at_work and not incident.pages_are_held
 
 
 def _target_times(incident: Incident, settings: ResponseSettings) -> Iterator[tuple[IncidentTimer, datetime]]:

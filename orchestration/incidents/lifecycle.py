@@ -14,11 +14,11 @@ from typing import Any
 from orchestration.config.response import DAY, ResponseSettings
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
-from orchestration.incidents import conditions, duties, escalation, sla
+from orchestration.incidents import attention, conditions, duties, escalation, sla
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.condition import ConditionStatus, IncidentCondition
 from orchestration.incidents.estimates import PastDurations
-from orchestration.incidents.model import Actor, Incident, TimelineEntry, require_open
+from orchestration.incidents.model import Incident, TimelineEntry, reporter_of, require_open
 from orchestration.incidents.report import MAX_LINKS, BlastRadius, TroubleReport
 from orchestration.incidents.severity import SeverityReason, assess, worst
 from orchestration.incidents.sla import TargetKind
@@ -61,7 +61,8 @@ def correlate(latest: Incident | None, report: TroubleReport, settings: Response
     if report.at <= max(at for at in (latest.last_seen_at, latest.cleared_at, latest.resolved_at) if at is not None):
         return Correlation.STALE
     if latest.status is IncidentStatus.CANCELLED:
-        return _after_false_alarm(latest, report)
+        # A person who declares it in spite of that knows better than the earlier judgement.
+        return Correlation.NEW if report.asserted_by else _after_false_alarm(latest, report)
     # What has another cause is another problem, although it is about the same thing.
     if latest.resolved_at is None or (latest.causes and report.causes and not set(latest.causes) & set(report.causes)):
         return Correlation.NEW
@@ -80,7 +81,7 @@ def declare(
     # The clock of another machine may be ahead; nothing is detected in the future.
     at = min(report.at, now)
     incident = _new_incident(identifier, report, snapshot, at, recurrence_of)
-    change = IncidentChange(incident, snapshot.settings, now, Actor(report.source))
+    change = IncidentChange(incident, snapshot.settings, now, reporter_of(report))
     duties.open_all(change, report.duties)
     data = {"severity": incident.severity.value, "ground": incident.severity_reason.value, **_seen(report)}
     linked = {"recurrence_of": recurrence_of} if recurrence_of else {}
@@ -100,13 +101,16 @@ def absorb(change: IncidentChange, report: TroubleReport) -> None:
         "facts": worst(incident.facts, report.facts),
         "links": tuple(dict.fromkeys([*incident.links, *report.links]))[:MAX_LINKS],
         "causes": tuple(dict.fromkeys([*incident.causes, *report.causes])),
+        **_impact_of(incident, report),
     }
     is_news = any(getattr(incident, name) != value for name, value in news.items())
     if is_news:
         added = [each for each in fingerprints if each not in incident.fingerprints]
         change.set(**news, last_seen_at=max(incident.last_seen_at, report.at))
         change.add_entry("joined", **{**_seen(report), "fingerprints": added})
-    conditions.fire(change, report.key, report.at, renewed=is_news)
+    # The word of a person is no alert, which something could observe to be over.
+    if not report.asserted_by:
+        conditions.fire(change, report.key, report.at, renewed=is_news)
     # One that was written before causes were kept has none to compare with.
     gained = [cause for cause in report.causes if incident.causes and cause not in incident.causes]
     if gained:
@@ -114,6 +118,16 @@ def absorb(change: IncidentChange, report: TroubleReport) -> None:
     duties.open_all(change, report.duties)
     _become_real(change, report)
     _raise_by_facts(change, report)
+
+
+def _impact_of(incident: Incident, report: TroubleReport) -> dict[str, Any]:
+    """What a further declaration adds. What is described already stays: people change it by a command of its own."""
+    if not report.asserted_by:
+        return {}
+    start = incident.impact_started_at
+    if start is None and report.started_at is not None and report.started_at <= incident.detected_at:
+        start = report.started_at
+    return {"impact": incident.impact or report.impact, "impact_started_at": start}
 
 
 def _gain_causes(change: IncidentChange, report: TroubleReport, gained: list[str]) -> None:
@@ -209,6 +223,7 @@ def page_for(change: IncidentChange, other: Incident) -> None:
     )
     details = {"from": mine.severity.value, "to": other.severity.value, "reason": reason}
     change.add_entry("severity-raised", **details)
+    attention.wake(change, "its severity has risen")
     change.start_paging()
 
 
@@ -224,6 +239,8 @@ def change_severity(change: IncidentChange, severity: Severity, severity_reason:
         clock=sla.recompute(incident.clock, severity, change.settings),
     )
     change.add_entry("severity-raised" if rises else "severity-lowered", **details)
+    if rises:
+        attention.wake(change, "its severity has risen")
     # Maintenance stays quiet. If the problem outlives it, paging starts with the severity of that moment.
     if incident.status is IncidentStatus.SUPPRESSED:
         return
@@ -259,10 +276,16 @@ _ENDS = (
     "review_due",
     "watched_until",
     "eta",
+    "attended_at",
+    "reminded_at",
+    "lapsed_at",
 )
 
 
-_SAME = ("key", "scenario", "title", "summary", "facts", "blast_radius", "source", "drill", "causes")
+_SAME = (
+    *("key", "scenario", "title", "summary", "facts", "blast_radius", "source", "drill", "causes"),
+    *("impact", "asserted_by"),
+)
 
 
 def _new_incident(
@@ -288,7 +311,7 @@ def _new_incident(
         links=report.links[:MAX_LINKS],
         impact_started_at=report.started_at,
         recurrence_of=recurrence_of,
-        conditions={report.key: IncidentCondition(ConditionStatus.FIRING, at)},
+        conditions={} if report.asserted_by else {report.key: IncidentCondition(ConditionStatus.FIRING, at)},
         **same,
     )
 

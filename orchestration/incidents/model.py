@@ -17,7 +17,7 @@ from orchestration.domain.severity import Severity
 from orchestration.errors import ConflictError
 from orchestration.incidents.condition import ConditionStatus, IncidentCondition
 from orchestration.incidents.estimates import PastDurations
-from orchestration.incidents.report import OWN_SOURCE, BlastRadius, Facts, IncidentLink
+from orchestration.incidents.report import OWN_SOURCE, BlastRadius, Facts, IncidentLink, TroubleReport
 from orchestration.incidents.severity import SeverityReason
 from orchestration.incidents.sla import SlaClock
 
@@ -61,6 +61,11 @@ class Actor:
 def person(name: str) -> Actor:
     """A person, by the name that the timeline shows."""
     return Actor(name, human=True)
+
+
+def reporter_of(report: TroubleReport) -> Actor:
+    """Who reports: the person on whose word the report rests, else the system that has observed the problem."""
+    return person(report.asserted_by) if report.asserted_by else Actor(report.source)
 
 
 def describe_actor(actor: str) -> str:
@@ -118,11 +123,13 @@ class Incident:
 
     `conditions` are the groups of alerts that it is about, by their key. `duties` have to end before it may. `proof` is
     what a playbook has verified, and `proven_at` when; an action or a return of the problem after that makes it void.
-    `acted_at` is when automation last changed anything for it. `asserted_by` is the person who has reopened it: no
-    alert can then speak for its end. `responses` counts the further responses since its detection or reopening.
-    `active_response` is the playbook run that is at work, since `responding_since`.
+    `acted_at` is when automation last changed anything for it. `asserted_by` is the person who has declared or
+    reopened it: no alert can then speak for its end. `responses` counts the further responses since its detection or
+    reopening. `active_response` is the playbook run that is at work, since `responding_since`.
     `causes` are what was found broken in it so far; each is answered by itself. `silences` are those that cover its
-    alerts, by the key of the condition; `flapping` are the keys of those that come and go.
+    alerts, by the key of the condition; `flapping` are the keys of those that come and go. `answered_links` are the
+    links in messages that were used. `attended_at` is when a person last did anything about it, `reminded_at` when
+    whoever has it was last reminded, `lapsed_at` when an acknowledgement that was forgotten ceased to count.
     """
 
     # The names under which these fields are stored and published (API, `--json`). Clients and existing databases
@@ -215,12 +222,18 @@ class Incident:
     causes: tuple[str, ...] = ()
     silences: Mapping[str, str] = field(default_factory=dict)
     flapping: tuple[str, ...] = ()
+    answered_links: tuple[str, ...] = ()
+    attended_at: datetime | None = None
+    reminded_at: datetime | None = None
+    lapsed_at: datetime | None = None
+    snoozed_until: datetime | None = None
+    snoozed_by: str = ""
     version: int = 0
 
     @property
     def acknowledged(self) -> bool:
-        """Whether a person has acknowledged it since it was detected or last reopened."""
-        return self.clock.acknowledged_at is not None
+        """Whether a person has acknowledged it since it was detected or last reopened, and that counts still."""
+        return self.clock.acknowledged_at is not None and self.lapsed_at is None
 
     @property
     def external(self) -> bool:
@@ -242,6 +255,11 @@ class Incident:
         """Whether every alert of it that fires is silenced, so that nobody is paged for it."""
         firing = [key for key, each in self.known_conditions.items() if each.fires]
         return bool(firing) and all(key in self.silences for key in firing)
+
+    @property
+    def pages_are_held(self) -> bool:
+        """Whether nobody is to be paged for it: it is silenced, or a person has snoozed it."""
+        return self.snoozed_until is not None or self.is_silenced
 
     @property
     def open_duties(self) -> tuple[Duty, ...]:

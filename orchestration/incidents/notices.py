@@ -38,7 +38,7 @@ def notice(incident: Incident, notification: Notification, url: str = "") -> Not
         duration=duration(incident),
         root_cause=incident.review.get(ReviewField.ROOT_CAUSE, ""),
         resolution=incident.review.get(ReviewField.RESOLUTION, ""),
-        review=_review(incident) if notification.kind is NoticeKind.RESOLVED else "",
+        review=_review(incident) if notification.kind in (NoticeKind.RESOLVED, NoticeKind.REMINDER) else "",
         reason=notification.reason,
         tried=incident.attempted_actions,
         to_do=_commands(incident, notification),
@@ -172,6 +172,8 @@ def diagnostic_command(incident: Incident) -> str:
 
 
 def _review(incident: Incident) -> str:
+    if incident.status.is_open:
+        return ""
     if incident.resolved_at is None or not pages(incident):
         return "none is held for this severity"
     due: datetime = incident.resolved_at + timedelta(seconds=REVIEW_SECONDS)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from orchestration.domain.console_command import one_line
+from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.playbook_state import PlaybookRunState
 from orchestration.incidents.model import Incident, TimelineEntry, describe_actor
 from orchestration.storage.playbooks import PlaybookRun
@@ -16,14 +17,28 @@ _UNATTENDED = "nobody has acknowledged it"
 def ownership(
     incident: Incident, entries: Sequence[TimelineEntry], response: PlaybookRun | None, questions: Sequence[str]
 ) -> str:
-    """The person who has the incident; else what the newest playbook run on it does or has ended with. `questions` are
-    the open ones of the incident."""
-    owner = incident.assignee or describe_actor(incident.acknowledged_by)
+    """The person who has the incident; else what the newest playbook run on it does or has ended with; and whether it
+    is snoozed. `questions` are the open ones of the incident."""
+    return _owner(incident, entries, response, questions) + _snooze(incident)
+
+
+def _owner(
+    incident: Incident, entries: Sequence[TimelineEntry], response: PlaybookRun | None, questions: Sequence[str]
+) -> str:
+    # An acknowledgement that was forgotten is nobody's, nor is one from before a reopening.
+    gone = incident.lapsed_at is not None or (incident.status is IncidentStatus.REOPENED and not incident.acknowledged)
+    owner = incident.assignee or ("" if gone else describe_actor(incident.acknowledged_by))
     automation = _automation(entries, response, questions) if incident.status.is_open else ""
     if owner:
         # What a person has taken over is theirs; only what waits for an answer still concerns them.
         return f"{owner}; {automation}" if automation and questions else owner
     return f"{_UNATTENDED}; {automation}" if automation else _UNATTENDED
+
+
+def _snooze(incident: Incident) -> str:
+    if incident.snoozed_until is None:
+        return ""
+    return f"; snoozed by {describe_actor(incident.snoozed_by)} until {_time(incident.snoozed_until)}"
 
 
 def _automation(entries: Sequence[TimelineEntry], response: PlaybookRun | None, questions: Sequence[str]) -> str:

@@ -12,6 +12,8 @@ from orchestration.domain.severity import Severity
 
 # The source of what this system has seen itself. Whatever has another source was reported from outside.
 OWN_SOURCE = "monitoring"
+# The source of what a person has declared.
+PERSON_SOURCE = "person"
 # More addresses than this help nobody who was just woken.
 MAX_LINKS = 10
 
@@ -69,6 +71,7 @@ class TroubleReport:
     `fingerprints` are those of the alerts in it; `started_at` is when the impact began, None where that is not known.
     `evidence` is JSON for the timeline: log lines, samples, a refused call. `duties` are what has to be done before the
     problem counts as repaired, even when its symptom is gone; `causes` tell unlike problems of one key apart.
+    `asserted_by` is the person on whose word the report rests; it then has no alerts. `impact` is that person's.
     """
 
     # Reports wait in journal files, which may be from before the field was renamed.
@@ -90,3 +93,5 @@ class TroubleReport:
     causes: tuple[str, ...] = ()
     links: tuple[IncidentLink, ...] = ()
     duties: tuple[DutyRequest, ...] = ()
+    impact: str = ""
+    asserted_by: str = ""

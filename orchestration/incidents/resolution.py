@@ -113,7 +113,9 @@ def _silent(incident: Incident) -> Iterator[Blocker]:
 
 def _asserted(incident: Incident) -> Iterator[Blocker]:
     if incident.asserted_by:
-        yield Blocker(BlockerKind.ASSERTED, f"{incident.asserted_by} has reopened it, and a person has to end it")
+        yield Blocker(
+            BlockerKind.ASSERTED, f"it rests on the word of {incident.asserted_by}, and a person has to end it"
+        )
 
 
 def _ended(duties: tuple[Duty, ...]) -> Iterator[datetime]:

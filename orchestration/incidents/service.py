@@ -24,12 +24,12 @@ from orchestration.events import EventBus
 from orchestration.ids import new_id
 from orchestration.incidents import conditions, followup, lifecycle, timers
 from orchestration.incidents.change import IncidentChange
-from orchestration.incidents.commands.base import IncidentCommand
+from orchestration.incidents.commands.base import IncidentCommand, OpeningCommand
 from orchestration.incidents.commands.merge import Merge, absorb
 from orchestration.incidents.commands.reopen import Reopen
 from orchestration.incidents.escalation import IncidentTimer
 from orchestration.incidents.lifecycle import Correlation, DetectionSnapshot
-from orchestration.incidents.model import Actor, Incident, IncidentRefusedError, Refusal
+from orchestration.incidents.model import Actor, Incident, IncidentRefusedError, Refusal, reporter_of
 from orchestration.incidents.report import TroubleReport
 from orchestration.incidents.unit_of_work import Committed, Ports, Reached, UnitOfWork
 from orchestration.storage.database import Database
@@ -84,6 +84,11 @@ class IncidentService:
             lambda connection: self._mark(connection, _short(key), silence=silence, flapping=flapping)
         )
 
+    def declare(self, by: str, command: OpeningCommand) -> Incident:
+        """Open an incident on the word of a person. What has been declared already, and is open, is only added to, so
+        that a request may be repeated. Raises UsageError for an impossible start."""
+        return self.open_or_join(command.report(by, self._clock.now()))
+
     def execute(self, incident_id: str, actor: Actor, command: IncidentCommand) -> Incident:
         """Apply a command. A merge returns the incident that continues.
 
@@ -116,6 +121,7 @@ class IncidentService:
             key=_short(report.key),
             title=self._text(report.title),
             summary=self._text(report.summary),
+            impact=self._text(report.impact),
             labels=self._ports.redact(dict(report.labels)),
             evidence=tuple(self._ports.redact(dict(piece)) for piece in report.evidence),
             duties=tuple(
@@ -145,7 +151,7 @@ class IncidentService:
         self, connection: sa.Connection, report: TroubleReport, incident_id: str | None, reached: Reached
     ) -> Committed[Incident]:
         latest = self.records.latest_of_key(connection, report.key)
-        actor = Actor(report.source)
+        actor = reporter_of(report)
         match lifecycle.correlate(latest, report, self._settings_of(connection, latest)):
             case Correlation.JOINS if latest is not None:
                 return self._unit_of_work.handle(
@@ -245,7 +251,8 @@ class IncidentService:
 
 
 def _come_back(change: IncidentChange, report: TroubleReport) -> None:
-    lifecycle.reopen(change, f"{report.source} has seen it again", report.at)
+    reason = "it was declared again" if report.asserted_by else f"{report.source} has seen it again"
+    lifecycle.reopen(change, reason, report.at)
     change.set(last_seen_at=max(change.incident.last_seen_at, report.at), title=report.title, summary=report.summary)
     lifecycle.absorb(change, report)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
-from orchestration.incidents import escalation, followup, lifecycle, oncall
+from orchestration.incidents import attention, escalation, followup, lifecycle, oncall
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.escalation import RECORD_SECONDS, REVIEW_SECONDS, IncidentTimer
@@ -118,6 +118,8 @@ _ACTIONS: Mapping[IncidentTimer, Callable[[IncidentChange], None]] = MappingProx
         IncidentTimer.RESOLUTION_BREACHED: _breached(TargetKind.RESOLUTION),
         IncidentTimer.UPDATE: _update,
         IncidentTimer.STABILITY: _stable,
+        IncidentTimer.FORGOTTEN: attention.remind_or_page,
+        IncidentTimer.SNOOZE: attention.end_snooze,
         IncidentTimer.SUPPRESSION: lifecycle.end_suppression,
         IncidentTimer.RECORD: _remind_of_record,
         IncidentTimer.REVIEW: _remind_of_review,

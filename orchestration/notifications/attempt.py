@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
-from orchestration import backoff
+from orchestration import backoff, logs
 from orchestration.clock import Clock
 from orchestration.notifications.channels import ChannelMessage, ChannelRegistry, DeliveryError
+from orchestration.notifications.message_links import MessageLink
 from orchestration.notifications.notice import Notice
 from orchestration.storage.outbox import OutboxRow, SendOutcome
 
 # Takes JSON values and returns them without secrets; `Redactor.data` is one.
 Redact = Callable[[Any], Any]
+# The signed links of a message that is sent at that moment.
+LinksOf = Callable[[OutboxRow, Notice, datetime], tuple[MessageLink, ...]]
+
+_log = logs.get_logger("notifications")
 
 # The waits double from two seconds to a minute. A minute at most, since what waits is a page; a quarter of a second at
 # least, since full jitter may choose almost nothing.
@@ -38,8 +44,19 @@ class DeliveryResult:
     thread: str | None = None
 
 
+def no_links(_row: OutboxRow, _notice: Notice, _now: datetime) -> tuple[MessageLink, ...]:
+    """For messages that are sent while nobody could answer by a link."""
+    return ()
+
+
 async def attempt(
-    row: OutboxRow, channels: ChannelRegistry, clock: Clock, redact: Redact, random: float, thread: str = ""
+    row: OutboxRow,
+    channels: ChannelRegistry,
+    clock: Clock,
+    redact: Redact,
+    random: float,
+    thread: str = "",
+    links_of: LinksOf = no_links,
 ) -> DeliveryResult:
     """Send a claimed message. `random` in [0, 1) spreads the retries of messages that failed together. Never raises."""
     began = clock.monotonic()
@@ -48,7 +65,10 @@ async def attempt(
         return clock.monotonic() - began
 
     try:
-        begun = await channels.send(row.channel, message_of(row, redact, thread))
+        message = message_of(row, redact, thread)
+        # After the redaction, which would take them out, and for this attempt only: they are secret, and expire.
+        links = _links(row, message.notice, clock.now(), links_of)
+        begun = await channels.send(row.channel, replace(message, links=links))
     except DeliveryError as error:
         detail = str(redact(str(error)))[:_MAX_DETAIL_LENGTH]
         if error.permanent:
@@ -64,6 +84,14 @@ async def attempt(
     return DeliveryResult(SendOutcome.SENT, since(), thread=begun)
 
 
+def _links(row: OutboxRow, notice: Notice, now: datetime, links_of: LinksOf) -> tuple[MessageLink, ...]:
+    try:
+        return links_of(row, notice, now)
+    except Exception:  # noqa: BLE001 — a page without links is better than none
+        _log.exception("message_links.broken", message="a message carries no links")
+        return ()
+
+
 def message_of(row: OutboxRow, redact: Redact, thread: str = "") -> ChannelMessage:
     """The message without secrets. Raises KeyError, TypeError or ValueError for a damaged payload."""
     payload = redact(dict(row.payload))
@@ -72,7 +100,7 @@ def message_of(row: OutboxRow, redact: Redact, thread: str = "") -> ChannelMessa
         contact=row.named,
         address=row.address,
         subject=payload["subject"],
-        body=payload["body"],
+        plain_body=payload["body"],
         notice=Notice.from_json(payload["notice"]),
         created_at=row.created_at,
         thread=thread,

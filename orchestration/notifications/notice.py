@@ -71,6 +71,11 @@ class Notice:
     url: str = ""
     drill: bool = False
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the incident has ended."""
+        return self.duration is not None
+
     def as_json(self) -> dict[str, Any]:
         """The notice as JSON values: times in RFC 3339, UTC; the duration in seconds."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}

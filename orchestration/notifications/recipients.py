@@ -20,7 +20,7 @@ from orchestration.storage.outbox import LEAST_URGENT, OutboxRow, OutboxState
 
 LONGEST_KEY = 160
 # However severe the incident is or was that they are about.
-_UNHURRIED = frozenset({NoticeKind.REMINDER, NoticeKind.REPORT, NoticeKind.TEST})
+_UNHURRIED = frozenset({NoticeKind.REPORT, NoticeKind.TEST})
 # Five attempts take about half a minute with the waits between them: long enough for a short outage to pass, and short
 # enough for the fallback to come well before the deadline to acknowledge a P0.
 LOG_FALLBACK_AFTER = 5
@@ -92,7 +92,7 @@ def message_row(
         created_at=now,
         # Of those who share an address, the first who may be disturbed is enough for the message to come there.
         due_at=min(due_at(each, notice, now) for each in people),
-        urgency=LEAST_URGENT if notice.kind in _UNHURRIED else notice.severity.number,
+        urgency=LEAST_URGENT if _is_unhurried(notice) else notice.severity.number,
     )
 
 
@@ -103,6 +103,11 @@ def _together(people: Sequence[Contact]) -> Contact:
         return first
     name = ", ".join(each.name or each.id for each in people)
     return first.model_copy(update={"name": name, "time_zone": first.time_zone if len(zones) == 1 else "UTC"})
+
+
+def _is_unhurried(notice: Notice) -> bool:
+    """Whether all others go first; a reminder of an incident that is open is as urgent as a page."""
+    return notice.kind in _UNHURRIED or (notice.kind is NoticeKind.REMINDER and notice.is_over)
 
 
 def due_at(contact: Contact, notice: Notice, now: datetime) -> datetime:

@@ -27,7 +27,7 @@ from orchestration.events.notifications import (
     NotificationRetried,
     NotificationSent,
 )
-from orchestration.notifications.attempt import DeliveryResult, Redact, attempt
+from orchestration.notifications.attempt import DeliveryResult, LinksOf, Redact, attempt, no_links
 from orchestration.notifications.channels import ChannelRegistry
 from orchestration.notifications.lane import ChannelLane
 from orchestration.notifications.rate_limit import SendRate
@@ -80,6 +80,7 @@ class OutboxSender:
         redact: Redact,
         holder: str,
         on_point: Callable[[str], None] = _nothing,
+        links_of: LinksOf = no_links,
     ) -> None:
         self._outbox = outbox
         self._leases = leases
@@ -89,6 +90,7 @@ class OutboxSender:
         self._redact = redact
         self._holder = holder
         self._on_point = on_point
+        self._links_of = links_of
         self._log = logs.get_logger("notifications")
         self._leads = False
         self._renew_at = 0.0
@@ -195,7 +197,9 @@ class OutboxSender:
                 self._on_point("after-claim")
                 thread = await self._call(lambda: self._outbox.threads.find(claimed))
                 chance = random.random()  # noqa: S311 — it spreads retries, and protects nothing
-                result = await attempt(claimed, self._channels, self._clock, self._redact, chance, thread)
+                result = await attempt(
+                    claimed, self._channels, self._clock, self._redact, chance, thread, self._links_of
+                )
                 self._on_point("after-send")
                 await self._mark(claimed, result)
                 self._on_point("after-mark")

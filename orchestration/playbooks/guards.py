@@ -104,7 +104,8 @@ def _external_alert(_: GuardSettings, situation: GuardSituation) -> GuardVerdict
     return GuardVerdict(
         Mode.OFF,
         Guard.EXTERNAL_ALERT,
-        "an alert of another system changes nothing here (`alerting.intake.allowedActions` does not name this action)",
+        "what this system has not observed itself changes nothing here (`alerting.intake.allowedActions` does not name "
+        "this action)",
     )
 
 

@@ -75,8 +75,8 @@ PATTERNS: tuple[SecretPattern, ...] = (
         "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_",
         rf"{_START}(?:gh[pousr]_|github_pat_)[A-Za-z0-9_]{{22,512}}+",
     ),
-    # Our own: tokens of the API and the gateway, and the link with which the first user is created.
-    _exact("orchestrator-token", "orc_", rf"{_START}orc_[A-Za-z0-9_-]{{40,64}}+"),
+    # Our own: tokens of the API and the gateway, signed links in messages, and that which makes the first user.
+    _exact("orchestrator-token", "orc_ orclink_", rf"{_START}orc(?:link)?_[A-Za-z0-9_-]{{40,1024}}+"),
     _exact("setup-link", "/setup?key=", r"/setup\?key=(?P<secret>[A-Za-z0-9_-]{20,64}+)"),
     _exact("gitlab-token", "glpat-", rf"{_START}glpat-[A-Za-z0-9_-]{{20,255}}+"),
     _exact("anthropic-key", "sk-ant-", rf"{_START}sk-ant-{_DIGIT}[A-Za-z0-9_-]{{20,255}}+"),

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from orchestration import logs
 from orchestration.alerts.sources.registry import shipped_sources
 from orchestration.errors import OrchestratorError
+from orchestration.notifications.message_links import ANSWER_PATH
 from orchestration.security.access import AccessControl, SignedIn
 from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.principal import Principal, Role
@@ -35,6 +36,8 @@ from orchestration.web.problems import of_error, problem
 INTAKE = "/api/v1/intake/"
 _INTAKE_AT_ROOT = frozenset(source.at_root for source in shipped_sources() if source.at_root)
 GATEWAY = "/v1/"
+HEARTBEATS = "/heartbeat/"
+_OWN_KEYS = (INTAKE, HEARTBEATS, ANSWER_PATH)
 _HEALTH = ("/healthz", "/readyz")
 _OPEN = ("/sign-in", "/setup")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -107,8 +110,9 @@ class AuthMiddleware:
             return problem(
                 421, "This is not a host name of this server. Allow it with `orchestrator serve --name HOST`."
             )
-        if path.startswith(INTAKE) or path in _INTAKE_AT_ROOT:
-            # The intake authenticates senders by keys of its own, which may be in the `Authorization` header.
+        if path.startswith(_OWN_KEYS) or path in _INTAKE_AT_ROOT:
+            # The intake authenticates senders by keys of its own, which may be in the `Authorization` header; a link in
+            # a message is its own key.
             return None
         try:
             signed_in = await anyio.to_thread.run_sync(self._identify, headers, scope, state)

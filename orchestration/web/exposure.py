@@ -30,6 +30,8 @@ class Exposure:
     key: Path | None = None
     proxies: tuple[str, ...] = ()
     sign_in: bool = True
+    # The host of `response.dashboardUrl`, by which links in messages lead here.
+    public_name: str = ""
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
@@ -71,7 +73,7 @@ class Exposure:
         same-origin with this server as far as the browser knows.
         """
         name = _without_port(host).lower().rstrip(".")
-        if name in {each.lower() for each in self.names}:
+        if name and name in {each.lower() for each in (*self.names, self.public_name)}:
             return True
         return name in _LOCAL_NAMES if is_local(self.host) else name == self.host.lower()
 

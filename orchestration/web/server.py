@@ -7,9 +7,10 @@ import importlib
 import importlib.util
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import uvicorn
@@ -28,11 +29,13 @@ from orchestration.security.access import AccessControl
 from orchestration.security.audit_trail import AuditTrail
 from orchestration.storage.audit import AuditTable
 from orchestration.web import intake
+from orchestration.web.answer import AnswerPages
 from orchestration.web.auth_middleware import AuthMiddleware
 from orchestration.web.exposure import Exposure
 from orchestration.web.feed import Feed
 from orchestration.web.gateway.endpoint import GatewayEndpoint
 from orchestration.web.health import HealthEndpoints
+from orchestration.web.heartbeats import HeartbeatEndpoint
 from orchestration.web.problems import problem
 from orchestration.web.run_progress import RunProgressReader
 from orchestration.web.sign_in import SignInPages
@@ -47,11 +50,13 @@ _MAX_HEAD_BYTES = 64_000
 
 @dataclass(frozen=True, slots=True)
 class WebServer:
-    """The ASGI application, and what must be closed before it stops."""
+    """The ASGI application, what runs beside it, and what must be closed before it stops. `listen` keeps the note that
+    heartbeats can be heard."""
 
     asgi: Starlette
     access: AccessControl
     feed: Feed
+    listen: Callable[[], Coroutine[Any, Any, None]]
     close: Callable[[], None]
 
 
@@ -64,13 +69,16 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
     trail = AuditTrail(AuditTable(app.database), app.bus, app.clock, app.redactor.data)
     progress = RunProgressReader(app.runs, app.timeline, app.clock)
     feed = Feed(app.timeline, app.clock, ordered=app.database.is_sqlite)
+    heartbeats = HeartbeatEndpoint(app, control.incidents.heartbeats)
     pages, close_pages = _pages(app)
     routes: list[BaseRoute] = [
         *HealthEndpoints(
             control.has_leader, control.incidents.monitoring.metrics, lambda: isolation_of(app.store)
         ).routes(),
         *SignInPages(access, trail).routes(),
+        *AnswerPages(app, trail).routes(),
         *intake.routes(control.incidents.intake, app.clock, app.bus),
+        *heartbeats.routes(),
         *GatewayEndpoint(app).routes(),
         Mount(api.PREFIX, api.build(ApiServices(app, control, access, trail, feed, progress))),
         *pages,
@@ -89,7 +97,7 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
         close_pages()
 
     asgi = Starlette(routes=routes, middleware=[authentication], exception_handlers={HTTPException: _http})
-    return WebServer(asgi, access, feed, close)
+    return WebServer(asgi, access, feed, heartbeats.listen, close)
 
 
 @contextlib.asynccontextmanager
@@ -99,12 +107,14 @@ async def serving_web(
     """Serve for as long as the block lasts; yields the server and its address. With `any_port`, a free port is used if
     the configured one is taken. Raises UsageError if the address cannot be used."""
     listening = _listen(exposure, any_port=any_port)
-    found = replace(exposure, port=listening.getsockname()[1])
+    public = urlsplit(app.configuration.response.dashboard_url or "").hostname or ""
+    found = replace(exposure, port=listening.getsockname()[1], public_name=public)
     web = build(app, control, found)
     server = _Server(_settings(web, found))
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(web.feed.run)
+            group.start_soon(web.listen)
             group.start_soon(server.serve, [listening])
             await server.until_started()
             try:

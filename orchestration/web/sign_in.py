@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from html import escape
-from pathlib import Path
 from urllib.parse import parse_qsl, quote
 
 import anyio
@@ -21,9 +20,9 @@ from orchestration.security.audit_trail import AuditTrail
 from orchestration.web.auth_middleware import cookie_name, source_of
 from orchestration.web.intake import read_body
 from orchestration.web.problems import status_of
+from orchestration.web.stylesheet import stylesheet
 
 _MAX_BYTES = 16_000
-_STATIC = Path(__file__).with_name("static")
 # Checking a password takes 16 MB and a fifth of a second, which is the point of scrypt. This many are checked at a
 # time, so that a flood of sign-ins cannot take all memory and all worker threads.
 _CONCURRENT_CHECKS = 2
@@ -151,13 +150,16 @@ def _setup_page(key: str) -> str:
 
 
 def _page(title: str, text: str, action: str, hidden: str, autocomplete: str, button: str) -> str:
-    # Found and not named, so that an update of the vendored file needs no change here.
-    found = sorted(_STATIC.glob("vendor/pico-*.min.css"))
-    style = f'<link rel="stylesheet" href="/static/vendor/{found[-1].name}">' if found else ""
     return _PAGE.format(
-        title=title, style=style, text=text, action=action, hidden=hidden, autocomplete=autocomplete, button=button,
+        title=title,
+        style=stylesheet(),
+        text=text,
+        action=action,
+        hidden=hidden,
+        autocomplete=autocomplete,
+        button=button,
         problem="<!--problem-->",
-    )  # fmt: skip
+    )
 
 
 def _outage_page(page: str) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.agents.sandbox import isolation_gaps
 from orchestration.app.config_check import check_files
-from orchestration.app.doctor import machine, providers
+from orchestration.app.doctor import links, machine, providers
 from orchestration.app.doctor.diagnosis import CheckResult, ok, problem, warning
 from orchestration.app.oncall_calendars import CalendarState, states
 from orchestration.app.project import DATABASE_FILE
@@ -49,7 +49,17 @@ async def examine(config_file: Path, environment: Mapping[str, str], clock: Cloc
     # Providers' messages can repeat the key that they refuse, and this output is pasted into bug reports.
     redactor.remember(credentials.secrets(configuration))
     checked = _configuration(config_file, environment)
-    found = [*isolated, *here, isolation, database, *checked, *read, *asked, *reported]
+    found = [
+        *isolated,
+        *here,
+        isolation,
+        database,
+        *checked,
+        *read,
+        *links.check(configuration, credentials),
+        *asked,
+        *reported,
+    ]
     return [replace(one, found=redactor.text(one.found)) for one in found]
 
 

@@ -52,6 +52,8 @@ class ChannelDescriptor:
     carries_reminders: bool = True
     # Whether contacts with the same address, or all where the channel itself is the address, get one message together.
     shared: bool = False
+    # Whether a message reaches one person or a chat, who may answer by its links; a log would keep them.
+    carries_links: bool = True
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -20,9 +20,17 @@ _MODULES = "orchestration.notifications.channels"
 _log = logs.get_logger("notifications")
 
 _SHIPPED = (
-    ChannelDescriptor(ChannelKind.LOG, "the log; built in, need not be described", f"{_MODULES}.local:LogChannel"),
     ChannelDescriptor(
-        ChannelKind.CONSOLE, "standard error; built in, need not be described", f"{_MODULES}.local:ConsoleChannel"
+        ChannelKind.LOG,
+        "the log; built in, need not be described",
+        f"{_MODULES}.local:LogChannel",
+        carries_links=False,
+    ),
+    ChannelDescriptor(
+        ChannelKind.CONSOLE,
+        "standard error; built in, need not be described",
+        f"{_MODULES}.local:ConsoleChannel",
+        carries_links=False,
     ),
     ChannelDescriptor(
         ChannelKind.EMAIL,
@@ -94,6 +102,7 @@ _SHIPPED = (
         limits="two messages a second; our incident is their alert and follows it to its end; no reports",
         # A report is not an alert, and there is nothing in PagerDuty that it could be.
         carries_reports=False,
+        carries_links=False,
     ),
     ChannelDescriptor(
         ChannelKind.ALERTMANAGER,
@@ -105,6 +114,7 @@ _SHIPPED = (
         checks=(check_url,),
         limits="no reports, no reminders",
         carries_reports=False,
+        carries_links=False,
         # Alertmanager knows only alerts that fire and alerts that are resolved: a reminder, which comes after the end,
         # would make the alert fire again.
         carries_reminders=False,

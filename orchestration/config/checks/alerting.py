@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from string import Formatter
 
-from orchestration.config.alerting import IntakeSettings, MaintenanceWindowSettings, RuleSettings
+from orchestration.config.alerting import HeartbeatSettings, IntakeSettings, MaintenanceWindowSettings, RuleSettings
 from orchestration.config.checks.environment import CheckEnvironment
 from orchestration.config.checks.schedules import is_possible_cron
 from orchestration.config.document import JsonPath
@@ -105,11 +105,32 @@ def check(configuration: Configuration, environment: CheckEnvironment) -> Iterat
         for key in ("source", "target"):
             yield from _check_matchers(("alerting", "inhibitions", index, key), getattr(inhibition, key))
     yield from _check_windows(settings.maintenance_windows)
+    for name, heartbeat in settings.heartbeats.items():
+        yield from _check_heartbeat(name, heartbeat, settings.intake, environment)
     yield from _check_allowed_actions(settings.intake)
     for key, variable in (("tokenEnv", settings.intake.token_env), ("secretEnv", settings.intake.secret_env)):
         if variable is not None and variable not in environment.variables:
             message, hint = f"the intake needs {variable}, which is not set", f"Add a line {variable}=… to .env."
             yield Problem(FindingCode.INTAKE_CLOSED, ("alerting", "intake", key), message, hint=hint)
+
+
+def _check_heartbeat(
+    name: str, heartbeat: HeartbeatSettings, intake: IntakeSettings, environment: CheckEnvironment
+) -> Iterator[Problem]:
+    path: JsonPath = ("alerting", "heartbeats", name)
+    if (heartbeat.period is None) == (heartbeat.cron is None):
+        message = f"the heartbeat {name} needs a period or a cron expression, and not both"
+        hint = 'Write "period": 3600 for once an hour, or "cron": "0 2 * * *" for every night at two.'
+        yield Problem(FindingCode.HEARTBEAT_INCOMPLETE, path, message, hint=hint)
+    if heartbeat.cron is not None and not is_possible_cron(heartbeat.cron):
+        expected = "minute hour day month weekday, such as 0 2 * * *"
+        yield Problem(FindingCode.BAD_CRON, (*path, "cron"), f'"{heartbeat.cron}" is not a cron expression', expected)
+    yield from _check_matchers((*path, "alerts"), heartbeat.alerts)
+    variable = heartbeat.token_env or intake.token_env or intake.secret_env
+    if not heartbeat.alerts and (variable is None or variable not in environment.variables):
+        message = f"nothing can report the heartbeat {name}: {variable or 'its token'} is not set"
+        hint = "Name a variable in its `tokenEnv` or in alerting.intake.tokenEnv, and set it in .env."
+        yield Problem(FindingCode.HEARTBEAT_CLOSED, (*path, "tokenEnv"), message, hint=hint)
 
 
 def _check_allowed_actions(intake: IntakeSettings) -> Iterator[Problem]:

@@ -43,7 +43,9 @@ class Acknowledge(IncidentCommand):
             change.add_entry("acknowledged", after_seconds=seconds)
         change.set(
             # The clock is that of the current SLA record; MTTA counts the first acknowledgement of all.
-            clock=replace(incident.clock, acknowledged_at=change.now),
+            # One that was forgotten has met its target all the same, or has not.
+            clock=replace(incident.clock, acknowledged_at=incident.clock.acknowledged_at or change.now),
+            lapsed_at=None,
             acknowledged_at=incident.acknowledged_at or change.now,
             acknowledged_by=change.actor.name,
             page_due=None,

@@ -71,6 +71,8 @@ class EscalateUnlessAcknowledged(IncidentCommand):
         require_open(change.incident, "escalate")
         if not pages(change.incident):
             AddNote(f"nobody was paged, since a P3 is a ticket: {self.reason}").apply(change)
+        elif change.incident.pages_are_held:
+            AddNote(f"level {self.level} was not paged, since its pages are held: {self.reason}").apply(change)
         elif change.incident.acknowledged:
             by = describe_actor(change.incident.acknowledged_by)
             AddNote(f"level {self.level} was not paged, since {by} has it: {self.reason}").apply(change)

@@ -9,6 +9,7 @@ from typing import Protocol
 from orchestration.clock import Clock
 from orchestration.config.channels.settings import ChannelSettings
 from orchestration.config.credentials import CredentialSource
+from orchestration.notifications.message_links import MessageLink, with_links
 from orchestration.notifications.notice import Notice
 
 
@@ -18,17 +19,24 @@ class ChannelMessage:
     same each time it is sent, so that receivers recognise it.
 
     `thread` is what `Channel.send` has returned for an earlier message about the same incident to the same recipient;
-    empty for the first one.
+    empty for the first one. `links` are signed links by which the recipient can answer; they are secret. `body` has
+    them at its end, and `plain_body`, for channels that show them in another way, has not.
     """
 
     key: str
     contact: str
     address: str | None
     subject: str
-    body: str
+    plain_body: str
     notice: Notice
     created_at: datetime
     thread: str = ""
+    links: tuple[MessageLink, ...] = ()
+
+    @property
+    def body(self) -> str:
+        """The text with its links."""
+        return with_links(self.plain_body, self.links)
 
     @property
     def text(self) -> str:

@@ -36,8 +36,9 @@ def slack_message(message: ChannelMessage, *, answers: bool = False) -> dict[str
     With `answers`, it has buttons to acknowledge and to escalate, which need an app with interactivity.
     """
     notice = message.notice
-    blocks = [{"type": "section", "text": _plain(part)} for part in _sections(message.body)]
-    buttons = [*(_answers(message) if answers else ()), *_link(notice.url)]
+    blocks = [{"type": "section", "text": _plain(part)} for part in _sections(message.plain_body)]
+    # Slack says who has pressed a button of the app's, so these come before the links where there are both.
+    buttons = [*(_answers(message) if answers else _answer_links(message)), *_link(notice.url)]
     attachment = {
         "color": _OVER if notice.kind.closes else _COLOURS[notice.severity],
         "blocks": [*blocks, *([{"type": "actions", "elements": buttons}] if buttons else [])],
@@ -103,6 +104,12 @@ def _answers(message: ChannelMessage) -> Iterator[dict[str, Any]]:
     if notice.kind is not NoticeKind.ACKNOWLEDGED:
         yield _button("Acknowledge", ACKNOWLEDGE, notice.incident_id, style="primary")
     yield _button("Escalate", ESCALATE, notice.incident_id)
+
+
+def _answer_links(message: ChannelMessage) -> Iterator[dict[str, Any]]:
+    for link in message.links:
+        action = f"incident.link.{link.verb.value}"
+        yield {"type": "button", "text": _plain(link.verb.label), "action_id": action, "url": link.url}
 
 
 def _button(title: str, action: str, incident: str, **more: str) -> dict[str, Any]:

@@ -42,20 +42,24 @@ def card_message(message: ChannelMessage) -> dict[str, Any]:
     style = "good" if notice.kind.closes else _STYLES[notice.severity]
     subject = _line(shorten(message.subject, _MAX_SUBJECT), weight="bolder", size="medium", color=style)
     title = {"type": "Container", "style": style, "bleed": True, "items": [subject]}
-    # A text run is never a link, so the incident's URL becomes a button.
-    link = {"type": "Action.OpenUrl", "title": "Open the incident", "url": notice.url}
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
         "body": [title],
-        "actions": [link] if 0 < len(notice.url) <= _MAX_URL else [],
+        # A text run is never a link, so the URLs become buttons.
+        "actions": [{"type": "Action.OpenUrl", "title": name, "url": url} for name, url in _buttons(message)],
         "msteams": {"width": "Full"},
     }
     attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}
     whole = {"type": "message", "attachments": [attachment]}
-    card["body"] = [title, *_lines(message.body, LIMIT - len(encode(whole)))]
+    card["body"] = [title, *_lines(message.plain_body, LIMIT - len(encode(whole)))]
     return whole
+
+
+def _buttons(message: ChannelMessage) -> list[tuple[str, str]]:
+    page = [("Open the incident", message.notice.url)] if 0 < len(message.notice.url) <= _MAX_URL else []
+    return [*((link.verb.label, link.url) for link in message.links), *page]
 
 
 def _lines(body: str, room: int) -> Iterator[dict[str, Any]]:

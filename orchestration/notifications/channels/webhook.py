@@ -68,5 +68,6 @@ def cloud_event(message: ChannelMessage) -> dict[str, Any]:
             "subject": message.subject,
             "body": message.body,
             "notice": message.notice.as_json(),
+            "links": [link.as_json() for link in message.links],
         },
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestration.errors import NotFoundError
 from orchestration.incidents.model import TimelineEntry
+from orchestration.incidents.report import PERSON_SOURCE
 from orchestration.playbooks.actions import Action, ActionContext, ActionOutcome, NoParameters, action
 
 # Enough for the alerts of one group; the incident's timeline has all of them.
@@ -29,6 +30,8 @@ class AlertEvidence(Action[NoParameters]):
         alerts = list(_alerts(self.services.incidents.entries(incident.id)))[-_MOST_ALERTS:]
         links = [f"{link.name}: {link.url}" for link in incident.links]
         runbook = next((link.url for link in incident.links if link.name == "runbook"), None)
+        if incident.source == PERSON_SOURCE:
+            return ActionOutcome(f"{incident.summary}; there are no alerts", {"alerts": 0, "source": incident.source})
         told = "; ".join(links) or "no runbook and no links came with them"
         return ActionOutcome(
             f"{len(alerts)} alerts from {incident.source}; {told}",

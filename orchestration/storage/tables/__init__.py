@@ -1,7 +1,14 @@
 """The tables of our own, a module for each subject. The durable engine keeps its own beside them."""
 
 from orchestration.storage.tables.access import audit, kept_answers, sessions, sign_in_failures, tokens, users
-from orchestration.storage.tables.alerts import alert_groups, alert_inbox, alerts, silences
+from orchestration.storage.tables.alerts import (
+    alert_groups,
+    alert_inbox,
+    alerts,
+    heartbeat_listening,
+    heartbeat_monitors,
+    silences,
+)
 from orchestration.storage.tables.base import UtcDateTime, metadata
 from orchestration.storage.tables.drills import drill_runs
 from orchestration.storage.tables.incidents import (
@@ -46,6 +53,8 @@ __all__ = [
     "drill_runs",
     "events",
     "guard_trips",
+    "heartbeat_listening",
+    "heartbeat_monitors",
     "heartbeats",
     "incident_clocks",
     "incident_documents",

@@ -1,4 +1,4 @@
-"""Tables of alerts: deliveries, alerts, what was reported of each group, and silences."""
+"""Tables of alerts: deliveries, alerts, what was reported of each group, silences, and heartbeat monitors."""
 
 from __future__ import annotations
 
@@ -60,4 +60,28 @@ silences = sa.Table(
     sa.Column("author", sa.String(128), nullable=False),
     sa.Column("comment", sa.Text, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+heartbeat_monitors = sa.Table(
+    "heartbeat_monitors",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("configured_at", UtcDateTime, nullable=False),
+    sa.Column("heard_at", UtcDateTime),
+    sa.Column("started_at", UtcDateTime),
+    sa.Column("failed_at", UtcDateTime),
+    sa.Column("exit_code", sa.Integer),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("unheard_seconds", sa.Float, nullable=False),
+    sa.Column("gap_until", UtcDateTime),
+    sa.Column("down_since", UtcDateTime),
+    sa.Column("reported_at", UtcDateTime),
+)
+
+# One row: up to when a server has listened for heartbeats.
+heartbeat_listening = sa.Table(
+    "heartbeat_listening",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("until", UtcDateTime, nullable=False),
 )

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from orchestration.alerts.maintenance_windows import WindowOccurrence, upcoming
 from orchestration.alerts.silences import validate_matchers
+from orchestration.app.heartbeats import HeartbeatView, heartbeats_of
 from orchestration.domain.alert_status import AlertStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.errors import UsageError
@@ -67,6 +68,12 @@ def list_alerts(
 def show_alert(services: Services, alert: Name) -> AlertRow:
     """Show one alert with all its details."""
     return services.app.alerts.find(alert)
+
+
+@router.get("/heartbeats", dependencies=_VIEW)
+def list_heartbeats(services: Services) -> list[HeartbeatView]:
+    """List what has to report that it is alive, at `/heartbeat/NAME`, and how it is; what is down comes first."""
+    return list(heartbeats_of(services.app))
 
 
 @router.get("/silences", dependencies=_VIEW)

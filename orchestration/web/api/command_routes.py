@@ -35,20 +35,47 @@ def add_command(router: APIRouter, noun: str, command: type[C], give: Give[C], r
     )
 
 
-def _endpoint(command: type[C], noun: str, give: Give[C], result: type) -> Callable[..., Awaitable[Any]]:
-    """A function that gives the command; its signature tells FastAPI what to read from path and body."""
+def add_opening_command(
+    router: APIRouter,
+    area: str,
+    command: type[C],
+    give: Callable[[ApiServices, Principal, C], Awaitable[Any]],
+    result: type,
+) -> None:
+    """Add the route of a command that opens something, such as an incident; its path is that of all of them."""
+    spec = command.spec
+    if spec.api is None:
+        return
+
+    async def give_it(services: ApiServices, caller: Principal, _: str, value: C) -> Any:
+        return await give(services, caller, value)
+
+    router.add_api_route(
+        f"/{area}{spec.api.path and '/'}{spec.api.path}",
+        _endpoint(command, None, give_it, result),
+        methods=[spec.api.method],
+        name=spec.api.operation,
+        description=spec.summary,
+        status_code=spec.api.status,
+        dependencies=requires(spec.role, area),
+    )
+
+
+def _endpoint(command: type[C], noun: str | None, give: Give[C], result: type) -> Callable[..., Awaitable[Any]]:
+    """A function that gives the command; its signature tells FastAPI what to read from path and body. `noun` is what
+    the command works on, if it is there already."""
     in_path = [field for field in command.fields() if field.input.in_path]
     in_body = [field for field in command.fields() if not field.input.in_path]
 
     async def endpoint(services: Services, caller: Caller, **values: Any) -> Any:
-        subject, body = values.pop(noun), values.pop("body", None)
+        subject, body = values.pop(noun or "", ""), values.pop("body", None)
         sent = {} if body is None else {field.name: getattr(body, field.name) for field in in_body}
         return await give(services, caller, subject, command(**sent, **values))
 
     parameters = {
         "services": Services,
         "caller": Caller,
-        noun: Name,
+        **({noun: Name} if noun else {}),
         **{field.name: field.annotation for field in in_path},
     }
     body = _body(command, in_body, whole=not in_path) if in_body else {}

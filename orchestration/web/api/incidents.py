@@ -16,8 +16,8 @@ from starlette.responses import PlainTextResponse
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.incidents.commands.base import IncidentCommand
-from orchestration.incidents.commands.table import COMMANDS
+from orchestration.incidents.commands.base import IncidentCommand, OpeningCommand
+from orchestration.incidents.commands.table import COMMANDS, OPENING_COMMANDS
 from orchestration.incidents.escalation import missing_fields
 from orchestration.incidents.folded_timeline import FoldedEntry, fold
 from orchestration.incidents.model import Incident, ReviewField, person
@@ -26,7 +26,7 @@ from orchestration.incidents.review import clock_lines
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.incidents.table import IncidentRow, TimerRow
 from orchestration.storage.playbooks import PlaybookRecords
-from orchestration.web.api.command_routes import add_command
+from orchestration.web.api.command_routes import add_command, add_opening_command
 from orchestration.web.api.services import (
     ApiServices,
     Cursor,
@@ -133,5 +133,11 @@ async def _give(services: ApiServices, caller: Principal, incident: str, command
     return await anyio.to_thread.run_sync(execute)
 
 
+async def _declare(services: ApiServices, caller: Principal, command: OpeningCommand) -> Incident:
+    return await anyio.to_thread.run_sync(services.app.incident_service.declare, caller.name, command)
+
+
 for each in COMMANDS.values():
     add_command(router, "incident", each, _give, Incident)
+for opening in OPENING_COMMANDS.values():
+    add_opening_command(router, _AREA, opening, _declare, Incident)

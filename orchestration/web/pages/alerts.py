@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from orchestration.alerts.maintenance_windows import upcoming
 from orchestration.alerts.silences import validate_matchers
+from orchestration.app.heartbeats import heartbeats_of
 from orchestration.domain.alert_status import AlertStatus
 from orchestration.events.alerts import SilenceAdded, SilenceExpired
 from orchestration.ids import new_id
@@ -29,7 +30,8 @@ def routes(site: DashboardSite) -> Sequence[Route]:
     """The page and its forms."""
     alerts = _Alerts(site)
     actions = {"silence": (alerts.silence, Role.RESPONDER), "end-silence": (alerts.end, Role.RESPONDER)}
-    return site.page(SitePage("/alerts", "alerts.html", "alerts", alerts.read, ("alert", "silence")), actions)
+    page = SitePage("/alerts", "alerts.html", "alerts", alerts.read, ("alert", "silence"), refreshes=True)
+    return site.page(page, actions)
 
 
 class _Alerts:
@@ -50,6 +52,7 @@ class _Alerts:
                 for window in app.configuration.alerting.maintenance_windows
                 for one in upcoming(window, now, 1)
             ],
+            "heartbeats": heartbeats_of(app),
         }
 
     async def silence(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002

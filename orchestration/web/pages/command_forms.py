@@ -53,15 +53,21 @@ def forms_for(
     `is_shown` says whether the state of the subject is one for which a form is shown.
     """
     shown = [
-        (page, [_view(field, subject, choices) for field in command.fields()])
+        form_of(command, page, choices, subject)
         for command in commands
         if (page := command.spec.page) is not None and page.shown is not None and is_shown(page.shown)
     ]
     return [
-        FormView(page, [field for field in fields if field.label])
-        for page, fields in sorted(shown, key=lambda each: each[0].order)
-        if all(field.options for field in fields if field.control == "select")
+        form
+        for form in sorted(shown, key=lambda each: each.page.order)
+        if all(field.options for field in form.fields if field.control == "select")
     ]
+
+
+def form_of(command: type[Command], page: PageForm, choices: ChoiceLists, subject: object = None) -> FormView:
+    """The form of one command, filled with what is known of its subject."""
+    views = [_view(field, subject, choices) for field in command.fields()]
+    return FormView(page, [view for view in views if view.label])
 
 
 def command_from(command: type[C], form: Form) -> C:

@@ -11,13 +11,17 @@ from orchestration.commands.command import Command
 from orchestration.domain.console_command import answer_command
 from orchestration.domain.run_status import RunStatus
 from orchestration.domain.severity import Severity
-from orchestration.incidents.commands.table import COMMANDS
+from orchestration.incidents.commands.table import COMMANDS, OPENING_COMMANDS
 from orchestration.incidents.model import describe_actor
 from orchestration.incidents.review import span
 from orchestration.runs.activity_text import activity_text, lost_seconds, tail_lines
 from orchestration.runs.commands.table import RUN_COMMANDS
 
-_COMMANDS: Sequence[type[Command]] = (*COMMANDS.values(), *RUN_COMMANDS.values())
+_COMMANDS: Sequence[type[Command]] = (
+    *COMMANDS.values(),
+    *OPENING_COMMANDS.values(),
+    *RUN_COMMANDS.values(),
+)
 # The confirmation that a page shows after a form has worked. The URL carries only a key of this table and never a text:
 # otherwise anybody could make the dashboard show a message of theirs through a link.
 CONFIRMATIONS: Mapping[str, str] = {
@@ -47,10 +51,12 @@ CONFIRMATIONS: Mapping[str, str] = {
 
 _TONES: Mapping[str, str] = {
     **{status.value: "calm" for status in RunStatus},
-    **dict.fromkeys(("succeeded", "resolved", "closed", "met", "on-track", "ok", "done", "approved", "works"), "good"),
+    **dict.fromkeys(
+        ("succeeded", "up", "resolved", "closed", "met", "on-track", "ok", "done", "approved", "works"), "good"
+    ),
     **dict.fromkeys(("waiting", "stopped", "half-open", "at-risk", "pending", "reopened", "starts", "waits"), "fair"),
     **dict.fromkeys(("not-approved", "incomplete"), "fair"),
-    **dict.fromkeys(("failed", "open", "breached", "firing", "detected", "denied", "P0", "P1"), "bad"),
+    **dict.fromkeys(("failed", "late", "open", "breached", "firing", "detected", "denied", "P0", "P1"), "bad"),
     **dict.fromkeys(("P2", "acknowledged", "mitigating", "verifying"), "fair"),
     **dict.fromkeys(("P3", "unknown", "disabled", "cancelled", "merged", "suppressed", "in-review"), "calm"),
     **dict.fromkeys(("helped", "looked", "passed", "whole"), "good"),

@@ -5,23 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.routing import Route
 
+from orchestration.commands.inputs import Choices
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.errors import UsageError
+from orchestration.incidents.commands.base import OpeningCommand
 from orchestration.incidents.escalation import missing_fields
 from orchestration.incidents.model import Incident
 from orchestration.incidents.records import IncidentRecords
 from orchestration.incidents.sla import TargetKind, TargetState
+from orchestration.security.principal import Principal
+from orchestration.web.pages.command_forms import command_from
+from orchestration.web.pages.formatting import plain, severity_words
+from orchestration.web.pages.forms import Form
+from orchestration.web.pages.incident_forms import OPENING_FORMS, opening_forms
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _AT_ONCE = 100
 _OWING = (IncidentStatus.RESOLVED.value, IncidentStatus.IN_REVIEW.value)
+_CHOICES = {
+    Choices.SEVERITIES: [("", "by the severity rules"), *((one.value, severity_words(one)) for one in Severity)],
+    Choices.SCENARIOS: [(one.value, plain(one.value)) for one in Scenario],
+}
 SUBJECTS = ("incident", "alert", "silence", "approval")
 
 
@@ -50,8 +62,10 @@ class Card:
 
 def routes(site: DashboardSite) -> Sequence[Route]:
     """The board."""
+    view = _Incidents(site)
+    actions = {name: (partial(view.declare, command), command.spec.role) for name, command in OPENING_FORMS.items()}
     return site.page(
-        SitePage("/incidents", "incidents.html", "incidents", _Incidents(site).read, SUBJECTS, refreshes=True)
+        SitePage("/incidents", "incidents.html", "incidents", view.read, SUBJECTS, refreshes=True), actions
     )
 
 
@@ -89,6 +103,13 @@ class _Incidents:
             raise UsageError("expected a severity and a scenario of the lists; choose them there") from error
         return await anyio.to_thread.run_sync(self._read, severities, wanted)
 
+    async def declare(
+        self, command: type[OpeningCommand], _: Request, form: Form, principal: Principal
+    ) -> tuple[str, str]:
+        wanted = command_from(command, form)
+        opened = await anyio.to_thread.run_sync(self._app.incident_service.declare, principal.name, wanted)
+        return f"/incidents/{opened.id}", command.spec.page.done if command.spec.page else ""
+
     def _read(self, severities: Sequence[Severity], scenario: Scenario | None) -> Values:
         records, now = self._app.incident_service.records, self._app.clock.now()
         owing = [records.get(row.id) for row in records.table.list(statuses=_OWING, limit=_AT_ONCE)]
@@ -97,6 +118,7 @@ class _Incidents:
             "cards": open_cards(records, now),
             "reviews_due": [(one, missing_fields(one)) for one in owing],
             "history": records.table.list(severities=severities, scenario=scenario, is_open=False, limit=_AT_ONCE),
+            "opening_forms": opening_forms(_CHOICES),
             "severities": list(Severity),
             "scenarios": list(Scenario),
             "chosen_severity": severities[0].value if severities else "",

@@ -52,6 +52,16 @@ def test_an_incident_is_worked_from_its_detection_to_its_end(dashboard: Dashboar
     assert [entry.kind for entry in records.entries(incident) if entry.actor == "ada"][:2] == ["acknowledged", "noted"]
 
 
+def test_an_incident_is_declared_by_hand(dashboard: Dashboard) -> None:
+    page = dashboard.get("/incidents").text
+    assert 'action="/incidents/declare"' in page
+    assert '<option value="" selected>by the severity rules</option>' in page
+    to = leads_to(dashboard, "/incidents/declare", title="The shop is down", started_at="2026-01-01T10:00", severity="")
+    found = dashboard.app.incident_service.records.get(to.removeprefix("/incidents/").removesuffix("?done=declared"))
+    assert (found.title, found.asserted_by, found.severity.value) == ("The shop is down", "ada", "P2")
+    leads_to(dashboard, f"/incidents/{found.id}/resolve", resolution="restarted it")
+
+
 def test_an_incident_is_reopened_found_to_be_a_false_alarm_or_merged(dashboard: Dashboard, incident: str) -> None:
     page = f"/incidents/{incident}"
     leads_to(dashboard, f"{page}/resolve", resolution="gone", anyway="true")

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from orchestration.app import project
 from orchestration.cli import cli
-from orchestration.errors import OrchestratorError
+from orchestration.errors import OrchestratorError, UsageError
 from orchestration.incidents.commands.mitigation import BeginMitigation
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.model import Incident, IncidentRefusedError
@@ -125,6 +125,18 @@ def test_everything_can_be_done_from_the_console(console: Console) -> None:
         assert kind in kinds
     assert (shown["severity"], shown["assignee"]) == ("P2", "ben")
     assert console.json("incidents", "show", other)["merged_into"] == name
+
+
+def test_an_incident_is_declared_with_a_start_that_is_past(console: Console) -> None:
+    text = console.do("declare", "The shop is down", "--since", "20min", "--impact", "no orders", "--data-loss")
+    assert text.endswith(": P0 detected: The shop is down\n")
+    found = json.loads(console.do("declare", "the shop is down", "--json"))
+    assert (text.partition(":")[0], found["severity"], found["impact"]) == (found["id"], "P0", "no orders")
+    before = datetime.fromisoformat(found["detected_at"]) - datetime.fromisoformat(found["impact_started_at"])
+    assert timedelta(minutes=20) <= before < timedelta(minutes=21)
+    assert "declared by" in console.do("show", found["id"])
+    with pytest.raises(UsageError, match="that is past"):
+        console.run("incidents", "declare", "later", "--since", "2999-01-01")
 
 
 def test_a_false_alarm_is_cancelled(console: Console) -> None:

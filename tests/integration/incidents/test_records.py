@@ -47,6 +47,12 @@ ADDED = {
     "review_authors",
     "silences",
     "flapping",
+    "answered_links",
+    "attended_at",
+    "reminded_at",
+    "lapsed_at",
+    "snoozed_until",
+    "snoozed_by",
 }
 
 

@@ -175,6 +175,24 @@ def test_an_incident_goes_all_its_way(server: RunningWebServer, api: httpx2.Clie
     assert api.post(f"incidents/{incident}/cancel", json={"reason": "a test"}).status_code == 200
 
 
+def test_an_incident_is_declared_once_however_often_it_is_sent(api: httpx2.Client) -> None:
+    body = {
+        "title": "The shop is down",
+        "severity": "P1",
+        "started_at": "2026-01-01T10:00:00+01:00",
+        "impact": "no orders",
+    }
+    first, again = (api.post("incidents", json=body) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json()["id"] == again.json()["id"]
+    found = api.get(f"incidents/{first.json()['id']}").json()["incident"]
+    assert (found["source"], found["asserted_by"], found["acknowledged_at"]) == ("person", "test", None)
+    assert (found["impact_started_at"], found["impact"]) == ("2026-01-01T09:00:00Z", "no orders")
+    refused = api.post("incidents", json={**body, "started_at": "2999-01-01T10:00:00Z"})
+    assert (refused.status_code, "that is past" in refused.json()["detail"]) == (422, True)
+    assert api.post(f"incidents/{found['id']}/cancel", json={"reason": "a test"}).status_code == 200
+
+
 def test_two_incidents_become_one(server: RunningWebServer, api: httpx2.Client) -> None:
     first, second = an_incident(server.app, "api:one"), an_incident(server.app, "api:two")
     assert api.post(f"incidents/{first}/merge", json={"into": second}).json()["id"] == second

@@ -33,6 +33,7 @@ EXAMPLES = [
     ("github-token", f"github_pat_{BODY}_{BODY}", f"github_pat_{BODY}_{BODY}"),
     ("orchestrator-token", f"token orc_{BODY}-_12345", f"orc_{BODY}-_12345"),
     ("setup-link", f"open http://127.0.0.1:8642/setup?key={BODY[:32]}", BODY[:32]),
+    ("orchestrator-token", f"https://ops.example.org/answer/orclink_{BODY}-{BODY}_x>", f"orclink_{BODY}-{BODY}_x"),
     ("gitlab-token", f"x glpat-{BODY[:20]}", f"glpat-{BODY[:20]}"),
     ("anthropic-key", f'"sk-ant-api03-{BODY}"', f"sk-ant-api03-{BODY}"),
     ("openai-key", f"sk-proj-{BODY}", f"sk-proj-{BODY}"),

@@ -1,0 +1,1 @@
+"""Dead-man's switches: things that report that they are alive, and whose silence is an alert."""

@@ -1,0 +1,41 @@
+"""The key that signs links in messages, where the configuration names none: made once, and kept in a private file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+FILE = "message-links.key"
+_BYTES = 32
+# A shorter one could be guessed from a link, which is at hand to whoever gets a message.
+MINIMUM_LENGTH = 32
+
+
+def load_or_create(path: Path) -> str:
+    """The key in the file, which only its owner can read; made if there is none. Raises OSError."""
+    for _ in range(2):
+        with contextlib.suppress(FileNotFoundError):
+            key = path.read_text(encoding="ascii", errors="replace").strip()
+            if len(key) >= MINIMUM_LENGTH:
+                return key
+            path.unlink()  # cut off by a crash or a full disk; nobody can have got a link that it signed
+        _create(path)
+    return path.read_text(encoding="ascii").strip()
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(f"{secrets.token_urlsafe(_BYTES)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # A link and not a rename: of two processes that start at once, the second takes the key of the first.
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        temporary.unlink()
