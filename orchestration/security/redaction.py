@@ -5,32 +5,19 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from orchestration.config.secrets import names_a_secret
-from orchestration.security.secret_patterns import PATTERNS, SecretPattern
+from orchestration.security.secret_search import KINDS, SecretMatch, find_patterns, first_beginning
 
 # Shorter values also occur in harmless text.
 MINIMUM_LENGTH = 6
 
 _KNOWN = "credential"
-_RANKS = {kind: rank for rank, kind in enumerate([*(pattern.kind for pattern in PATTERNS), _KNOWN])}
-_ANCHORS = tuple((anchor, pattern) for pattern in PATTERNS for anchor in pattern.anchors)
-_SHORTEST = len("passwd=abcd")
-_WORDS_OF_A_SECRET = 3
+_RANKS = {kind: rank for rank, kind in enumerate([*KINDS, _KNOWN])}
+_WORDS_OF_A_SECRET = 5
 _TELLS_NOTHING = 2
-_ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class SecretMatch:
-    """The position of a secret in a text, from `start` until before `end`; it does not contain the secret itself."""
-
-    start: int
-    end: int
-    kind: str
 
 
 class Redactor:
@@ -75,7 +62,7 @@ class Redactor:
 
     def find(self, text: str) -> list[SecretMatch]:
         """All secrets, in order, none overlapping another."""
-        return _merge([*_find_patterns(text), *self._find_known(text)])
+        return _merge([*find_patterns(text), *self._find_known(text)])
 
     def _settled(self, text: str, matches: list[SecretMatch]) -> int:
         """Up to where nothing that is still to come can make a secret of the text."""
@@ -86,7 +73,7 @@ class Redactor:
         # A secret has at most two words between its beginning and its value: `Authorization: Bearer …`.
         parts = text.rsplit(None, _WORDS_OF_A_SECRET)
         begun = max(last, len(parts[0]) if len(parts) > _WORDS_OF_A_SECRET else 0)
-        settled = min([settled, *(begun + at for at in _anchors_in(text[begun:]))])
+        settled = min(settled, first_beginning(text, begun))
         return min([settled, *(len(text) - self._begun(text, value) for value in self._values)])
 
     def _begun(self, text: str, value: str) -> int:
@@ -133,34 +120,6 @@ def _hide(value: Any) -> Any:
             return value
         case _:
             return "[redacted:secret]"
-
-
-def _find_patterns(text: str) -> Iterator[SecretMatch]:
-    if len(text) < _SHORTEST:
-        return
-    lowered = text.lower()
-    if len(lowered) != len(text):  # some capitals (İ) become two characters, which would shift all positions
-        lowered = text.translate(_ASCII_LOWER)
-    for anchor, pattern in _ANCHORS:
-        haystack = lowered if pattern.any_case else text
-        if anchor in haystack:
-            yield from _match_at_anchors(pattern, anchor, text, haystack)
-
-
-def _match_at_anchors(pattern: SecretPattern, anchor: str, text: str, haystack: str) -> Iterator[SecretMatch]:
-    end = 0
-    for start in _occurrences(haystack, anchor):
-        if start >= end and (match := pattern.expression.match(text, start)):
-            end = match.end()
-            yield SecretMatch(*match.span(match.lastgroup or 0), pattern.kind)
-
-
-def _anchors_in(text: str) -> Iterator[int]:
-    """Where secrets may begin: the first place of each anchor that the text holds."""
-    lowered = text.translate(_ASCII_LOWER)
-    for anchor, pattern in _ANCHORS:
-        if (at := (lowered if pattern.any_case else text).find(anchor)) >= 0:
-            yield at
 
 
 def _occurrences(text: str, part: str) -> Iterator[int]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from orchestration.clock import Clock
 from orchestration.events import EventBus
 from orchestration.events.security import SecretRedacted
-from orchestration.security.redaction import SecretMatch
+from orchestration.security.secret_search import SecretMatch
 
 # The first is reported at once; further ones are counted and reported together, so that a loop that prints a key does
 # not flood the timeline.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.security.permissions import holds_secrets
-from orchestration.security.redaction import SecretMatch
 from orchestration.security.safe_folder import SKIPPED
+from orchestration.security.secret_search import SecretMatch
 
 Find = Callable[[str], list[SecretMatch]]
 

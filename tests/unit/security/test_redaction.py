@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.security.redaction import MINIMUM_LENGTH, Redactor, SecretMatch
+from orchestration.security.redaction import MINIMUM_LENGTH, Redactor
 from orchestration.security.secret_patterns import PATTERNS
+from orchestration.security.secret_search import SecretMatch
 
 # Put together here, so that no scanner takes this file for a leak.
 BODY = "aB3dE6gH9jK2mN5pQ8sT1vX4zA7cF0hJ3lM6"
@@ -41,6 +42,7 @@ EXAMPLES = [
     ("slack-token", "xoxb-" + "1234567890-abcdefghij", "xoxb-" + "1234567890-abcdefghij"),
     ("slack-webhook", f"https://hooks.slack.com/services/T0/B0/{BODY}", f"T0/B0/{BODY}"),
     ("teams-webhook", f"https://x.webhook.office.com/webhookb2/{BODY}", f"webhookb2/{BODY}"),
+    ("discord-webhook", f"https://discord.com/api/webhooks/12345678901234567/{BODY}{BODY}", None),
     ("google-api-key", f"key AIza{BODY[:35]}", f"AIza{BODY[:35]}"),
     ("google-token", f"ya29.{BODY}", f"ya29.{BODY}"),
     ("stripe-key", f"sk_live_{BODY}", f"sk_live_{BODY}"),
@@ -103,6 +105,9 @@ HARD = [
     "a", "=", "://", "://a:", "eyJ", "eyJ.", "eyJ-", "sk-", "sk-a", "ghp_", "AKIA", "password=", "password:", "token=1",
     "secret='", "api_key=\"a", "bearer a", "authorization: ", "cookie: a=", "sig=", "-----BEGIN ", "postgres://",
     "-----BEGIN " + "PRIVATE KEY-----", "-----BEGIN " + "PRIVATE KEY-----\n" + "a" * 20 + "\n", "İ", "\\\"password\\\"",
+    "key", "key ", "key: x=", "<key>", "key value=", "pass, '", "token\"", "a_", "a1+", "a1b2c3d4_", "s.a1", "1/2:",
+    "%41", "eyJ%", "a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d6 ", "stripe_x=a1b2c3d4e5f6a7b8c9d0 ", "ghp_a1b2c3d4e5f6a7b8c9d0",
+    "-u a:", "--user 'a:",
 ]  # fmt: skip
 
 
@@ -115,7 +120,7 @@ def test_each_kind_of_secret_is_found_and_named(kind: str, text: str, secret: st
 
 
 def test_every_pattern_has_an_example() -> None:
-    assert {pattern.kind for pattern in PATTERNS} == {kind for kind, _, _ in EXAMPLES}
+    assert {pattern.kind for pattern in PATTERNS} <= {kind for kind, _, _ in EXAMPLES}
 
 
 @pytest.mark.parametrize("text", HARMLESS)

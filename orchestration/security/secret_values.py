@@ -1,0 +1,79 @@
+"""Whether a value may be a secret, judged by its characters. Pure."""
+
+from __future__ import annotations
+
+import re
+
+# Values that are no secrets: redacted already, references, placeholders, what code writes there.
+_NO_VALUE = re.compile(
+    r"\s|[,;:.+)\]}]\s|\[redacted:|[$<{%*…#]|\.{3}|-----|(?:None|null|nil|true|false|undefined|password|passwd|string|required)\b"
+    r"|(?:self|os|settings|config|args|environ|process|req|request|this|app|ctx)\.|x{4}|(?:your|my|some|change)[ _-]",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"[+-]?[0-9][0-9_,]{0,12}(?:\.[0-9]+)?[a-z%]{0,2}", re.IGNORECASE)
+_WORDS = re.compile(r"[A-Za-z]+(?:[ _./:-][A-Za-z]+)*[0-9]{0,2}")
+_CODE = re.compile(r"[A-Za-z_][\w.]*[\[(].*")
+_NAME = re.compile(r"[A-Za-z_$][\w.$]*")
+_DOTTED = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)+")
+_PATH = re.compile(r"(?:~|[A-Za-z]:)?(?:[/\\][\w. -]*)+")
+_SAYS_SECRET = re.compile(r"pass|pwd|secret|token|key|cred|auth", re.IGNORECASE)
+_PROSE = re.compile(r"[a-z]+[.!?:)]*")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_TURN = re.compile(r"[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])")
+_CASE_TURN = re.compile(r"[a-z](?=[A-Z])")
+_PIECE = re.compile(r"[0-9A-Za-z]{10,}")
+# A random text turns from letters to digits and back about once in four characters, a name with a number in it once.
+_TURNS = 3
+_CASE_TURNS = 3
+_CASE_TURN_EVERY = 6
+_DISTINCT = 8
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether something that is no value begins here: a reference, an example, what was redacted before."""
+    return _NO_VALUE.match(value) is not None
+
+
+def may_be_password(value: str) -> bool:
+    """People choose passwords: nearly everything may be one."""
+    if _PATH.fullmatch(value):  # `PWD` is also the working directory of a shell
+        return looks_random(value)
+    return not is_placeholder(value) and not _DOTTED.fullmatch(value)
+
+
+def may_be_key(value: str) -> bool:
+    """Machines make keys: there are digits in them, and more than a number or a name with a number."""
+    if is_placeholder(value) or not any(character.isdigit() for character in value):
+        return looks_random(value)
+    return not (_NUMBER.fullmatch(value) or _WORDS.fullmatch(value) or _CODE.fullmatch(value))
+
+
+def is_name(value: str) -> bool:
+    """Whether an unquoted value is the name of another value: `password=old_password`, `token=self.token`."""
+    return _NAME.fullmatch(value) is not None and _SAYS_SECRET.search(value) is not None and not looks_random(value)
+
+
+def reads_like_prose(value: str) -> bool:
+    """Whether what comes after a colon may go on a sentence: small letters only."""
+    return _PROSE.fullmatch(value) is not None
+
+
+def has_randomness(token: str) -> bool:
+    """Whether a token with the right beginning is more than words: it has a digit, or its letters change their case."""
+    return any(character.isdigit() for character in token) or len(_CASE_TURN.findall(token)) >= _CASE_TURNS
+
+
+def looks_random(value: str) -> bool:
+    """Whether a text can hardly be anything but random: digits and letters, or capitals and small ones, in turns."""
+    if is_placeholder(value):
+        return False
+    if _UUID.search(value):
+        return True
+    return any(_is_random(piece) for piece in _PIECE.findall(value))
+
+
+def _is_random(piece: str) -> bool:
+    turns = len(_TURN.findall(piece)) >= _TURNS or (
+        len(piece) > 2 * _DISTINCT and len(_CASE_TURN.findall(piece)) * _CASE_TURN_EVERY >= len(piece)
+    )
+    return turns and len(set(piece)) >= _DISTINCT
