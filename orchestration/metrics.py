@@ -113,6 +113,9 @@ ALERTS_MISSED = Instrument(
     "Alerts of other systems that could not be read, that their sender left out, or that were echoes.",
     ("because",),
 )
+ALERTS_IN_STORMS = Instrument(
+    Counter, "alerts_in_storms_total", "Alerts of other systems that share an incident, because there were too many."
+)
 HEARTBEATS = Instrument(Gauge, "heartbeats", "Heartbeats that are expected, by how they are.", ("heartbeat_status",))
 SECRETS = Instrument(Counter, "secrets_found_total", "Secrets found or caught by redaction.")
 SIGN_INS_FAILED = Instrument(Counter, "sign_ins_failed_total", "Sign-ins that failed.")

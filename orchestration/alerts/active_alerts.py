@@ -63,13 +63,37 @@ class ActiveAlerts:
             self.dropped.add(before.id)
             self._drop(key)
 
-    def apply_inbound(self, inbound: InboundAlert, source: str, timing: AlertTiming, now: datetime) -> None:
-        """Apply an inbound alert, in the order of receipt. The end of an alert that does not fire here changes nothing.
+    def apply_inbound(
+        self, inbound: InboundAlert, source: str, timing: AlertTiming, now: datetime, number: int = 0
+    ) -> None:
+        """Apply an inbound alert of the delivery with this number, in the order of receipt. The end of an alert that
+        does not fire here changes nothing.
 
         The times in it decide nothing: a sender's clock may be wrong, and a sender that was halted for a moment reports
         the same occurrence again after its end.
         """
+        key = (source, inbound.fingerprint)
+        before = self._alerts.get(key)
+        if before is not None and before.ahead:
+            if number < before.ahead:
+                return
+            self._alerts[key] = replace(before, ahead=0)
         self.apply(inbound.observation(source), timing, now)
+
+    def apply_ahead(self, inbound: InboundAlert, source: str, timing: AlertTiming, now: datetime, number: int) -> None:
+        """Apply an alert of a delivery before its turn; what is older, and still waits, changes it no more.
+
+        Numbers are compared only until that delivery has its turn: they begin again once the inbox was empty.
+        """
+        key = (source, inbound.fingerprint)
+        before = self._alerts.get(key)
+        if before is None or before.ahead <= number:
+            self.apply(inbound.observation(source), timing, now)
+            self._alerts[key] = replace(self._alerts[key], ahead=number)
+
+    def update(self, alerts: Iterable[Alert]) -> None:
+        """Replace alerts by what has become of them."""
+        self._alerts |= {(alert.source, alert.fingerprint): alert for alert in alerts}
 
     def firing(self) -> set[str]:
         """The ids of the firing alerts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -25,30 +25,33 @@ def batch_redactor(redactor: Redactor) -> Redact:
     """
 
     def redact(value: Any) -> Any:
-        texts = list(_texts(value))
+        texts, names = _texts_and_names(value)
         # The joined text has no keys beside their values, so a value that is a secret only because of its key's name
         # would not be found in it.
-        suspicious = any(_names_a_secret(key) for key, is_key in texts if is_key)
-        if suspicious or redactor.find("\n".join(text for text, _ in texts)):
+        if any(map(_names_a_secret, names)) or redactor.find("\n".join([*texts, *names])):
             return redactor.data(value)
         return value
 
     return redact
 
 
-def _texts(value: Any) -> Iterator[tuple[str, bool]]:
-    """Every text in a value, and whether it is a key."""
-    match value:
-        case str():
-            yield value, False
-        case dict():
-            for key, inner in value.items():
-                yield str(key), True
-                yield from _texts(inner)
-        case list() | tuple() | set() | frozenset():
-            for inner in value:
-                yield from _texts(inner)
-        case None | bool() | int() | float():
-            return
-        case _:
-            yield str(value), False
+def _texts_and_names(value: Any) -> tuple[dict[str, None], dict[str, None]]:
+    """Every text and every name of a key in a value, each once and in order: thousands of alerts share most of them."""
+    texts: dict[str, None] = {}
+    shapes: dict[tuple[Any, ...], None] = {}
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            shapes[tuple(one)] = None
+            # By its exact type: this is asked of every label of every alert.
+            for inner in one.values():
+                if type(inner) is str:
+                    texts[inner] = None
+                else:
+                    left.append(inner)
+        elif isinstance(one, list | tuple | set | frozenset):
+            left.extend(one)
+        elif not (one is None or isinstance(one, bool | int | float)):
+            texts[str(one)] = None
+    return texts, {str(name): None for shape in shapes for name in shape}

@@ -7,7 +7,7 @@ alerts here, an incident would be about an incident, and keep itself open for ev
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Collection, Iterable, Iterator
 
 from orchestration.alerts.inbound import InboundAlert
 from orchestration.domain.origin import DOUBLES_LABEL, ORIGIN, ORIGIN_LABEL
@@ -18,15 +18,22 @@ _PLACES = ("incident", "subject")
 _INCIDENT = re.compile(r"inc-[0-9a-z]{8,32}")
 
 
-def is_echo(alert: InboundAlert, is_own: Callable[[str], bool]) -> bool:
-    """Whether an alert repeats what this installation knows. `is_own` tells whether an incident is one of this
-    installation, as those of another are news."""
+def is_echo(alert: InboundAlert, own: Collection[str]) -> bool:
+    """Whether an alert repeats what this installation knows. `own` are the incidents of this installation; those of
+    another are news."""
     if alert.labels.get(ORIGIN_LABEL) == ORIGIN and alert.labels.get(DOUBLES_LABEL):
         return True
-    return any(is_own(incident) for incident in _incidents(alert))
+    return any(incident in own for incident in _incidents(alert))
 
 
-def _incidents(alert: InboundAlert) -> set[str]:
+def named_incidents(alerts: Iterable[InboundAlert]) -> set[str]:
+    """The incidents, of whatever installation, that alerts are about."""
+    return set[str]().union(*map(_incidents, alerts))
+
+
+def _incidents(alert: InboundAlert) -> Iterator[str]:
     """The incidents that the alert is about. A text that only mentions one does not count: it may be an answer."""
-    named = (source.get(place, "") for source in (alert.labels, alert.details) for place in _PLACES)
-    return {text for text in named if _INCIDENT.fullmatch(text)}
+    for source in (alert.labels, alert.details):
+        for place in _PLACES:
+            if (text := source.get(place)) is not None and _INCIDENT.fullmatch(text):
+                yield text

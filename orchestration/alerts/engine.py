@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from orchestration.alerts.active_alerts import ActiveAlerts, is_open
 from orchestration.alerts.adoption import alerts_of
 from orchestration.alerts.batch_redaction import Redact
+from orchestration.alerts.change_events import publish_changes
 from orchestration.alerts.error_isolation import ErrorIsolation
 from orchestration.alerts.group_notifier import GroupNotifier
 from orchestration.alerts.inbound import InboundAlert
@@ -21,28 +22,40 @@ from orchestration.alerts.records import decision_of, from_row
 from orchestration.alerts.rulebook import Rulebook, timing_of
 from orchestration.alerts.signal import Signal
 from orchestration.alerts.silences import Silence, parse_silences
-from orchestration.alerts.stages import NotifyDecision, StageContext, run_stages
+from orchestration.alerts.stages import (
+    MUTING,
+    REPORTING,
+    NotifyDecision,
+    RemainingAlerts,
+    StageContext,
+    run_stages,
+)
+from orchestration.alerts.storms import grouped
 from orchestration.alerts.write_buffer import AlertWriteBuffer
 from orchestration.config.alerting import AlertingSettings
 from orchestration.config.schema import Configuration
+from orchestration.domain.severity import Severity
 from orchestration.events import EventBus
-from orchestration.events.alerts import AlertFired, AlertResolved
 from orchestration.incidents.report import TroubleReport
 from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.silences import Silences
 
 # A storm is taken in parts. One evaluation of all of it would keep the rules, and so our own alerts, waiting.
-_ALERTS_PER_EVALUATION = 10_000
+_ALERTS_PER_EVALUATION = 2000
+# P0 and P1 do not wait behind what is less urgent.
+_URGENT = Severity.P1
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The result of one evaluation. `reported` and `cleared` are the keys of groups."""
+    """The result of one evaluation. `reported` and `cleared` are the keys of groups; `unfinished` says that more waits
+    than was done."""
 
     reported: tuple[str, ...] = ()
     cleared: tuple[str, ...] = ()
     decisions: tuple[NotifyDecision, ...] = ()
+    unfinished: bool = False
 
 
 class AlertEngine:
@@ -97,6 +110,7 @@ class AlertEngine:
         self._notifier = GroupNotifier(self._alerts, self._reporter, self._redact, self.errors)
         self._buffer = AlertWriteBuffer(self._redact)
         self._active = ActiveAlerts()
+        self._applied_ahead: frozenset[int] = frozenset()
         self._loaded = False
 
     def load(self, now: datetime) -> None:
@@ -120,8 +134,8 @@ class AlertEngine:
         """Evaluate everything once.
 
         1. Signals go into the windows, and each rule is evaluated.
-        2. Inbound alerts are applied.
-        3. The stages decide what is reported.
+        2. Inbound alerts are applied, urgent ones first.
+        3. The stages decide what is reported, and by itself or with a storm.
         4. Changes are stored. The same transaction empties the inbox, so that no alert is lost or applied twice.
         5. Groups are reported to the incident service, and that is stored too.
 
@@ -141,21 +155,28 @@ class AlertEngine:
         # Each part may fail by itself: monitoring must go on with the other rules when the inbox cannot be read, and
         # the inbox must be emptied when a rule is broken.
         taken: list[int] = []
+        more = False
         with self.errors.isolate("inbox"):
-            taken = self._apply_inbox(now)
+            taken, more = self._apply_inbox(now)
         context = self._context(now)
-        kept, decisions = run_stages(context.alerts, context)
+        audible, decisions = run_stages(context.alerts, context, MUTING)
+        with self.errors.isolate("storms"):
+            audible = self._grouped(audible, context)
+        context = replace(context, alerts=tuple(self._active))
+        kept, others = run_stages(audible, context, REPORTING)
+        decisions += others
         # Stored before the incident service hears of it: an incident that refers to an alert which a crash has lost
         # could never be cleared.
         self._save(context.alerts, decisions, taken)
         with self.errors.isolate("events"):
-            self._publish_changes(before, context.alerts, {decision.alert: decision for decision in decisions})
+            publish_changes(self._bus, before, context.alerts, {decision.alert: decision for decision in decisions})
         told = self._notifier.report(kept, context)
+        self._notifier.join(decisions, context)
         gone = self._notifier.clear(kept, context)
         self._notifier.mark(decisions, context)
         self._notifier.save()
         self._prune(now)
-        return Evaluation(told, gone, decisions)
+        return Evaluation(told, gone, decisions, more or self._notifier.left > 0)
 
     @property
     def _settings(self) -> AlertingSettings:
@@ -174,34 +195,72 @@ class AlertEngine:
             with self.errors.isolate(f"alert {observation.name}"):
                 self._active.apply(observation, timing, now)
 
-    def _apply_inbox(self, now: datetime) -> list[int]:
-        """Apply the deliveries in the inbox; returns the numbers of those that were applied.
+    def _apply_inbox(self, now: datetime) -> tuple[list[int], bool]:
+        """Apply what has come in; returns the numbers of the deliveries that were applied, and whether more wait."""
+        waiting = self._inbox.list(_ALERTS_PER_EVALUATION)
+        is_full = sum(len(delivery.notices) for delivery in waiting) >= _ALERTS_PER_EVALUATION
+        if is_full and self._apply_urgent(now):
+            return [], True
+        taken = self._apply_in_order(waiting, now)
+        self._applied_ahead -= frozenset(taken)
+        more = is_full or len(taken) < len(waiting)
+        # After the inbox, so that a repetition that waits there keeps its alert from expiring.
+        if not more:
+            self._active.expire(timing_of(self._settings), self._settings.intake.forget_seconds, now)
+        return taken, more
+
+    def _apply_urgent(self, now: datetime) -> bool:
+        """Apply the urgent alerts that wait behind less urgent ones, before their turn; whether there were any.
+
+        Their deliveries stay in the inbox and are applied whole in the order of receipt, which decides. Only what fires
+        is urgent, so nothing is ended ahead of its beginning.
+        """
+        found = self._inbox.list_urgent(_URGENT.number, self._applied_ahead, _ALERTS_PER_EVALUATION)
+        timing = timing_of(self._settings)
+        for delivery in found:
+            for alert in self._readable(delivery, now):
+                if alert.firing and alert.severity.number <= _URGENT.number:
+                    with self.errors.isolate(f"inbound {delivery.source}"):
+                        self._active.apply_ahead(alert, delivery.source, timing, now, delivery.sequence)
+        self._applied_ahead |= {delivery.sequence for delivery in found}
+        return bool(found)
+
+    def _apply_in_order(self, waiting: Sequence[InboxDelivery], now: datetime) -> list[int]:
+        """Apply deliveries in the order of receipt; returns the numbers of those that were applied.
 
         It stops before a delivery that would end an alert which began in this same evaluation: an alert that begins and
         ends between two evaluations is reported all the same, and its end at the next one.
         """
-        taken = []
+        taken: list[int] = []
         known = self._active.firing()
         timing = timing_of(self._settings)
-        for delivery in self._inbox.list(_ALERTS_PER_EVALUATION):
-            inbound = list(self._readable(delivery))
+        for delivery in waiting:
+            inbound = self._readable(delivery, now)
             if any(self._active.would_end(one, delivery.source, known) for one in inbound):
                 break
             for alert in inbound:
                 with self.errors.isolate(f"inbound {delivery.source}"):
-                    self._active.apply_inbound(alert, delivery.source, timing, now)
+                    self._active.apply_inbound(alert, delivery.source, timing, now, delivery.sequence)
             # By number, never "up to a number": with several writers a delivery with a lower number may be committed
             # later, and would be removed unread.
             taken.append(delivery.sequence)
-        # After the inbox, so that a repetition that has just arrived keeps its alert from expiring.
-        self._active.expire(timing, self._settings.intake.forget_seconds, now)
         return taken
 
-    def _readable(self, delivery: InboxDelivery) -> list[InboundAlert]:
+    def _grouped(self, audible: RemainingAlerts, context: StageContext) -> RemainingAlerts:
+        """Decide for the alerts that are to be reported for the first time whether they join a storm."""
+        news = grouped(audible, context.alerts, self._settings.storms, context.now)
+        self._active.update(news.values())
+        return tuple(news.get(alert.id, alert) for alert in audible)
+
+    def _readable(self, delivery: InboxDelivery, now: datetime) -> list[InboundAlert]:
         result: list[InboundAlert] = []
+        intake, texts = self._settings.intake, dict[str, str]()
         for data in delivery.notices:
             with self.errors.isolate(f"inbound {delivery.source}"):
-                result.append(InboundAlert.from_json(data).classified(self._settings.intake))
+                alert = InboundAlert.from_json(data, texts).classified(intake)
+                # By when it has to be repeated counts from now: it may have waited, and its sender's clock is another.
+                due = None if alert.expires is None else now + (alert.expires - delivery.received_at)
+                result.append(alert if due is None else replace(alert, expires=due))
         return result
 
     def _context(self, now: datetime) -> StageContext:
@@ -229,25 +288,6 @@ class AlertEngine:
             # Only after the commit: if saving fails, the dropped alerts must be removed at the next evaluation.
             self._active.dropped = set()
 
-    def _publish_changes(
-        self, before: set[str], alerts: Sequence[Alert], decisions: Mapping[str, NotifyDecision]
-    ) -> None:
-        """Publish an event for each alert that began or ended in this evaluation."""
-        for alert in alerts:
-            began, ended = alert.firing and alert.id not in before, alert.resolved and alert.id in before
-            if began or ended:
-                kind = AlertFired if began else AlertResolved
-                payload = kind(
-                    alert=alert.id,
-                    name=alert.name,
-                    group=alert.group,
-                    decision=decisions[alert.id].reason.value,
-                    message=alert.title,
-                    drill=alert.drill,
-                )
-                run_id, agent = (alert.matchable.get(label) or None for label in ("run", "agent"))
-                self._bus.publish(payload, run_id=run_id, agent=agent)
-
     def _prune(self, now: datetime) -> None:
         kept = frozenset[str]().union(*(told.alerts for told in self._notifier.notified.values()))
         self._active.prune(now - self._lookback(), kept)
@@ -257,6 +297,6 @@ class AlertEngine:
         return inhibitions(self._settings)
 
     def _lookback(self) -> timedelta:
-        """For how long a resolved alert still matters, to flapping and to inhibition."""
+        """For how long a resolved alert still matters, to flapping, to inhibition and to storms."""
         lingers = [one.linger for one in self._inhibitions()]
-        return timedelta(seconds=max([self._settings.flapping.window, *lingers]))
+        return timedelta(seconds=max([self._settings.flapping.window, self._settings.storms.window, *lingers]))

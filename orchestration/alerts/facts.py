@@ -29,15 +29,17 @@ def facts_of(rule: AlertRule, result: RuleResult, context: FactContext) -> Facts
 
 def merge_facts(several: Iterable[Facts]) -> Facts:
     """The worst of each fact: the greatest count, the fewest usable providers, a workaround only if all have one."""
-    known = tuple(several)
-    if not known:
-        return Facts()
+    known = tuple(dict.fromkeys(several))  # thousands of alerts may have the same facts
+    if len(known) < 2:
+        return known[0] if known else Facts()
     return Facts(**{name: _worst(name, [getattr(facts, name) for facts in known]) for name in _NAMES})
 
 
 def worse(new: Facts, old: Facts) -> bool:
     """Whether `new` is materially worse than `old`. Shares count in steps of a quarter and latency in whole multiples,
     so that a value that fluctuates is not reported again and again."""
+    if new == old:
+        return False
     merged = merge_facts((new, old))
     return any(_step(name, getattr(merged, name)) != _step(name, getattr(old, name)) for name in _NAMES)
 

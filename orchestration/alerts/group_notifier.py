@@ -6,6 +6,7 @@ Whether a group is reported is decided in `stages.notify_reason`; whom an incide
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 
@@ -24,10 +25,15 @@ from orchestration.alerts.stages import (
     StageContext,
     cleared_groups,
 )
+from orchestration.alerts.storm_reports import storm_report
+from orchestration.alerts.storms import severity_of
 from orchestration.alerts.write_buffer import redacted
 from orchestration.incidents.report import TroubleReport
 from orchestration.storage.alerts import Alerts
 
+# Each opens an incident in a transaction of its own. More of them would let the next evaluation, and so a worse alert
+# that has just come in, wait for long.
+_REPORTS_AT_ONCE = 20
 _MUTED = frozenset({NotifyReason.SILENCED, NotifyReason.MAINTENANCE})
 
 
@@ -42,6 +48,8 @@ class GroupNotifier:
         self._redact = redact
         self._errors = errors
         self._unsaved: set[str] = set()
+        # How many groups are still to be reported.
+        self.left = 0
         # As what each group was last marked: by which silence it is covered, and whether it flaps. A new process marks
         # each group once.
         self._marks: dict[str, tuple[str, bool]] = {}
@@ -60,23 +68,44 @@ class GroupNotifier:
         """Take it as reported, so that the end of these alerts is reported as well."""
         if alerts and report.key not in self.notified:
             ids = frozenset(alert.id for alert in alerts)
-            self.notified[report.key] = NotifiedState(report.at, ids, report.facts)
+            self.notified[report.key] = NotifiedState(report.at, ids, report.facts, len(ids), len(ids))
             self._unsaved.add(report.key)
 
     def report(self, kept: RemainingAlerts, context: StageContext) -> tuple[str, ...]:
         """Report each firing group. One whose report fails is reported again at the next evaluation."""
         firing = {alert.id for alert in context.alerts if alert.firing}
         keys = []
-        for key, members in groupby((alert for alert in kept if alert.firing), key=lambda alert: alert.group):
+        for group in self._most_urgent(kept):
+            key = group[0].group
             with self._errors.isolate(f"report {key}"):
-                self._report(key, tuple(members), firing, context.now)
+                self._report(key, group, firing, context.now)
                 keys.append(key)
         return tuple(keys)
+
+    def _most_urgent(self, kept: RemainingAlerts) -> list[tuple[Alert, ...]]:
+        """The groups to report now, the worst first. What is left is reported at the next evaluations."""
+        members = groupby((alert for alert in kept if alert.firing), key=_group)
+        groups = sorted((tuple(alerts) for _, alerts in members), key=_urgency)
+        self.left = max(0, len(groups) - _REPORTS_AT_ONCE)
+        return groups[:_REPORTS_AT_ONCE]
+
+    def join(self, decisions: Sequence[NotifyDecision], context: StageContext) -> None:
+        """Take alerts as reported that join a storm which is known, so that it lasts until they have ended."""
+        names = {one.alert for one in decisions if one.reason is NotifyReason.IN_STORM}
+        joined = sorted((alert for alert in context.alerts if alert.id in names), key=_group) if names else []
+        firing = {alert.id for alert in context.alerts if alert.firing} if names else set()
+        for key, members in groupby(joined, key=_group):
+            ids, before = frozenset(alert.id for alert in members), self.notified[key]
+            self.notified[key] = replace(
+                before, alerts=ids | (before.alerts & firing), total=before.total + len(ids - before.alerts)
+            )
+            self._unsaved.add(key)
 
     def clear(self, kept: RemainingAlerts, context: StageContext) -> tuple[str, ...]:
         """Report the end of each group that has ended."""
         keys = []
-        for key in cleared_groups(context, kept):
+        # As it is now: alerts may have been reported, or have joined a storm, in this evaluation.
+        for key in cleared_groups(replace(context, notified=dict(self.notified)), kept):
             with self._errors.isolate(f"clear {key}"):
                 # The incident service first: if it fails, the group is still remembered and is cleared at the next
                 # evaluation.
@@ -121,16 +150,21 @@ class GroupNotifier:
                 self._unsaved.clear()
 
     def _report(self, key: str, group: Sequence[Alert], firing: set[str], now: datetime) -> None:
-        self._reporter.report(report_of([redacted(alert, self._redact) for alert in group], now))
         before = self.notified.get(key)
-        ids = frozenset(alert.id for alert in group)
-        facts = [group_facts(group)]
+        ids, facts, total = frozenset(alert.id for alert in group), [group_facts(group)], len(group)
         if before is not None:  # those that are muted now still fire, and their end is still to be reported
+            total = before.total + len(ids - before.alerts)
             ids |= before.alerts & firing
             facts.append(before.facts)
-        self.notified[key] = NotifiedState(now, ids, merge_facts(facts))
+        clean = redacted(group, self._redact)
+        self._reporter.report(storm_report(clean, total, now) if group[0].storm else report_of(clean, now))
+        self.notified[key] = NotifiedState(now, ids, merge_facts(facts), total, total)
         self._unsaved.add(key)
 
 
 def _group(alert: Alert) -> str:
     return alert.group
+
+
+def _urgency(group: Sequence[Alert]) -> tuple[int, str]:
+    return min(severity_of(alert).number for alert in group), group[0].group

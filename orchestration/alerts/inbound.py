@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from orchestration.alerts.model import AlertObservation, ConditionState
@@ -22,6 +23,7 @@ class InboundAlert:
     `at` is when it began, or when it ended; when it was received, if the sender does not say (`start_known`).
     `expires` is when it counts as forgotten, where the sender says by when it repeats it.
     `scenario` is decided by our configuration (`classified`), whatever a reader puts there.
+    `sender_group` is the group in which its sender has sent it, empty where the sender does not group.
     """
 
     name: str
@@ -37,32 +39,39 @@ class InboundAlert:
     drill: bool = False
     start_known: bool = True
     expires: datetime | None = None
+    sender_group: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The alert as JSON values, as the inbox stores it."""
+        """The alert as JSON values, as the inbox stores it; they share what the alert has."""
         return {
             "name": self.name,
             "fingerprint": self.fingerprint,
             "firing": self.firing,
             "at": self.at.isoformat(),
-            "labels": dict(self.labels),
+            "labels": self.labels,
             "title": self.title,
             "summary": self.summary,
             "severity": self.severity.value,
             "scenario": self.scenario.value,
-            "details": {**self.details, **self._additions()},
+            "details": {**self.details, **additions} if (additions := self._additions()) else self.details,
             "drill": self.drill,
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> InboundAlert:
-        """The reverse of `to_json`. Raises ValueError, KeyError or TypeError for anything else."""
-        details = dict(data["details"])
+    def from_json(cls, data: Mapping[str, Any], texts: dict[str, str] | None = None) -> InboundAlert:
+        """The reverse of `to_json`. Raises ValueError, KeyError or TypeError for anything else.
+
+        `texts` holds the texts of other alerts, which are shared: most of those of thousands of alerts are the same.
+        """
+        known = {} if texts is None else texts
+        details = _shared(data["details"], known)
         values = {
-            **data,
+            **_shared(data, known),
+            "labels": _shared(data["labels"], known),
             "details": details,
             "start_known": details.pop(_START, None) is None,
             "expires": None if (expires := details.pop(_EXPIRES, None)) is None else datetime.fromisoformat(expires),
+            "sender_group": details.pop(_SENDER_GROUP, ""),
             "at": datetime.fromisoformat(data["at"]),
             "severity": Severity(data["severity"]),
             "scenario": Scenario(data["scenario"]),
@@ -71,11 +80,13 @@ class InboundAlert:
 
     def _additions(self) -> dict[str, str]:
         expires = {} if self.expires is None else {_EXPIRES: self.expires.isoformat()}
-        return {**({} if self.start_known else {_START: "received"}), **expires}
+        group = {_SENDER_GROUP: self.sender_group} if self.sender_group else {}
+        return {**({} if self.start_known else {_START: "received"}), **expires, **group}
 
     def classified(self, settings: IntakeSettings) -> InboundAlert:
         """The alert with the scenario that the configuration gives it."""
-        return replace(self, scenario=settings.scenario(self.name))
+        scenario = settings.scenario(self.name)
+        return self if scenario is self.scenario else replace(self, scenario=scenario)
 
     def observation(self, source: str) -> AlertObservation:
         """The alert as an observation of its condition."""
@@ -92,12 +103,17 @@ class InboundAlert:
             subject=one_line(subject_of(self)),
             title=one_line(self.title),
             summary=self.summary,
-            facts=Facts(declared=self.severity),
+            facts=_FACTS[self.severity],
             evidence=self.details,
             source=source,
             drill=self.drill,
             expires=self.expires,
+            sender_group=self.sender_group,
         )
+
+
+def _shared(values: Mapping[str, Any], known: dict[str, str]) -> dict[str, Any]:
+    return {name: known.setdefault(one, one) if isinstance(one, str) else one for name, one in values.items()}
 
 
 def subject_of(alert: InboundAlert) -> str:
@@ -113,5 +129,7 @@ def severity_of(labels: Mapping[str, str], settings: IntakeSettings) -> Severity
 # Details, because a process of an earlier release refuses an alert with a key that it does not know.
 _START = "start"
 _EXPIRES = "expires"
+_SENDER_GROUP = "sender_group"
+_FACTS = MappingProxyType({severity: Facts(declared=severity) for severity in Severity})
 # From the most specific to the least: of `host` and `job`, the host says more about what is broken.
 _SUBJECT_LABELS = ("subject", "provider", "agent", "run", "host", "instance", "service", "job")

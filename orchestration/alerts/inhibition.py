@@ -10,6 +10,8 @@ from orchestration.alerts.model import Alert
 from orchestration.config.alerting import AlertingSettings
 from orchestration.config.matchers import Matcher, all_fit, parse_matchers
 
+_NAME = "alertname"
+
 
 @dataclass(frozen=True, slots=True)
 class Inhibition:
@@ -81,10 +83,14 @@ def muted(alerts: Sequence[Alert], rules: Sequence[Inhibition], now: datetime) -
 
 
 def _pairs(alerts: Sequence[Alert], rules: Sequence[Inhibition], now: datetime) -> Iterator[tuple[str, str]]:
-    known = [(alert, alert.matchable) for alert in alerts]
+    by_name: _ByName = {}
+    for alert in alerts:
+        by_name.setdefault(alert.name, []).append(alert)
     for rule in rules:
-        sources = [(alert, labels) for alert, labels in known if all_fit(rule.source, labels)]
-        targets = [(alert, labels) for alert, labels in known if alert.firing and all_fit(rule.target, labels)]
+        sources = _fitting(by_name, rule.source)
+        targets = (
+            [(alert, labels) for alert, labels in _fitting(by_name, rule.target) if alert.firing] if sources else []
+        )
         for source, labels in sources if targets else ():
             for target, others in targets:
                 # A label that one side lacks does not prevent the inhibition. Alertmanager treats a missing label as an
@@ -93,6 +99,18 @@ def _pairs(alerts: Sequence[Alert], rules: Sequence[Inhibition], now: datetime) 
                 same = all(labels[name] == others[name] for name in rule.equal if labels.get(name) and others.get(name))
                 if same and source.id != target.id and _in_time(source, target, rule, now):
                     yield source.id, target.id
+
+
+_ByName = dict[str, list[Alert]]
+
+
+def _fitting(by_name: _ByName, matchers: Sequence[Matcher]) -> list[tuple[Alert, dict[str, str]]]:
+    """The alerts that fit, with their labels."""
+    # Most rules name an alert, and ten thousand alerts have a few names only.
+    of_names = [matcher for matcher in matchers if matcher.name == _NAME]
+    others = [matcher for matcher in matchers if matcher.name != _NAME]
+    named = (alert for name, some in by_name.items() if all_fit(of_names, {_NAME: name}) for alert in some)
+    return [(alert, labels) for alert in named if all_fit(others, labels := alert.matchable)]
 
 
 def _in_time(source: Alert, target: Alert, rule: Inhibition, now: datetime) -> bool:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from orchestration.alerts.batch_redaction import Redact
-from orchestration.alerts.echo import is_echo
+from orchestration.alerts.echo import is_echo, named_incidents
 from orchestration.alerts.inbound import InboundAlert
-from orchestration.alerts.source import AlertSource, InboundRequest, Receipt, RequestAuth
+from orchestration.alerts.ports import SignsOfLife
+from orchestration.alerts.source import AlertSource, InboundBatch, InboundRequest, Receipt, RequestAuth
 from orchestration.config.alerting import IntakeSettings
-from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
+from orchestration.storage.alert_inbox import LEAST_URGENT, AlertInbox, InboxDelivery
+
+_ALERTS_PER_DELIVERY = 500
 
 
 class AlertIntake:
-    """Accepts deliveries. Every call may run on a thread of its own, and blocks until the delivery is on the disk.
+    """Accepts deliveries. `accept` does it all and blocks until the delivery is on the disk; the parts are for callers
+    that put several deliveries into one transaction.
 
-    `is_own` tells whether an incident is one of this installation. `feed` takes an alert that is only a sign of life,
-    and says whether it was one.
+    `own_incidents` returns those of some incidents that are of this installation; `signs` takes alerts that are only
+    signs of life.
     """
 
     def __init__(
@@ -26,15 +30,15 @@ class AlertIntake:
         settings: Callable[[], IntakeSettings],
         credential: Callable[[str], str | None],
         redact: Redact,
-        is_own: Callable[[str], bool],
-        feed: Callable[[InboundAlert, datetime], bool] = lambda _alert, _now: False,
+        own_incidents: Callable[[Collection[str]], Collection[str]],
+        signs: SignsOfLife | None = None,
     ) -> None:
-        self._inbox = inbox
+        self.inbox = inbox
         self._settings = settings
         self._credential = credential
         self._redact = redact
-        self._is_own = is_own
-        self._feed = feed
+        self._own_incidents = own_incidents
+        self._signs = signs
 
     def max_bytes(self, source: AlertSource) -> int:
         """The greatest length of a body."""
@@ -50,17 +54,42 @@ class AlertIntake:
 
         Raises PayloadRefusedError, or what the database raises; then nothing of the delivery is stored.
         """
+        receipt, deliveries = self.examine(source, self.read(source, headers, body, now), now)
+        if deliveries:
+            self.inbox.add(*deliveries)
+        return receipt
+
+    def read(self, source: AlertSource, headers: Mapping[str, str], body: bytes, now: datetime) -> InboundBatch:
+        """Authenticate and read one delivery. Raises PayloadRefusedError."""
         settings = self._settings()
         # Verified over the raw bytes, before they are parsed: what has not proved its origin must not reach the parser.
         self._authentication(source, settings).verify(headers, body, now.timestamp())
-        batch = source.read(InboundRequest(headers, body, settings, now))
-        alerts = [alert for alert in batch.alerts if not is_echo(alert, self._is_own)]
-        news = [alert for alert in alerts if not self._feed(alert, now)]
-        if news:
-            # Redacted before it is stored: labels and annotations are free text, and people put tokens into them.
-            clean = self._redact([alert.to_json() for alert in news])
-            self._inbox.add(InboxDelivery(source.name, now, clean))
-        return Receipt(len(alerts), batch.truncated, batch.refused, batch.key, len(batch.alerts) - len(alerts))
+        return source.read(InboundRequest(headers, body, settings, now))
+
+    def may_block(self, batch: InboundBatch) -> bool:
+        """Whether `examine` may read or write the database: alerts are about incidents, of whatever installation, or
+        may be signs of life."""
+        return bool(named_incidents(batch.alerts)) or (self._signs is not None and self._signs.expected)
+
+    def examine(
+        self, source: AlertSource, batch: InboundBatch, now: datetime
+    ) -> tuple[Receipt, Sequence[InboxDelivery]]:
+        """What is to be answered, and what is to be stored, in one transaction: all but what is about our own
+        incidents, and what is a sign of life. Raises what the database raises, if it `may_block`."""
+        named = named_incidents(batch.alerts)
+        own = self._own_incidents(named) if named else ()
+        alerts = [alert for alert in batch.alerts if not is_echo(alert, own)]
+        news = [alert for alert in alerts if self._signs is None or not self._signs.feed(alert)]
+        receipt = Receipt(len(alerts), batch.truncated, batch.refused, batch.key, len(batch.alerts) - len(alerts))
+        # In parts: what is read from the inbox in one piece has to fit into memory, and is evaluated in one piece.
+        parts = [news[start : start + _ALERTS_PER_DELIVERY] for start in range(0, len(news), _ALERTS_PER_DELIVERY)]
+        return receipt, [self._delivery(source, part, now) for part in parts]
+
+    def _delivery(self, source: AlertSource, alerts: Sequence[InboundAlert], now: datetime) -> InboxDelivery:
+        # Redacted before it is stored: labels and annotations are free text, and people put tokens into them.
+        clean = self._redact([alert.to_json() for alert in alerts])
+        urgency = min((alert.severity.number for alert in alerts if alert.firing), default=LEAST_URGENT)
+        return InboxDelivery(source.name, now, clean, urgency=urgency)
 
     def _authentication(self, source: AlertSource, settings: IntakeSettings) -> RequestAuth:
         # Made anew for each request, so that a token that is replaced in `.env` counts at once.

@@ -39,6 +39,9 @@ class Alert:
     `expires` is the time until which an alert of another system has to be repeated, where its sender says so.
     `unobserved` marks one that ended because nothing was observed any more, which does not show that its condition is
     gone. `duties` are what has to be done before it counts as repaired.
+    `sender_group` is the group in which another system has sent it. `storm` is the key of the storm that it has joined,
+    if it did; that is decided at `grouped_at`, when it is first to be reported. `ahead` is the number of the delivery
+    from which it was taken before its turn: until then, nothing older changes it.
     """
 
     id: str
@@ -68,10 +71,19 @@ class Alert:
     unobserved: bool = False
     duties: tuple[DutyRequest, ...] = ()
     expires: datetime | None = None
+    sender_group: str = ""
+    storm: str = ""
+    grouped_at: datetime | None = None
+    ahead: int = 0
 
     @property
     def group(self) -> str:
-        """The key of the group in which it is reported."""
+        """The key of the group in which it is reported: that of its storm, or else that of what it is about."""
+        return self.storm or self.own_group
+
+    @property
+    def own_group(self) -> str:
+        """The key of the group of the alerts about the same thing."""
         mapped = self.external and self.scenario is not Scenario.EXTERNAL_ALERT
         return group_key(self.scenario, self.subject, drill=self.drill, external=mapped)
 
@@ -122,6 +134,7 @@ class AlertObservation:
     unobserved: bool = False
     duties: tuple[DutyRequest, ...] = ()
     expires: datetime | None = None
+    sender_group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +187,8 @@ def _advance_holding(
             now,
             flips=flips,
             since_known=observation.since_known,
+            # Of its first message: Alertmanager may send one alert along several routes, each in a group of its own.
+            sender_group=observation.sender_group,
         )
     alert = replace(
         alert,

@@ -1,10 +1,11 @@
-"""What alerting needs of the incident service."""
+"""What alerting needs of others."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Protocol
 
+from orchestration.alerts.inbound import InboundAlert
 from orchestration.incidents.report import TroubleReport
 
 
@@ -24,4 +25,17 @@ class IncidentReporter(Protocol):
     def mark(self, key: str, *, silence: str, flapping: bool) -> object:
         """Report which silence or maintenance window covers all that fires under this key, none if it is empty; and
         whether something of it comes and goes. After an exception it is reported again the next time."""
+        ...
+
+
+class SignsOfLife(Protocol):
+    """Alerts that are only signs of life, such as Prometheus' Watchdog."""
+
+    @property
+    def expected(self) -> bool:
+        """Whether any are expected."""
+        ...
+
+    def feed(self, alert: InboundAlert) -> bool:
+        """Whether an alert is one; then it is taken down. Blocks, and raises what the database raises."""
         ...

@@ -45,6 +45,10 @@ def to_row(alert: Alert, decision: NotifyDecision | None) -> AlertRow:
             "unobserved": alert.unobserved,
             "expires": None if alert.expires is None else alert.expires.isoformat(),
             "duties": [_DUTY.dump_python(duty, mode="json") for duty in alert.duties],
+            "sender_group": alert.sender_group,
+            "storm": alert.storm,
+            "grouped_at": None if alert.grouped_at is None else alert.grouped_at.isoformat(),
+            "ahead": alert.ahead,
         },
         since=alert.since,
         updated_at=alert.updated_at,
@@ -84,16 +88,21 @@ def from_row(row: AlertRow) -> Alert:
         flapping=state["flapping"],
         since_known=state.get("since_known", True),  # rows of earlier releases do not say
         drill=row.drill,
-        **_later(state),
+        **_later(state, row.starts_at),
     )
 
 
-def _later(state: Mapping[str, Any]) -> dict[str, Any]:
+def _later(state: Mapping[str, Any], starts_at: datetime | None) -> dict[str, Any]:
     """The fields that are not in rows of earlier releases."""
     return {
         "unobserved": state.get("unobserved", False),
         "expires": _time(state.get("expires")),
         "duties": tuple(_DUTY.validate_python(duty) for duty in state.get("duties", ())),
+        "sender_group": state.get("sender_group", ""),
+        "storm": state.get("storm", ""),
+        # Those of earlier releases have their group.
+        "grouped_at": _time(state["grouped_at"]) if "grouped_at" in state else starts_at,
+        "ahead": state.get("ahead", 0),
     }
 
 
@@ -105,13 +114,16 @@ def decision_of(row: AlertRow) -> NotifyDecision | None:
 
 def group_to_row(key: str, state: NotifiedState) -> GroupRow:
     """What was reported of a group, as a row."""
-    return GroupRow(key, {"alerts": sorted(state.alerts), "facts": facts_to_json(state.facts)}, state.at)
+    counts = {"total": state.total, "told": state.told}
+    return GroupRow(key, {"alerts": sorted(state.alerts), "facts": facts_to_json(state.facts), **counts}, state.at)
 
 
 def group_from_row(row: GroupRow) -> NotifiedState:
     """The reverse of `group_to_row`."""
     reported: Mapping[str, Any] = row.reported
-    return NotifiedState(row.reported_at, frozenset(reported["alerts"]), facts_from_json(reported["facts"]))
+    alerts, facts = frozenset(reported["alerts"]), facts_from_json(reported["facts"])
+    total = reported.get("total", len(alerts))  # rows of earlier releases do not say
+    return NotifiedState(row.reported_at, alerts, facts, total, reported.get("told", total))
 
 
 def _time(text: str | None) -> datetime | None:

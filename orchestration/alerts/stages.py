@@ -1,8 +1,8 @@
 """The stages that alerts pass before they are reported: each takes alerts and returns them or fewer. Pure.
 
 To notify means here: to report a group of alerts to the incident service, which then decides whom to page. The order is
-the literal `STAGES`; `notify_reason` decides about a whole group. Each decision has a reason, which is also what is
-stored.
+in the literals `MUTING` and `REPORTING`; `notify_reason` decides about a whole group. Each decision has a reason, which
+is also what is stored.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class NotifyReason(StrEnum):
     GREW = "grew"
     WORSE = "worse"
     REPEATED = "repeated"
+    IN_STORM = "in-storm"
     RESOLVED = "resolved"
     PENDING = "pending"
     UNCHANGED = "unchanged"
@@ -42,11 +43,17 @@ class NotifyReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NotifiedState:
-    """What was last reported of a group: the ids of its alerts, and the worst facts so far."""
+    """What was last reported of a group: the ids of its alerts, and the worst facts so far.
+
+    A storm is reported less often than it grows: `total` counts all alerts that have joined it, `told` those of the
+    last report. `at` is the time of that report.
+    """
 
     at: datetime
     alerts: frozenset[str]
     facts: Facts
+    total: int = 0
+    told: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +127,10 @@ def _not_flapping(alerts: RemainingAlerts, context: StageContext) -> StageResult
     """A flapping alert is reported once, and again only if it gets worse."""
 
     def reason(alert: Alert) -> NotifyReason | None:
+        if not alert.flapping:
+            return None
         reported = context.notified.get(alert.group)
-        stale = (
-            alert.flapping
-            and reported is not None
-            and alert.id in reported.alerts
-            and not worse(alert.facts, reported.facts)
-        )
+        stale = reported is not None and alert.id in reported.alerts and not worse(alert.facts, reported.facts)
         return _firing(alert, stale and not _is_due(context, reported), NotifyReason.FLAPPING)
 
     return _without(alerts, reason)
@@ -162,19 +166,29 @@ def _not_reported_already(alerts: RemainingAlerts, context: StageContext) -> Sta
         group = tuple(members)
         firing = tuple(alert for alert in group if alert.firing)
         decisions += [NotifyDecision(alert.id, NotifyReason.RESOLVED) for alert in group if alert.resolved]
-        reason = notify_reason(firing, context.notified.get(key), context)
-        decisions += [NotifyDecision(alert.id, reason) for alert in firing]
-        kept += () if reason is NotifyReason.UNCHANGED else firing
+        reported = context.notified.get(key)
+        reason = notify_reason(firing, reported, context)
+        decisions += [NotifyDecision(alert.id, _reason_for(alert, reason, reported)) for alert in firing]
+        kept += () if reason in (NotifyReason.UNCHANGED, NotifyReason.IN_STORM) else firing
         kept += [alert for alert in group if alert.resolved]
     return tuple(kept), tuple(decisions)
 
 
-STAGES: tuple[Stage, ...] = (
+def _reason_for(alert: Alert, reason: NotifyReason, reported: NotifiedState | None) -> NotifyReason:
+    # That others join a storm says nothing about the alerts in it, thousands of which would be written again each time.
+    growth = alert.storm and reason in (NotifyReason.GREW, NotifyReason.IN_STORM)
+    return NotifyReason.UNCHANGED if growth and reported and alert.id in reported.alerts else reason
+
+
+MUTING: tuple[Stage, ...] = (
     _reportable,
     _not_from_remediation,
     _not_in_maintenance,
     _not_silenced,
     _not_inhibited,
+)
+# In between, each alert that is new has been given its group: one that is muted adds nothing to a storm.
+REPORTING: tuple[Stage, ...] = (
     # After the muted ones are gone: consequences of a known problem are not further failures.
     _counted,
     _grouped,
@@ -184,10 +198,14 @@ STAGES: tuple[Stage, ...] = (
 )
 
 
-def run_stages(alerts: Iterable[Alert], context: StageContext) -> StageResult:
-    """Run all stages: the alerts to report, and a decision about each alert that was given."""
+STAGES = MUTING + REPORTING
+
+
+def run_stages(alerts: Iterable[Alert], context: StageContext, stages: Sequence[Stage] = STAGES) -> StageResult:
+    """Run all stages, or some: the alerts that remain, and after all of them a decision about each alert that was
+    given."""
     kept, decisions = tuple(alerts), list[NotifyDecision]()
-    for stage in STAGES:
+    for stage in stages:
         kept, made = stage(kept, context)
         decisions += made
     return kept, tuple(decisions)
@@ -199,13 +217,29 @@ def notify_reason(firing: Sequence[Alert], reported: NotifiedState | None, conte
         return NotifyReason.UNCHANGED
     if reported is None:
         return NotifyReason.NEW
-    if any(alert.id not in reported.alerts for alert in firing):
+    joined = sum(alert.id not in reported.alerts for alert in firing)
+    if joined and not firing[0].storm:
         return NotifyReason.GREW
     if worse(group_facts(firing), reported.facts):
         return NotifyReason.WORSE
+    if joined or reported.total > reported.told:
+        return _reason_to_tell_of_growth(reported, joined, context)
     # A repetition has no effect on an open incident. It matters where a person has resolved the incident although the
     # alert still fires: the incident service then reopens it, or opens a new one.
     return NotifyReason.REPEATED if _is_due(context, reported) else NotifyReason.UNCHANGED
+
+
+def _reason_to_tell_of_growth(reported: NotifiedState, joined: int, context: StageContext) -> NotifyReason:
+    """A storm is reported again once it has doubled, or after some minutes."""
+    doubled = reported.total + joined >= _GROWN * reported.told
+    waited = (context.now - reported.at).total_seconds() >= _GROWTH_SECONDS
+    if doubled or waited:
+        return NotifyReason.GREW
+    return NotifyReason.IN_STORM if joined else NotifyReason.UNCHANGED
+
+
+# Ten thousand alerts are told of in a dozen reports at most, and the incident's count is never far behind.
+_GROWN, _GROWTH_SECONDS = 2, 300.0
 
 
 def cleared_groups(context: StageContext, kept: RemainingAlerts) -> tuple[str, ...]:

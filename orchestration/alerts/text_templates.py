@@ -45,7 +45,8 @@ def one_line(text: str) -> str:
 def storable_text(text: object) -> str:
     """A text that every database can store: without lone surrogates, which file names may contain, and without NUL,
     which PostgreSQL rejects."""
-    return str(text).encode("utf-8", "replace").decode().replace("\0", "?")
+    plain = str(text)
+    return (plain if plain.isascii() else plain.encode("utf-8", "replace").decode()).replace("\0", "?")
 
 
 def json_values(value: Any) -> Any:

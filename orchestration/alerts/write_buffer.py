@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,9 @@ from orchestration.storage.alerts import AlertRow
 
 # Every evaluation changes `updated_at` of every firing alert; writing each of them each time would keep the disk busy.
 _REFRESH = timedelta(seconds=60)
-_REPORTED = frozenset({NotifyReason.NEW, NotifyReason.GREW, NotifyReason.WORSE, NotifyReason.REPEATED})
+_REPORTED = frozenset(
+    {NotifyReason.NEW, NotifyReason.GREW, NotifyReason.WORSE, NotifyReason.REPEATED, NotifyReason.IN_STORM}
+)
 
 
 class AlertWriteBuffer:
@@ -45,7 +47,9 @@ class AlertWriteBuffer:
 
     def rows(self, due: Iterable[tuple[Alert, NotifyDecision | None]]) -> list[AlertRow]:
         """Their rows, without any secret in them."""
-        return [to_row(redacted(alert, self._redact), decision) for alert, decision in due]
+        pairs = list(due)
+        clean = redacted([alert for alert, _ in pairs], self._redact)
+        return [to_row(alert, decision) for alert, (_, decision) in zip(clean, pairs, strict=True)]
 
     def mark_written(self, due: Iterable[tuple[Alert, NotifyDecision | None]]) -> None:
         """Record that these were written."""
@@ -57,11 +61,25 @@ class AlertWriteBuffer:
         self._written = {name: value for name, value in self._written.items() if name in ids}
 
 
-def redacted(alert: Alert, redact: Redact) -> Alert:
-    """The alert with nothing secret in it."""
-    texts = ("labels", "details", "subject", "title", "summary", "evidence")
-    duties = tuple(replace(duty, subject=redact(duty.subject), summary=redact(duty.summary)) for duty in alert.duties)
-    return replace(alert, duties=duties, **{name: redact(_plain(getattr(alert, name))) for name in texts})
+def redacted(alerts: Sequence[Alert], redact: Redact) -> list[Alert]:
+    """The alerts with nothing secret in them."""
+    # All at once: to search one long text takes a fraction of the time of thousands of short ones.
+    before = [{name: _plain(getattr(alert, name)) for name in _TEXTS} for alert in alerts]
+    after = redact(before)
+    clean = alerts if after is before else [replace(alert, **texts) for alert, texts in zip(alerts, after, strict=True)]
+    return [_with_clean_duties(alert, redact) if alert.duties else alert for alert in clean]
+
+
+_TEXTS = ("labels", "details", "subject", "title", "summary", "evidence")
+
+
+def _with_clean_duties(alert: Alert, redact: Redact) -> Alert:
+    clean = (replace(duty, subject=redact(duty.subject), summary=redact(duty.summary)) for duty in alert.duties)
+    return replace(alert, duties=tuple(clean))
+
+
+# The last two decide how the alert goes on after a restart.
+_WRITTEN_AT_ONCE = ("status", "facts", "flapping", "title", "flips", "duties", "grouped_at", "ahead")
 
 
 def _latest(new: NotifyDecision | None, stored: NotifyDecision | None) -> NotifyDecision | None:
@@ -80,13 +98,8 @@ def _plain(value: Any) -> Any:
 def _differs(new: Alert, old: Alert) -> bool:
     # Not the value or the evidence, which change with every sample; a reader of the stored row needs them once a
     # minute.
-    same = (new.status, new.facts, new.flapping, new.title, new.flips, new.duties, new.clear_since is None) == (
-        old.status,
-        old.facts,
-        old.flapping,
-        old.title,
-        old.flips,
-        old.duties,
-        old.clear_since is None,
-    )
+    if new is old:
+        return False
+    same = all(getattr(new, name) == getattr(old, name) for name in _WRITTEN_AT_ONCE)
+    same = same and (new.clear_since is None) == (old.clear_since is None)
     return not same or new.updated_at - old.updated_at >= _REFRESH

@@ -23,6 +23,7 @@ from orchestration.app.maintenance import ProjectMaintenance
 from orchestration.app.playbooks import PlaybookResponse
 from orchestration.config.schema import ScheduleSettings
 from orchestration.events.workers import ControlProcessSilent
+from orchestration.storage.recorded_time import TIME_OF_LEASE
 from orchestration.workers.supervisor import Supervisor, WorkerLimits
 from orchestration.workflows.processes import CONTROL_PREFIX, this_process
 
@@ -113,7 +114,8 @@ class ControlProcess:
             self._unannounced = False
 
     async def _acquire(self, name: str, **data: Any) -> bool:
-        about = this_process(**data)
+        # With its time, so that whoever comes after it goes on from there, whatever the machine's clock shows then.
+        about = this_process(**{TIME_OF_LEASE: self._app.clock.now().timestamp()}, **data)
         return await anyio.to_thread.run_sync(
             lambda: self._app.leases.acquire(name, self._holder, _LEASE_SECONDS, about)
         )

@@ -32,7 +32,7 @@ from orchestration.events.drills import DrillConcluded, DrillFinished, DrillRequ
 from orchestration.ids import new_id
 from orchestration.storage.drills import DrillHistory, DrillRecord
 from orchestration.storage.leases import Lease
-from orchestration.workflows.processes import is_live, this_process
+from orchestration.workflows.processes import is_live, start_of, this_process
 
 _LEASE = "drills"
 # The longest that one drill takes, including set-up and clean-up. The lease expires after that, so that a lost session
@@ -198,10 +198,10 @@ class _Holding:
         return leases.acquire(_LEASE, self._session.id, self._seconds, this_process(session=_written(self._session)))
 
     async def _tell(self, pid: int) -> None:
-        about = {"pid": pid, "session": _written(self._session)}
+        about: dict[str, Any] = {"pid": pid, "session": _written(self._session)}
         with contextlib.suppress(psutil.NoSuchProcess):
             # Process numbers are reused; the start time tells this process from a later one with its number.
-            about["started"] = psutil.Process(pid).create_time()
+            about |= start_of(pid)
         data = {**this_process(), **about}
         await anyio.to_thread.run_sync(lambda: self._app.leases.acquire(_LEASE, self._session.id, self._seconds, data))
 

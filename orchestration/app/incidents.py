@@ -23,6 +23,7 @@ from orchestration.alerts.engine import AlertEngine
 from orchestration.alerts.heartbeats.reception import HeartbeatReception
 from orchestration.alerts.heartbeats.state import HeartbeatStatus
 from orchestration.alerts.heartbeats.watch import HeartbeatWatch
+from orchestration.alerts.inbound import InboundAlert
 from orchestration.alerts.intake import AlertIntake
 from orchestration.alerts.signal import Signal
 from orchestration.app.application import Application
@@ -30,6 +31,7 @@ from orchestration.app.handover import HandOverNotifier
 from orchestration.app.leadership import while_leading
 from orchestration.app.live_credentials import LiveCredentials
 from orchestration.app.oncall_calendars import OnCallCalendarReader
+from orchestration.app.recorded_time import ClockWatch, follow_recorded_time
 from orchestration.clock import Clock
 from orchestration.config.alerting import HeartbeatSettings
 from orchestration.config.response import Contact, ResponseSettings
@@ -39,6 +41,7 @@ from orchestration.events.incidents import IncidentEvent
 from orchestration.incidents import background, oncall
 from orchestration.incidents.journal import ReportJournal
 from orchestration.incidents.report import TroubleReport
+from orchestration.memory import return_free_memory
 from orchestration.monitoring.assembly import Monitoring, MonitoringContext
 from orchestration.monitoring.monitor import in_thread
 from orchestration.notifications.channels import ChannelRegistry
@@ -52,6 +55,8 @@ from orchestration.storage.outbox import Outbox
 _MIN_INTERVAL_SECONDS = 0.2
 # They are evaluated without signals, too: an absence, or the end of a hold time, brings none.
 _MAX_INTERVAL_SECONDS = 1.0
+# So many take some megabytes, which are given back when they have gone.
+_MANY_ALERTS = 1000
 # A heartbeat is late at most so much later than its grace allows.
 _HEARTBEAT_SECONDS = 1.0
 # No window of the built-in rules is longer.
@@ -92,8 +97,8 @@ class IncidentResponse:
             lambda: app.configuration.alerting.intake,
             self._credentials.get,
             redact,
-            app.incident_service.records.exists,
-            self.heartbeats.feed,
+            app.incident_service.records.existing,
+            _FedByAlerts(self.heartbeats, app.clock),
         )
         self.monitoring = Monitoring(
             self._monitoring_context(),
@@ -119,6 +124,7 @@ class IncidentResponse:
             app.on_call.calendars, self._response, self._credentials, app.clock, app.redactor.text, app.root
         )
         self._received = anyio.Event()
+        self._clock_watch = ClockWatch(app.clock, app.bus)
 
     def _expected_heartbeats(self) -> Mapping[str, HeartbeatSettings]:
         return self._app.configuration.alerting.expected_heartbeats
@@ -152,6 +158,7 @@ class IncidentResponse:
         app = self._app
         # Another process may have led meanwhile; what it has done is only in the database.
         self.alerts.reset()
+        await anyio.to_thread.run_sync(follow_recorded_time, app.clock, app.database)
         await anyio.to_thread.run_sync(self._recall)
         unsubscribe = app.bus.subscribe(self._on_event)
         try:
@@ -195,15 +202,41 @@ class IncidentResponse:
             self.sender.nudge()
 
     async def _evaluate(self) -> None:
+        clock = self._app.clock
+        unfinished, most = False, 0
         while True:
-            with anyio.move_on_after(_MAX_INTERVAL_SECONDS):
+            with anyio.move_on_after(0 if unfinished else _MAX_INTERVAL_SECONDS):
                 await self._received.wait()
             # Replaced before the evaluation: a signal that arrives during it causes another one.
             self._received = anyio.Event()
             # So that whoever is notified without the database, too, is who has taken over since.
             await anyio.to_thread.run_sync(self._app.roster.refresh)
-            await anyio.to_thread.run_sync(self.alerts.evaluate, self._app.clock.now())
-            await self._app.clock.sleep(_MIN_INTERVAL_SECONDS)
+            self._clock_watch.check()
+            began = clock.monotonic()
+            busy = unfinished
+            unfinished = (await anyio.to_thread.run_sync(self.alerts.evaluate, clock.now())).unfinished
+            known = len(self.alerts.alerts)
+            if (busy and not unfinished) or most - known >= _MANY_ALERTS:
+                await anyio.to_thread.run_sync(return_free_memory)
+                most = known
+            most = max(most, known)
+            # Half of the time belongs to the rest of this process, however many alerts there are.
+            await clock.sleep(max(_MIN_INTERVAL_SECONDS, clock.monotonic() - began))
+
+
+class _FedByAlerts:
+    """Heartbeats that come as alerts, by our own time."""
+
+    def __init__(self, reception: HeartbeatReception, clock: Clock) -> None:
+        self._reception = reception
+        self._clock = clock
+
+    @property
+    def expected(self) -> bool:
+        return self._reception.is_fed_by_alerts
+
+    def feed(self, alert: InboundAlert) -> bool:
+        return self._reception.feed(alert, self._clock.now())
 
 
 def _check(watch: HeartbeatWatch, clock: Clock) -> Iterable[Signal]:

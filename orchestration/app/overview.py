@@ -36,10 +36,12 @@ class ProviderOutOfUse:
 @dataclass(frozen=True, slots=True)
 class Overview:
     """The isolation if the system is isolated; severe incidents (P0, P1) that nobody has acknowledged, the worst first;
-    unfinished runs, open questions, providers out of use, live processes, and heartbeats that are late or failed."""
+    storms, in which alerts of other systems share an incident; unfinished runs, open questions, providers out of use,
+    live processes, and heartbeats that are late or failed."""
 
     isolation: Mapping[str, Any] | None
     unacknowledged: Sequence[IncidentRow]
+    storms: Sequence[IncidentRow]
     runs: Sequence[Run]
     questions: Sequence[Approval]
     providers: Sequence[ProviderOutOfUse]
@@ -54,6 +56,7 @@ def overview(here: Project) -> Overview:
     return Overview(
         isolation=None if isolation is None else isolation.as_json(),
         unacknowledged=_unacknowledged(here),
+        storms=here.incident_service.records.table.list_storms(),
         runs=here.runs.list([status for status in RunStatus if not status.ended]),
         questions=here.approvals.list_open(),
         providers=_out_of_use(here),

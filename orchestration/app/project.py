@@ -20,6 +20,7 @@ from orchestration.app.isolation_record import IsolationRecorder
 from orchestration.app.message_links import MessageLinks
 from orchestration.app.oncall import OnCallRosterReader, OnCallService
 from orchestration.app.project_database import open_database
+from orchestration.app.recorded_time import follow_recorded_time
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.findings import ConfigurationError
 from orchestration.config.loader import ConfigLoader
@@ -91,13 +92,14 @@ class Project:
         self.state_folder = self.root / runtime.state_directory
         self.log_folder = self.root / runtime.log_directory
         self._server_url = database_url(source, runtime.database_url_env)
-        self.opened_at = self.clock.now()
         # The address of the dashboard, if known: of this process, or of one that was serving when this was opened.
         self.serves_at = ""
         self._writer: TimelineWriter | None = None
         # The configuration and the roster as they were last, and both together.
         self._planned: tuple[Configuration, OnCallRoster, Configuration] | None = None
         self.database = open_database(self._server_url or f"sqlite:///{self.state_folder / DATABASE_FILE}")
+        follow_recorded_time(self.clock, self.database)
+        self.opened_at = self.clock.now()
         self.store = ConfigurationStore(
             replace(source, revocations_file=self.state_folder / REVOCATIONS_FILE),
             clock=self.clock,

@@ -16,12 +16,13 @@ from orchestration.incidents.reviews.suggestions import suggestion
 from orchestration.playbooks import lessons
 from orchestration.playbooks.catalogue import PlaybookCatalogue, PlaybookEntry
 from orchestration.playbooks.lessons import PlaybookSource
-from orchestration.storage.alerts import Alerts
+from orchestration.storage.alerts import AlertRow, Alerts
 from orchestration.storage.database import Database
 from orchestration.storage.outbox import Outbox
 from orchestration.storage.playbooks import ActionRun, PlaybookRecords, PlaybookRun
 
 PLAYBOOKS = Path("config", "playbooks")
+_MOST_ALERTS = 200
 _ATTEMPTS = frozenset({"mitigating", "mitigation-attempted"})
 
 
@@ -72,12 +73,17 @@ class IncidentReviews:
             now=self._clock.now(),
             responses=responses,
             messages=self._outbox.list_for_incident(incident.id),
-            alerts=self._alerts.list_of(incident.fingerprints, incident.detected_at),
+            alerts=self._alerts_of(incident),
             merged=self._merged(entries),
             clocks=records.table.list_clocks(incident.id),
             prevention=entry.playbook.prevention if entry else (),
             change=self._change(entry, responses, entries, incident.detected_at),
         )
+
+    def _alerts_of(self, incident: Incident) -> Sequence[AlertRow]:
+        if incident.storm is None:
+            return self._alerts.list_of(incident.fingerprints, incident.detected_at)
+        return self._alerts.list(group_key=incident.key, limit=_MOST_ALERTS)[::-1]
 
     def _entry(self, name: str) -> PlaybookEntry | None:
         try:

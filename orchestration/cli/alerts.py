@@ -27,15 +27,23 @@ def alerts() -> None:
 @click.option("--all", "include_resolved", is_flag=True, help="Include resolved alerts.")
 @click.option("--scenario", type=click.Choice([one.value for one in Scenario]), help="Only of this scenario.")
 @click.option("--name", help="Only alerts of this name.")
+@click.option("--group", help="Only alerts that are reported in this group, such as that of a storm.")
 @common.limit_option(50)
 @common.json_option
 @click.pass_obj
 def list_alerts(
-    config: str, include_resolved: bool, scenario: str | None, name: str | None, limit: int, as_json: bool
+    config: str,
+    include_resolved: bool,
+    scenario: str | None,
+    name: str | None,
+    group: str | None,
+    limit: int,
+    as_json: bool,
 ) -> None:
     """List pending and firing alerts, the newest first."""
     with project(config) as opened:
-        found = opened.alerts.list(() if include_resolved else _OPEN, scenario=scenario, name=name, limit=limit)
+        statuses = () if include_resolved else _OPEN
+        found = opened.alerts.list(statuses, scenario=scenario, group_key=group, name=name, limit=limit)
         if as_json:
             common.print_json(found)
         elif not found:

@@ -15,7 +15,7 @@ from orchestration.cli.isolate import echo_isolation_record, incident_option, pr
 from orchestration.cli.output import echo
 from orchestration.cli.questions import AskingSubject, add_answer_commands, asking_there, question_lines, question_of
 from orchestration.cli.remote_incidents import incidents
-from orchestration.cli.render import age, alarm_line, first_line
+from orchestration.cli.render import age, alarm_line, first_line, storm_line
 from orchestration.cli.server import client_of, limit_option, print_record, print_records, program_of
 from orchestration.clock import SystemClock
 from orchestration.runs.commands.base import RunCommand
@@ -42,6 +42,8 @@ def status(context: click.Context, as_json: bool) -> None:
     for row in found.get("unacknowledged", ()):
         since = age(now, datetime.fromisoformat(row["detected_at"]))
         echo(alarm_line(row["id"], row["severity"], row["title"], since, program))
+    for row in found.get("storms", ()):
+        echo(storm_line(row["id"], row["severity"], row["title"], program))
     workers = sum(len(control["workers"]) for control in found["control"])
     questions = len(found["questions"])
     echo(f"{len(found['runs'])} unfinished runs, {questions} questions wait for an answer, {workers} workers")

@@ -74,6 +74,11 @@ def alarm_line(incident: str, severity: str, title: str, since: str, program: st
     return f"{severity} not acknowledged for {since}: {shown}  ->  {program} incidents ack {incident}"
 
 
+def storm_line(incident: str, severity: str, title: str, program: str = PROGRAM) -> str:
+    """A storm that goes on, with the command that shows it."""
+    return f"{severity} {first_line(title, 70)}  ->  {program} incidents show {incident}"
+
+
 def age(now: datetime, then: datetime) -> str:
     """How long ago, in the largest unit that fits."""
     # Never negative: the time may come from a machine whose clock is ahead.

@@ -10,7 +10,7 @@ from orchestration.cli import common
 from orchestration.cli.isolate import echo_isolation
 from orchestration.cli.output import echo
 from orchestration.cli.questions import OpenQuestion, question_lines
-from orchestration.cli.render import age, alarm_line, console, runs_table, table
+from orchestration.cli.render import age, alarm_line, console, runs_table, storm_line, table
 from orchestration.config.isolation import isolation_of
 
 
@@ -28,6 +28,8 @@ def status(config: str, as_json: bool) -> None:
         echo_isolation(isolation_of(here.store))
         for row in found.unacknowledged:
             echo(alarm_line(row.id, row.severity.value, row.title, age(here.clock.now(), row.detected_at)))
+        for row in found.storms:
+            echo(storm_line(row.id, row.severity.value, row.title))
         echo(_summary(found))
         if found.runs:
             console().print(runs_table(found.runs, here.clock.now()))

@@ -178,8 +178,18 @@ class IntakeSettings(Section):
         """What a sender's word for the severity means here."""
         # Senders write the same word in different letters, and so do users.
         small = word.strip().lower()
-        own = {name.lower(): severity for name, severity in self.severities.items()}
+        own = {name.lower(): severity for name, severity in self.severities.items()} if self.severities else {}
         return own.get(small) or _SEVERITIES.get(small, self.unknown_severity)
+
+
+class StormSettings(Section):
+    """How many incidents may come of alerts from outside within `window`: so many of one group of a sender, and so many
+    of one sender (`incidentsOfSender`). Further alerts join one incident about the group, a storm. Lesser alerts take
+    no place from worse ones."""
+
+    incidents: Annotated[int, Field(ge=1, le=1000)] = 8
+    incidents_of_sender: Annotated[int, Field(ge=1, le=10_000)] = 50
+    window: PositiveSeconds = 10 * MINUTE
 
 
 class MaintenanceWindowSettings(Section):
@@ -227,6 +237,7 @@ class AlertingSettings(Section):
     default_inhibitions: bool = True
     flapping: FlappingSettings = FlappingSettings()
     repeat_seconds: PositiveSeconds = 4 * HOUR
+    storms: StormSettings = StormSettings()
     intake: IntakeSettings = IntakeSettings()
     maintenance_windows: tuple[MaintenanceWindowSettings, ...] = ()
     heartbeats: dict[Identifier, HeartbeatSettings] = Field(default_factory=dict)

@@ -38,6 +38,23 @@ class AlertResolved(AlertEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class StormChanged(EventPayload):
+    """Alerts of one group have begun or ended that share one incident, so that they do not hide others. No event is
+    published for each of them."""
+
+    kind: ClassVar[str] = "alert.storm"
+    template: ClassVar[str] = "storm {group}: {began} alerts began, {ended} ended, {firing} fire"
+    level: ClassVar[int] = logging.WARNING
+
+    group: str
+    source: str
+    began: int
+    ended: int
+    firing: int
+    drill: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryIncomplete(EventPayload):
     """Some alerts of a delivery were not taken: `refused` because they cannot be read, the first for this `reason`, and
     `left_out` by the sender itself."""

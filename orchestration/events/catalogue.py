@@ -9,6 +9,7 @@ from typing import Any
 from orchestration.events import (
     agents,
     alerts,
+    clock,
     configuration,
     drills,
     incidents,
@@ -37,6 +38,7 @@ MODULES = (
     configuration,
     security,
     maintenance,
+    clock,
     drills,
 )
 

@@ -103,8 +103,11 @@ def _holding(incident: Incident, settings: ResponseSettings, now: datetime) -> I
         yield EscalationRule.DATA_OR_SECURITY
     if pages(incident):
         yield from _worsening(incident, settings)
-    # An incident lasts until now at least: without an estimate, or past it, the deadline itself decides.
-    if max(incident.eta or now, now) >= incident.clock.resolution_due:
+    # An incident lasts until now at least: without an estimate, or past it, the deadline itself decides. While nobody
+    # has acknowledged it, pages go up level by level, each with its time: after a night in which the machine was
+    # asleep, everything is due at once, and would call all levels at once.
+    climbing = incident.eta is None and incident.page_due is not None and pages(incident)
+    if not climbing and max(incident.eta or now, now) >= incident.clock.resolution_due:
         yield EscalationRule.ESTIMATE
 
 

@@ -19,13 +19,16 @@ from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.condition import ConditionStatus, IncidentCondition
 from orchestration.incidents.estimates import PastDurations
 from orchestration.incidents.model import Incident, TimelineEntry, reporter_of, require_open
-from orchestration.incidents.report import MAX_LINKS, BlastRadius, TroubleReport
+from orchestration.incidents.report import MAX_FINGERPRINTS, MAX_LINKS, MAX_NAMES, BlastRadius, TroubleReport
 from orchestration.incidents.severity import SeverityReason, assess, worst
-from orchestration.incidents.sla import TargetKind
+from orchestration.incidents.sla import SlaClock, TargetKind
 from orchestration.notifications.notice import NoticeKind
 
 # A false alarm that continues stays quiet for so long, unless it ends or gets worse.
 FALSE_ALARM_SECONDS = DAY
+# By how much a storm grows before people are notified of it once more.
+_GROWN = 10
+_CAUSES_TOLD, _MAX_CAUSES = 10, 500
 
 
 class Correlation(StrEnum):
@@ -94,15 +97,18 @@ def absorb(change: IncidentChange, report: TroubleReport) -> None:
     """Absorb a report of the same problem; one that says nothing new changes nothing."""
     incident = change.incident
     blast = combined(incident.blast_radius, report.blast_radius)
-    fingerprints = tuple(dict.fromkeys([*incident.fingerprints, *report.fingerprints]))
+    fingerprints = tuple(dict.fromkeys([*incident.fingerprints, *report.fingerprints]))[:MAX_FINGERPRINTS]
     news = {
         "blast_radius": blast,
         "fingerprints": fingerprints,
         "facts": worst(incident.facts, report.facts),
         "links": tuple(dict.fromkeys([*incident.links, *report.links]))[:MAX_LINKS],
-        "causes": tuple(dict.fromkeys([*incident.causes, *report.causes])),
+        "causes": tuple(dict.fromkeys([*incident.causes, *report.causes]))[:_MAX_CAUSES],
         **_impact_of(incident, report),
     }
+    if report.storm and report.key == incident.key:
+        # It is named by how much there is of it, and by the worst.
+        news |= {"storm": report.storm, "title": report.title, "summary": report.summary}
     is_news = any(getattr(incident, name) != value for name, value in news.items())
     if is_news:
         added = [each for each in fingerprints if each not in incident.fingerprints]
@@ -112,12 +118,24 @@ def absorb(change: IncidentChange, report: TroubleReport) -> None:
     if not report.asserted_by:
         conditions.fire(change, report.key, report.at, renewed=is_news)
     # One that was written before causes were kept has none to compare with.
-    gained = [cause for cause in report.causes if incident.causes and cause not in incident.causes]
+    gained = [cause for cause in change.incident.causes if incident.causes and cause not in incident.causes]
     if gained:
         _gain_causes(change, report, gained)
     duties.open_all(change, report.duties)
     _become_real(change, report)
     _raise_by_facts(change, report)
+    _tell_of_growth(change)
+
+
+def _tell_of_growth(change: IncidentChange) -> None:
+    """Notify people again once a storm is ten times as large as they know; the promised updates say the rest."""
+    incident = change.incident
+    if incident.storm is None or incident.storm.total < _GROWN * incident.storm_told:
+        return
+    change.set(storm_told=incident.storm.total)
+    if change.incident.status is not IncidentStatus.SUPPRESSED and not change.incident.is_silenced:
+        reason = f"it has grown from {incident.storm_told:,} alerts to {incident.storm.total:,}"
+        change.notify_everyone(NoticeKind.UPDATE, f"storm-{incident.storm.total}", reason)
 
 
 def _impact_of(incident: Incident, report: TroubleReport) -> dict[str, Any]:
@@ -146,7 +164,10 @@ def _gain_causes(change: IncidentChange, report: TroubleReport, gained: list[str
         attempted_actions=() if gone and alone else incident.attempted_actions,
     )
     change.add_entry("cause-added", title=report.title, summary=report.summary, causes=gained)
-    if incident.status is not IncidentStatus.SUPPRESSED:
+    known = len(incident.causes) - len(gained)
+    # Of the first few each is told; of a hundred, only that they have doubled.
+    is_told = known < _CAUSES_TOLD or known.bit_length() != len(incident.causes).bit_length()
+    if is_told and incident.status is not IncidentStatus.SUPPRESSED:
         step = f"cause-{incident.version}"
         change.notify_everyone(NoticeKind.UPDATE, step, f"another cause: {report.title}. {report.summary}")
 
@@ -205,23 +226,34 @@ def end_suppression(change: IncidentChange) -> None:
 def page_for(change: IncidentChange, other: Incident) -> None:
     """Take over severity, clock and pages of a worse incident that is merged into this one and that nobody has
     acknowledged: whoever has this one in hand did not know of it."""
-    mine = change.incident
-    began = min(each.clock.start(TargetKind.RESOLUTION) for each in (mine, other))
-    whole = sla.start(other.severity, change.settings, began)
+    began = min(each.clock.start(TargetKind.RESOLUTION) for each in (change.incident, other))
     reason = f"{other.id} was merged into it, which nobody has acknowledged"
+    _page_anew(change, other.severity, other.severity_reason, other.clock, began, reason)
+
+
+def _page_anew(
+    change: IncidentChange,
+    severity: Severity,
+    severity_reason: SeverityReason,
+    clock: SlaClock,
+    began: datetime,
+    reason: str,
+) -> None:
+    """Raise the severity of an incident that somebody has in hand, and page by the response target of `clock`."""
+    mine = change.incident
     change.set(
-        severity=other.severity,
-        severity_reason=other.severity_reason,
+        severity=severity,
+        severity_reason=severity_reason,
         clock=replace(
-            whole,
-            started_at=other.clock.started_at,
-            response_due=other.clock.response_due,
+            sla.start(severity, change.settings, began),
+            started_at=clock.started_at,
+            response_due=clock.response_due,
             number=mine.clock.number,
             resolution_from=began,
             continues=mine.clock.continues,
         ),
     )
-    details = {"from": mine.severity.value, "to": other.severity.value, "reason": reason}
+    details = {"from": mine.severity.value, "to": severity.value, "reason": reason}
     change.add_entry("severity-raised", **details)
     attention.wake(change, "its severity has risen")
     change.start_paging()
@@ -258,7 +290,8 @@ def change_severity(change: IncidentChange, severity: Severity, severity_reason:
 def combined(one: BlastRadius, other: BlastRadius) -> BlastRadius:
     """Everything that either affects, each name once."""
     names = (field.name for field in fields(BlastRadius))
-    return BlastRadius(**{name: tuple(dict.fromkeys([*getattr(one, name), *getattr(other, name)])) for name in names})
+    both = {name: dict.fromkeys([*getattr(one, name), *getattr(other, name)]) for name in names}
+    return BlastRadius(**{name: tuple(found)[:MAX_NAMES] for name, found in both.items()})
 
 
 # What described the earlier end says nothing about the new occurrence. `acknowledged_at` is not among them: MTTA
@@ -307,7 +340,9 @@ def _new_incident(
         playbook=snapshot.playbook,
         expected=snapshot.expected,
         labels=dict(report.labels),
-        fingerprints=tuple(dict.fromkeys(report.fingerprints)),
+        fingerprints=tuple(dict.fromkeys(report.fingerprints))[:MAX_FINGERPRINTS],
+        storm=report.storm,
+        storm_told=report.storm.total if report.storm else 0,
         links=report.links[:MAX_LINKS],
         impact_started_at=report.started_at,
         recurrence_of=recurrence_of,
@@ -331,7 +366,15 @@ def _raise_by_facts(change: IncidentChange, report: TroubleReport) -> None:
     if not severity.worse_than(change.incident.assessed_severity):
         return
     change.set(assessed_severity=severity)
-    if severity.worse_than(change.incident.severity):
+    incident = change.incident
+    if not severity.worse_than(incident.severity):
+        return
+    if report.storm and incident.acknowledged and incident.status is not IncidentStatus.SUPPRESSED:
+        # Whoever has the storm in hand does not know of the alert that is worse than all in it so far.
+        clock = sla.start(severity, change.settings, change.now)
+        began = incident.clock.start(TargetKind.RESOLUTION)
+        _page_anew(change, severity, ground, clock, began, f"a worse alert has joined: {report.title}")
+    else:
         change_severity(change, severity, ground, f"the facts are worse: {ground.value}")
 
 
@@ -357,6 +400,6 @@ def _seen(report: TroubleReport) -> dict[str, Any]:
         "title": report.title,
         "summary": report.summary,
         "source": report.source,
-        "fingerprints": list(report.fingerprints),
+        "fingerprints": list(report.fingerprints[:MAX_FINGERPRINTS]),
         "evidence": [dict(piece) for piece in report.evidence],
     }

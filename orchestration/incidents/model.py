@@ -17,7 +17,7 @@ from orchestration.domain.severity import Severity
 from orchestration.errors import ConflictError
 from orchestration.incidents.condition import ConditionStatus, IncidentCondition
 from orchestration.incidents.estimates import PastDurations
-from orchestration.incidents.report import OWN_SOURCE, BlastRadius, Facts, IncidentLink, TroubleReport
+from orchestration.incidents.report import OWN_SOURCE, BlastRadius, Facts, IncidentLink, Storm, TroubleReport
 from orchestration.incidents.severity import SeverityReason
 from orchestration.incidents.sla import SlaClock
 
@@ -130,6 +130,7 @@ class Incident:
     alerts, by the key of the condition; `flapping` are the keys of those that come and go. `answered_links` are the
     links in messages that were used. `attended_at` is when a person last did anything about it, `reminded_at` when
     whoever has it was last reminded, `lapsed_at` when an acknowledgement that was forgotten ceased to count.
+    `storm` says how many alerts share it, if it is a storm, and `storm_told` of how many people were last notified.
     """
 
     # The names under which these fields are stored and published (API, `--json`). Clients and existing databases
@@ -228,6 +229,8 @@ class Incident:
     lapsed_at: datetime | None = None
     snoozed_until: datetime | None = None
     snoozed_by: str = ""
+    storm: Storm | None = None
+    storm_told: int = 0
     version: int = 0
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -15,7 +15,6 @@ from pydantic import TypeAdapter
 from orchestration.config.response import ResponseSettings
 from orchestration.domain.incident_end import IncidentEnd
 from orchestration.domain.scenario import Scenario
-from orchestration.errors import NotFoundError
 from orchestration.incidents import escalation, estimates
 from orchestration.incidents.estimates import PastDurations, SimilarBy
 from orchestration.incidents.model import Incident, TimelineEntry
@@ -44,13 +43,9 @@ class IncidentRecords:
         with self._database.read() as connection:
             return self.load(connection, incident_id)
 
-    def exists(self, incident_id: str) -> bool:
-        """Whether there is an incident of that id."""
-        try:
-            self.get(incident_id)
-        except NotFoundError:
-            return False
-        return True
+    def existing(self, ids: Collection[str]) -> frozenset[str]:
+        """Those of the ids that are the id of an incident."""
+        return self.table.existing(ids)
 
     def find(self, text: str) -> Incident:
         """The one whose id ends or begins with `text`; `latest` is the newest. Raises NotFoundError."""

@@ -16,6 +16,9 @@ OWN_SOURCE = "monitoring"
 PERSON_SOURCE = "person"
 # More addresses than this help nobody who was just woken.
 MAX_LINKS = 10
+# Of what is named of a problem beyond that, nobody reads the names.
+MAX_NAMES = 50
+MAX_FINGERPRINTS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +68,24 @@ class IncidentLink:
 
 
 @dataclass(frozen=True, slots=True)
+class Storm:
+    """So many alerts of one group that they have an incident in common. `total` have joined it so far; `group` is what
+    their sender, `source`, calls the group, empty where it names none."""
+
+    total: int
+    group: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TroubleReport:
     """A problem, seen now. Reports with the same `key` are about the same problem and end up in one incident.
 
     `fingerprints` are those of the alerts in it; `started_at` is when the impact began, None where that is not known.
     `evidence` is JSON for the timeline: log lines, samples, a refused call. `duties` are what has to be done before the
     problem counts as repaired, even when its symptom is gone; `causes` tell unlike problems of one key apart.
-    `asserted_by` is the person on whose word the report rests; it then has no alerts. `impact` is that person's.
+    `asserted_by` is the person on whose word the report rests; it then has no alerts. `impact` is that person's. Of a
+    `storm` the report names only the worst alerts.
     """
 
     # Reports wait in journal files, which may be from before the field was renamed.
@@ -95,3 +109,4 @@ class TroubleReport:
     duties: tuple[DutyRequest, ...] = ()
     impact: str = ""
     asserted_by: str = ""
+    storm: Storm | None = None

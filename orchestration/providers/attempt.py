@@ -104,7 +104,7 @@ class RouteAttempt:
             async with asyncio.timeout_at(self._limit_from_now(end, self._first_seconds)) as timer:
                 self._timer = timer
                 model, provider = self._record.route.model, self._record.provider
-                async with provider.endpoint.chat(model, body, self._clock.now()) as answer:
+                async with provider.endpoint.chat(model, body, self._clock.wall()) as answer:
                     self._rehearsal = self._rehearsal or "x-rehearsal" in answer.headers
                     provider.headroom = headroom(answer.headers) or provider.headroom
                     if answer.chunks is None:

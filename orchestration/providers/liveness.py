@@ -191,7 +191,7 @@ async def _probed(provider: ProviderState, clock: Clock, limit: float) -> Failur
 
     async def ask() -> None:
         try:
-            await provider.endpoint.probe(clock.now())
+            await provider.endpoint.probe(clock.wall())
             found.append(None)
         except CallFailed as error:
             found.append(error.failure)

@@ -63,7 +63,7 @@ class Prober:
             return ProbeResult(provider, "ok", "it is embedded and starts with the first run that uses it", 0.0)
         record = self._main_record(provider)
         try:
-            await self._routes.provider(provider).endpoint.probe(self._clock.now())
+            await self._routes.provider(provider).endpoint.probe(self._clock.wall())
             if deep:
                 await self._probe_model(record)
         except CallFailed as error:
@@ -152,7 +152,7 @@ class Prober:
         """Probe as deeply as it takes to prove that the failure is over. Raises CallFailed."""
         deep = record.provider.settings.deep_probe or reason not in _CHEAP_IS_ENOUGH
         try:
-            await record.provider.endpoint.probe(self._clock.now())
+            await record.provider.endpoint.probe(self._clock.wall())
         except CallFailed as error:
             if error.failure.kind not in _CHEAP_IS_NO_PROOF:
                 raise

@@ -55,7 +55,7 @@ class RequestAdapter:
             record.asked_at[loaded] = now
             # A call that has its answer must not wait for this, nor fail for it.
             with contextlib.suppress(CallFailed), anyio.move_on_after(_ASK_SECONDS):
-                await record.provider.endpoint.read_windows(self._clock.now())
+                await record.provider.endpoint.read_windows(self._clock.wall())
         return self.window(record)
 
     def window(self, record: RouteRecord) -> int | None:

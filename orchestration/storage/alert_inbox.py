@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,58 +12,49 @@ import sqlalchemy as sa
 from orchestration.storage.database import Database
 from orchestration.storage.tables import alert_inbox
 
-# One row holds a whole request, which may be several megabytes, so few are fetched from the database at a time.
-_ROWS_AT_ONCE = 20
+# A row holds a whole request, which may take a hundred megabytes once it is read. On SQLite, rows one by one take no
+# longer than in larger parts.
+_ROWS_AT_ONCE = 1
+# As urgent as a P3.
+LEAST_URGENT = 3
 
 
 @dataclass(frozen=True, slots=True)
 class InboxDelivery:
-    """One delivery of a sender: alerts as JSON, in their order."""
+    """One delivery of a sender: alerts as JSON, in their order.
+
+    `urgency` is the number of the worst severity that fires in it.
+    """
 
     source: str
     received_at: datetime
     notices: Sequence[Mapping[str, Any]]
     sequence: int = 0
-
-
-@dataclass(slots=True)
-class _Batch:
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    written: bool = False
-    error: Exception | None = None
+    urgency: int = LEAST_URGENT
 
 
 class AlertInbox:
-    """Deliveries that have not become alerts yet.
-
-    Threads that add at the same time share one transaction, and so one wait for the disk (a group commit): the first to
-    get the lock writes for all that wait, and each returns only after the commit.
-    """
+    """Deliveries that have not become alerts yet."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # Held only to join or to replace the open batch, never during a write: requests that arrive while a batch is
-        # committed must be able to join the next one.
-        self._joining = threading.Lock()
-        self._writing = threading.Lock()
-        self._open = _Batch()
 
-    def add(self, delivery: InboxDelivery) -> None:
-        """Write a delivery; on return it is on the disk. If the database raises, it is not stored."""
-        row = {
-            "source": delivery.source,
-            "received_at": delivery.received_at,
-            "notices": [dict(notice) for notice in delivery.notices],
-        }
-        with self._joining:
-            batch = self._open
-            batch.rows.append(row)
-        with self._writing:
-            # The thread that held the lock before may have written this batch as well.
-            if not batch.written:
-                self._write(batch)
-        if batch.error is not None:
-            raise batch.error
+    def add(self, *deliveries: InboxDelivery) -> None:
+        """Write deliveries in one transaction, which is one wait for the disk; on return they are on the disk. If the
+        database raises, none is stored."""
+        rows = [
+            {
+                "source": delivery.source,
+                "received_at": delivery.received_at,
+                "notices": list(delivery.notices),
+                "urgency": delivery.urgency,
+            }
+            for delivery in deliveries
+        ]
+        # The sender drops its copy once it has our 2xx, so this commit has to survive a loss of power as well.
+        # Alertmanager repeats a delivery only after a 5xx or a network error.
+        with self._database.write(synced=True) as connection:
+            connection.execute(sa.insert(alert_inbox), rows)
 
     def list(self, at_most: int) -> tuple[InboxDelivery, ...]:
         """The oldest deliveries, until they hold `at_most` alerts or more. They stay in the inbox until `Alerts.save`
@@ -74,9 +64,31 @@ class AlertInbox:
         count = 0
         with self._database.read() as connection:
             for row in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)):
-                result.append(InboxDelivery(**row._mapping))
+                result.append(_delivery(row))
                 count += len(row.notices)
                 # `limit` alone would not bound the memory: it counts rows, and a row may hold thousands of alerts.
+                if count >= at_most:
+                    break
+        return tuple(result)
+
+    def list_urgent(self, urgency: int, without: Collection[int], at_most: int) -> tuple[InboxDelivery, ...]:
+        """Deliveries as urgent as this or more so that wait behind a less urgent one, the most urgent first, until they
+        hold `at_most` alerts or more; `without` those with these numbers."""
+        ahead = alert_inbox.alias("ahead")
+        # Not known for the rows of an earlier release, which then have their turn like all others.
+        blocked = sa.exists().where(
+            ahead.c.sequence < alert_inbox.c.sequence,
+            sa.func.coalesce(ahead.c.urgency, LEAST_URGENT) > alert_inbox.c.urgency,
+        )
+        query = sa.select(alert_inbox.c.sequence).where(alert_inbox.c.urgency <= urgency, blocked)
+        result: list[InboxDelivery] = []
+        count = 0
+        with self._database.read() as connection:
+            numbers = connection.execute(query.order_by(alert_inbox.c.urgency, alert_inbox.c.sequence)).scalars().all()
+            for number in (number for number in numbers if number not in without):
+                row = connection.execute(sa.select(alert_inbox).where(alert_inbox.c.sequence == number)).one_or_none()
+                result += [] if row is None else [_delivery(row)]
+                count += 0 if row is None else len(row.notices)
                 if count >= at_most:
                     break
         return tuple(result)
@@ -86,15 +98,6 @@ class AlertInbox:
         with self._database.read() as connection:
             return int(connection.execute(sa.select(sa.func.count()).select_from(alert_inbox)).scalar_one())
 
-    def _write(self, batch: _Batch) -> None:
-        with self._joining:
-            # Closed before the insert: a row that joined later would be acknowledged without having been written.
-            self._open = _Batch()
-        try:
-            # The sender drops its copy once it has our 2xx, so this commit has to survive a loss of power as well.
-            # Alertmanager repeats a delivery only after a 5xx or a network error.
-            with self._database.write(synced=True) as connection:
-                connection.execute(sa.insert(alert_inbox), batch.rows)
-        except Exception as error:  # noqa: BLE001 — handed to every thread of the batch, which raises it
-            batch.error = error
-        batch.written = True
+
+def _delivery(row: sa.Row[Any]) -> InboxDelivery:
+    return InboxDelivery(**{**row._mapping, "urgency": LEAST_URGENT if row.urgency is None else row.urgency})

@@ -16,6 +16,9 @@ from orchestration.errors import UsageError
 DEFAULT_PORT = 8642
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
+# The most that the request line and the headers may take together. Larger requests are answered with 400.
+MAX_HEAD_BYTES = 64_000
+
 
 @dataclass(frozen=True, slots=True)
 class Exposure:

@@ -7,7 +7,8 @@ on the disk, 503 when it could not be written, and 4xx only for what can never s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 
@@ -17,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from orchestration import logs
 from orchestration.alerts.intake import AlertIntake
@@ -27,9 +29,14 @@ from orchestration.clock import Clock
 from orchestration.events import EventBus
 from orchestration.events.alerts import DeliveryIncomplete, EchoesDropped
 from orchestration.events.security import SignInFailed
+from orchestration.storage.alert_inbox import InboxDelivery
+from orchestration.web.inbox_writer import InboxWriter
 
 _log = logs.get_logger("intake")
-_THREADS = 32
+# Read in the event loop, where it takes a few milliseconds at most.
+_SMALL_BYTES = 64 * 1024
+# In memory the alerts of a body take ten times its length.
+_LARGE_AT_ONCE = 1
 _RETRY_AFTER = {"Retry-After": "5"}
 
 
@@ -37,30 +44,41 @@ def routes(
     intake: AlertIntake, clock: Clock, bus: EventBus, sources: Sequence[AlertSource] | None = None
 ) -> list[Route]:
     """The routes, to be mounted at the root of an application. A failed authentication is an event on the bus."""
-    # Threads of its own: a slow disk delays the intake, and must not delay the pages and the API beside it.
-    threads = anyio.CapacityLimiter(_THREADS)
+    writer, large = InboxWriter(intake.inbox.add), anyio.CapacityLimiter(_LARGE_AT_ONCE)
     chosen = alert_sources() if sources is None else sources
     return [
-        Route(path, _Endpoint(intake, clock, bus, source, threads).handle, methods=["POST"])
+        Route(path, _Endpoint(intake, clock, bus, source, writer, large), methods=["POST"])
         for source in chosen
         for path in source.routes
     ]
 
 
 class _Endpoint:
-    """The endpoint of one source."""
+    """The endpoint of one source, an ASGI application: Starlette's wrapping of a function takes longer than all that is
+    done here."""
 
     def __init__(
-        self, intake: AlertIntake, clock: Clock, bus: EventBus, source: AlertSource, threads: anyio.CapacityLimiter
+        self,
+        intake: AlertIntake,
+        clock: Clock,
+        bus: EventBus,
+        source: AlertSource,
+        writer: InboxWriter,
+        large: anyio.CapacityLimiter,
     ) -> None:
         self._intake = intake
         self._clock = clock
         self._bus = bus
         self._source = source
-        self._threads = threads
+        self._writer = writer
+        self._large = large
 
-    async def handle(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one delivery."""
+        response = await self._handle(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _handle(self, request: Request) -> Response:
         try:
             receipt = await self._accept(request)
         except PayloadRefusedError as refusal:
@@ -83,10 +101,24 @@ class _Endpoint:
 
     async def _accept(self, request: Request) -> Receipt:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self._intake.precheck(self._source, headers, self._clock.now())
+        # The machine's clock: signatures and ends are compared with the clocks of senders.
+        self._intake.precheck(self._source, headers, self._clock.wall())
         body = await read_body(request, self._intake.max_bytes(self._source))
-        accept = partial(self._intake.accept, self._source, headers, body, self._clock.now())
-        return await anyio.to_thread.run_sync(accept, limiter=self._threads)
+        now = self._clock.wall()
+        if len(body) > _SMALL_BYTES:
+            receipt, deliveries = await anyio.to_thread.run_sync(self._read, headers, body, now, limiter=self._large)
+        else:
+            # A thread would cost more than reading a few alerts does.
+            batch = self._intake.read(self._source, headers, body, now)
+            examine = partial(self._intake.examine, self._source, batch, now)
+            blocks = self._intake.may_block(batch)
+            receipt, deliveries = await anyio.to_thread.run_sync(examine) if blocks else examine()
+        if deliveries:
+            await self._writer.add(*deliveries)
+        return receipt
+
+    def _read(self, headers: Mapping[str, str], body: bytes, now: datetime) -> tuple[Receipt, Sequence[InboxDelivery]]:
+        return self._intake.examine(self._source, self._intake.read(self._source, headers, body, now), now)
 
     def _refuse(self, request: Request, refusal: PayloadRefusedError) -> Response:
         name = self._source.name

@@ -31,11 +31,12 @@ from orchestration.storage.audit import AuditTable
 from orchestration.web import intake
 from orchestration.web.answer import AnswerPages
 from orchestration.web.auth_middleware import AuthMiddleware
-from orchestration.web.exposure import Exposure
+from orchestration.web.exposure import MAX_HEAD_BYTES, Exposure
 from orchestration.web.feed import Feed
 from orchestration.web.gateway.endpoint import GatewayEndpoint
 from orchestration.web.health import HealthEndpoints
 from orchestration.web.heartbeats import HeartbeatEndpoint
+from orchestration.web.http_protocol import http_protocol
 from orchestration.web.problems import problem
 from orchestration.web.run_progress import RunProgressReader
 from orchestration.web.sign_in import SignInPages
@@ -44,8 +45,6 @@ _PAGES = "orchestration.web.pages"
 # How long responses may take to finish when the server stops. Uvicorn waits for every open response until then, and an
 # event stream never finishes by itself: `WebServer.close` ends the streams first.
 _GRACE_SECONDS = 5
-# The most that the request line and the headers may take together. Larger requests are answered with 400.
-_MAX_HEAD_BYTES = 64_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +186,8 @@ def _settings(web: WebServer, exposure: Exposure) -> uvicorn.Config:
         proxy_headers=bool(exposure.proxies),
         forwarded_allow_ips=list(exposure.proxies),
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+        http=http_protocol(),
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         **more,
     )
 

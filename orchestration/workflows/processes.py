@@ -46,7 +46,14 @@ def control_processes(leases: Leases) -> tuple[dict[str, Any], ...]:
 
 def this_process(**data: Any) -> Mapping[str, Any]:
     """The data of a process in its lease, from which others on its host can see at once whether it is gone."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time(), **data}
+    return {"host": socket.gethostname(), **start_of(os.getpid()), **data}
+
+
+def start_of(pid: int) -> Mapping[str, Any]:
+    """The id of a process on this host and when it was started. Raises psutil.NoSuchProcess."""
+    started = psutil.Process(pid).create_time()
+    # Since the boot: by the time of day it is another one once the clock is set. Earlier releases read `started`.
+    return {"pid": pid, "started": started, "since_boot": started - psutil.boot_time()}
 
 
 def is_live(lease: Lease) -> bool:
@@ -62,6 +69,8 @@ def _is_gone(lease: Lease) -> bool:
         # Process ids are reused: only the same start time makes it the same process.
         # A second of tolerance: the start is computed from the machine's boot time, which Linux gives in whole seconds
         # (proc_stat(5)).
-        return bool(abs(psutil.Process(lease.data["pid"]).create_time() - lease.data["started"]) > 1)
+        there = start_of(lease.data["pid"])
+        key = "since_boot" if "since_boot" in lease.data else "started"
+        return bool(abs(there[key] - lease.data[key]) > 1)
     except psutil.NoSuchProcess:
         return True

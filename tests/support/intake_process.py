@@ -35,17 +35,17 @@ class CrashingInbox(AlertInbox):
         super().__init__(database)
         self._fault = fault
 
-    def add(self, delivery: InboxDelivery) -> None:
+    def add(self, *deliveries: InboxDelivery) -> None:
         if self._fault == "before-write":
             os._exit(9)
-        super().add(delivery)
+        super().add(*deliveries)
         if self._fault == "after-write":
             os._exit(9)
 
 
 def application(database: Database, fault: str = "", bus: EventBus | None = None) -> Starlette:
     inbox, redact = CrashingInbox(database, fault), batch_redactor(Redactor())
-    intake = AlertIntake(inbox, lambda: SETTINGS, CREDENTIALS.get, redact, lambda _: False)
+    intake = AlertIntake(inbox, lambda: SETTINGS, CREDENTIALS.get, redact, lambda _: ())
     clock = SystemClock()
     return Starlette(routes=routes(intake, clock, bus or EventBus(clock)))
 

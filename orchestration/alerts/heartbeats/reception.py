@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 
 from orchestration.alerts.heartbeats.state import after_gap
 from orchestration.alerts.inbound import InboundAlert
@@ -19,6 +20,8 @@ _LONGEST_PAUSE = 10.0
 _LONGEST_PAUSE_AT_START = 1.5 * LISTEN_SECONDS
 _LONGEST_DETAIL = 4_000
 START, FAIL = "start", "fail"
+# Asked of each of thousands of alerts.
+_matcher = lru_cache(maxsize=256)(parse_matcher)
 
 
 class HeartbeatReception:
@@ -58,13 +61,18 @@ class HeartbeatReception:
             case _:
                 raise NotFoundError(f"expected start, fail or an exit status from 0 to 255, got '{signal[:20]}'")
 
+    @property
+    def is_fed_by_alerts(self) -> bool:
+        """Whether any heartbeat is expected as an alert."""
+        return any(settings.alerts for settings in self._settings().values())
+
     def feed(self, alert: InboundAlert, now: datetime) -> bool:
         """Whether an alert is a sign of life; one that fires is taken down as such."""
         labels = {**alert.labels, "alertname": alert.name}
         fed = [
             name
             for name, settings in self._settings().items()
-            if settings.alerts and all(parse_matcher(text).fits(labels) for text in settings.alerts)
+            if settings.alerts and all(_matcher(text).fits(labels) for text in settings.alerts)
         ]
         for name in fed if alert.firing else ():
             self._monitors.record_success(name, now)

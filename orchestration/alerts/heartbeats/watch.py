@@ -15,7 +15,7 @@ from orchestration.alerts.heartbeats import alerts
 from orchestration.alerts.heartbeats.state import HeartbeatJudgement, HeartbeatStatus, judge
 from orchestration.alerts.inbound import InboundAlert
 from orchestration.config.alerting import HeartbeatSettings
-from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
+from orchestration.storage.alert_inbox import LEAST_URGENT, AlertInbox, InboxDelivery
 from orchestration.storage.heartbeat_monitors import HeartbeatMonitorRow, HeartbeatMonitors
 
 # Well within the shortest time after which an alert that is not repeated may be forgotten.
@@ -75,4 +75,5 @@ class HeartbeatWatch:
         self._monitors.remove(row.name)
 
     def _add(self, alert: InboundAlert, now: datetime) -> None:
-        self._inbox.add(InboxDelivery(alerts.SOURCE, now, self._redact([alert.to_json()])))
+        urgency = alert.severity.number if alert.firing else LEAST_URGENT
+        self._inbox.add(InboxDelivery(alerts.SOURCE, now, self._redact([alert.to_json()]), urgency=urgency))

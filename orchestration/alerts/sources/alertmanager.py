@@ -18,6 +18,8 @@ from orchestration.alerts.text_templates import storable_text
 
 # Grafana writes "1", and means the same. People give its contact points the address of either endpoint.
 _VERSIONS = ("4", "1")
+# Alertmanager's has the labels of the group in it, and is no longer than they are.
+_LONGEST_GROUP = 1000
 
 
 def read_group(request: InboundRequest) -> InboundBatch:
@@ -29,7 +31,9 @@ def read_group(request: InboundRequest) -> InboundBatch:
     alerts = items(payload.get("alerts"), "alerts", request.settings.max_alerts)
     # `max_alerts` of a receiver makes Alertmanager leave alerts out; it says only how many, not which.
     truncated = payload.get("truncatedAlerts", 0)
-    read, refused = read_each(alerts, "alerts", lambda alert, place: read_alert(alert, place, request))
+    group = payload.get("groupKey")
+    known = storable_text(group)[:_LONGEST_GROUP] if isinstance(group, str) else ""
+    read, refused = read_each(alerts, "alerts", lambda alert, place: read_alert(alert, place, request, known))
     return InboundBatch(read, truncated if isinstance(truncated, int) and truncated > 0 else 0, refused)
 
 
@@ -41,7 +45,7 @@ ALERTMANAGER = AlertSource(
 )
 
 
-def read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -> InboundAlert:
+def read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest, sender_group: str = "") -> InboundAlert:
     """One alert. Raises PayloadRefusedError."""
     labels = texts(alert.get("labels"), f"{place}.labels")
     annotations = texts(alert.get("annotations") or {}, f"{place}.annotations")
@@ -66,6 +70,7 @@ def read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) ->
         severity=severity_of(labels, request.settings),
         details={**annotations, **_addresses(alert)},
         drill=labels.get("drill") == "true",
+        sender_group=sender_group,
     )
 
 

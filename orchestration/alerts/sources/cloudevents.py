@@ -9,7 +9,6 @@ and `subject` are labels, `time` is when it began or ended.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -61,7 +60,7 @@ def _read(event: Mapping[str, Any], place: str, request: InboundRequest) -> Inbo
     data["labels"] = {**_labels(event), **mapping(data.get("labels") or {}, f"{place}.data.labels")}
     if event.get("time"):
         data.setdefault("startsAt" if data["status"] == "firing" else "endsAt", event["time"])
-    return replace(read_alert(data, f"{place}.data", request), drill=data["labels"].get("drill") == "true")
+    return read_alert(data, f"{place}.data", request)
 
 
 def _name_and_status(kind: str) -> tuple[str, str]:

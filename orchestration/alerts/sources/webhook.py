@@ -14,12 +14,14 @@ from orchestration.alerts.payload import PayloadRefusedError, items, mapping, re
 from orchestration.alerts.source import AlertSource, InboundBatch, InboundRequest
 from orchestration.alerts.text_templates import storable_text
 
+_LONGEST_GROUP = 1000
+
 
 def read_webhook(request: InboundRequest) -> InboundBatch:
     """The alerts of a body: one, or several under `alerts`. Raises PayloadRefusedError.
 
     Each needs a `name`. `status` is `firing` unless it is `resolved`; `severity`, `summary`, `description`, `links`,
-    `startsAt` and `endsAt` are optional. `scenario` is kept as a label, and decides nothing.
+    `group`, `startsAt` and `endsAt` are optional. `scenario` is kept as a label, and decides nothing.
     """
     payload = mapping(request.payload(), "the body")
     alerts = items(payload.get("alerts", [payload]), "alerts", request.settings.max_alerts)
@@ -58,6 +60,7 @@ def read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) ->
         severity=severity_of(labels, settings),
         details=_links(alert.get("links")),
         drill=labels.get("drill") == "true",
+        sender_group=storable_text(alert["group"])[:_LONGEST_GROUP] if isinstance(alert.get("group"), str) else "",
     )
 
 

@@ -48,7 +48,7 @@ async def _ask(routing: RouteTable, name: str, failures: dict[str, Failure | Non
     failures[name] = Failure(FailureKind.TIMEOUT, f"no answer within {_PROBE_SECONDS:g} s")
     with anyio.move_on_after(_PROBE_SECONDS):
         try:
-            await routing.provider(name).endpoint.probe(clock.now())
+            await routing.provider(name).endpoint.probe(clock.wall())
         except CallFailed as error:
             failures[name] = error.failure
         else:

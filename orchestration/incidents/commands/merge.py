@@ -14,6 +14,7 @@ from orchestration.incidents import conditions, duties, followup, lifecycle
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.base import IncidentCommand, ShownWhile
 from orchestration.incidents.model import Incident, IncidentRefusedError, Refusal, require_open
+from orchestration.incidents.report import MAX_FINGERPRINTS
 from orchestration.notifications.notice import NoticeKind
 
 
@@ -66,7 +67,7 @@ def absorb(change: IncidentChange, other: Incident) -> None:
     require_open(incident, "merge into")
     change.set(
         blast_radius=lifecycle.combined(incident.blast_radius, other.blast_radius),
-        fingerprints=tuple(dict.fromkeys([*incident.fingerprints, *other.fingerprints])),
+        fingerprints=tuple(dict.fromkeys([*incident.fingerprints, *other.fingerprints]))[:MAX_FINGERPRINTS],
         causes=tuple(dict.fromkeys([*incident.causes, *other.causes])),
         notified=tuple(dict.fromkeys([*incident.notified, *other.notified])),
         # One real problem makes both real: the statistics leave drills out.

@@ -169,7 +169,7 @@ class ProviderWatch:
             endpoint = self._routing.provider(name).endpoint
             if name in self._unhurried:
                 endpoint.probe_timeout.use_longest()
-            await endpoint.probe(self._clock.now())
+            await endpoint.probe(self._clock.wall())
         except CallFailed as error:
             if error.failure.kind is FailureKind.TIMEOUT and await self._computes(name):
                 # A model that uses up the processors, or a server with one request at a time: busy, not down.

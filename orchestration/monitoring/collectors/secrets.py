@@ -75,7 +75,9 @@ class SecretWatch:
         self._lock = threading.Lock()
         self._due: deque[str] = deque(maxlen=_MOST_DUE)
         seen = record.read()
-        self._until = clock.now() - _FIRST_LOOK_BACK if seen is None else seen.until
+        first = clock.wall() - _FIRST_LOOK_BACK
+        # What was seen by a clock that was set back since says nothing about files that were written meanwhile.
+        self._until = first if seen is None or seen.until > clock.wall() else seen.until
         self._standing = {} if seen is None else seen.standing
         self._artifact_scan = FolderScan(artifacts, find, since=self._until.timestamp(), newest_first=True)
         self._workspaces: dict[str, _Workspace] = {}
@@ -104,7 +106,7 @@ class SecretWatch:
 
     def collect(self) -> tuple[Signal, ...]:
         """Scan everything that may have changed. Blocks."""
-        begun = self._clock.now()
+        begun = self._clock.wall()  # compared with the times of files
         with self._lock:
             runs = self._recent_runs()
             signals = [*self._gone(), *self._in_artifacts("")]
@@ -116,7 +118,7 @@ class SecretWatch:
                 if name not in runs and workspace.scan.complete:
                     del self._workspaces[name]
             if complete:
-                self._until = max(self._until, begun - _CLOCK_TOLERANCE)
+                self._until = begun - _CLOCK_TOLERANCE
             self._unsaved = self._unsaved or bool(runs)
             self._save_what_is_new()
         return tuple(signals)

@@ -8,7 +8,7 @@ from orchestration import metrics
 from orchestration.alerts.signal import Signal
 from orchestration.events import Event
 from orchestration.events.agents import AgentFinished, AgentRetried, ToolCallFinished, ToolCallRefused
-from orchestration.events.alerts import DeliveryIncomplete, EchoesDropped
+from orchestration.events.alerts import DeliveryIncomplete, EchoesDropped, StormChanged
 from orchestration.events.incidents import IncidentEvent
 from orchestration.events.notifications import NotificationEvent, NotificationSent
 from orchestration.events.payload import EventPayload
@@ -68,6 +68,8 @@ class EventCounters:
                 self._add(metrics.ALERTS_MISSED, payload.left_out, because="left out")
             case EchoesDropped():
                 self._add(metrics.ALERTS_MISSED, payload.count, because="echo")
+            case StormChanged() if not payload.drill:
+                self._add(metrics.ALERTS_IN_STORMS, payload.began)
             case RouteEvent():
                 state = "open" if isinstance(payload, RouteOpened) else change
                 self._metrics.count(metrics.ROUTE_CHANGES, provider=payload.provider, state=state)

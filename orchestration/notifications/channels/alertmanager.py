@@ -30,7 +30,7 @@ class AlertmanagerChannel:
         if self._context.settings.secret_env is not None:
             headers["authorization"] = f"Bearer {self._context.secret('secretEnv')}"
         url = self._context.url().rstrip("/") + "/api/v2/alerts"
-        await self._poster.post_json(url, alerts(message, self._context.clock.now()), headers)
+        await self._poster.post_json(url, alerts(message, self._context.clock.wall()), headers)
 
     async def aclose(self) -> None:
         """Close the connection."""

@@ -60,7 +60,7 @@ class HttpPoster:
             async with self._client().stream("POST", url, content=body, headers=dict(headers)) as response:
                 if not response.is_success:
                     answer = _on_one_line(await _first_bytes(response, _MAX_ANSWER_BYTES))
-                    raise _refusal(response, answer, host, self._clock.now())
+                    raise _refusal(response, answer, host, self._clock.wall())
                 return await _first_bytes(response, keep) if keep else b""
         except httpx2.TransportError as error:
             reason = distrust(error) or type(error).__name__

@@ -32,7 +32,7 @@ class WebhookChannel:
         body = encode(cloud_event(message))
         # The time of sending, not of the message: to its receiver, a message that waited for hours would look like a
         # replay.
-        stamp = str(int(self._context.clock.now().timestamp()))
+        stamp = str(int(self._context.clock.wall().timestamp()))
         headers = {
             "content-type": "application/cloudevents+json; charset=utf-8",
             "orchestrator-id": message.key,

@@ -96,7 +96,7 @@ class VendorHttp:
 
     def now(self) -> datetime:
         """The time, which AWS wants to see signed."""
-        return self._clock.now()
+        return self._clock.wall()
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -107,7 +107,7 @@ class VendorHttp:
         # https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api.
         limited = answer.status == 429 or (answer.status == 403 and headers.get("x-ratelimit-remaining") == "0")
         if limited:
-            wait = _wait(headers, self._clock.now())
+            wait = _wait(headers, self._clock.wall())
             raise VendorError(f"{answer.host} limits our requests ({answer.status})", retry_after=wait)
         if answer.status >= 500:
             raise VendorError(f"{answer.host} answered {answer.status}")

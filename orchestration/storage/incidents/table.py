@@ -5,7 +5,7 @@ Methods that change an incident take a connection, so that they are part of the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,6 +28,10 @@ from orchestration.storage.tables import (
 
 Values = Mapping[str, Any]
 _LAST_CHARACTER = "\uffff"  # sorts behind every character of an identifier
+# With what the key of a storm begins, behind the mark of a drill.
+STORM_PREFIX = "storm:"
+# Bound parameters of one statement: older SQLite allows 999.
+_MOST_IDS = 500
 _LISTED = ("id", "scenario", "severity", "status", "drill", "title", "assignee", "acknowledged_by", "detected_at")
 
 
@@ -257,6 +261,21 @@ class IncidentTable:
             }
         ranked = sorted(found.values(), key=lambda row: (row["detected_at"], row["id"]), reverse=True)
         return tuple(_listed(row) for row in ranked[:limit])
+
+    def existing(self, ids: Collection[str]) -> frozenset[str]:
+        """Those of the ids that are the id of an incident."""
+        query = sa.select(incidents.c.id).where(incidents.c.id.in_(sa.bindparam("ids", expanding=True)))
+        parts = [list(ids)[start : start + _MOST_IDS] for start in range(0, len(ids), _MOST_IDS)]
+        with self._database.read() as connection:
+            return frozenset(name for part in parts for name in connection.execute(query, {"ids": part}).scalars())
+
+    def list_storms(self) -> tuple[IncidentRow, ...]:
+        """The open incidents that are storms of alerts, the newest first."""
+        columns = sa.select(*(incidents.c[name] for name in _LISTED), incidents.c.resolved_at)
+        is_storm = sa.or_(*(incidents.c.key.startswith(f"{drill}{STORM_PREFIX}") for drill in ("", "drill:")))
+        query = columns.where(incidents.c.is_open, is_storm).order_by(incidents.c.detected_at.desc())
+        with self._database.read() as connection:
+            return tuple(_listed(row) for row in connection.execute(query).mappings())
 
     def list_with_open_actions(self, limit: int = 1000) -> tuple[Values, ...]:
         """The documents of incidents with open action items, oldest first."""

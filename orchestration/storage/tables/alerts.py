@@ -47,6 +47,9 @@ alert_inbox = sa.Table(
     sa.Column("source", sa.String(64), nullable=False),
     sa.Column("received_at", UtcDateTime, nullable=False),
     sa.Column("notices", sa.JSON, nullable=False),
+    # The number of the worst severity that fires in it. Read from the index: a row may hold megabytes before it.
+    sa.Column("urgency", sa.Integer),
+    sa.Index("ix_alert_inbox_urgency", "urgency", "sequence"),
 )
 
 silences = sa.Table(

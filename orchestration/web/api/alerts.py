@@ -55,12 +55,15 @@ def list_alerts(
     status: Annotated[list[AlertStatus] | None, Query()] = None,
     scenario: Scenario | None = None,
     name: Annotated[str | None, Query(max_length=128)] = None,
+    group: Annotated[str | None, Query(max_length=255)] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> ListPage[AlertRow]:
-    """List alerts, newest first."""
+    """List alerts, newest first; of one `group`, such as a storm, if it is given."""
     wanted = scenario.value if scenario else None
-    found = services.app.alerts.list(status or (), scenario=wanted, name=name, before=cursor, limit=limit + 1)
+    found = services.app.alerts.list(
+        status or (), scenario=wanted, group_key=group, name=name, before=cursor, limit=limit + 1
+    )
     return page(found, limit)  # type: ignore[return-value]
 
 

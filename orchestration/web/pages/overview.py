@@ -81,6 +81,10 @@ def _attention_items(
     for card in cards:
         if card.unattended:
             yield _unattended_item(card)
+    unattended = {card.incident.id for card in cards if card.unattended}
+    for storm in (each for each in found.storms if each.id not in unattended):
+        detail = "alerts share this incident, so that they do not hide others"
+        yield AttentionItem("fair", storm.title, detail, f"/incidents/{storm.id}")
     # Before the waiting runs below: a run that asks a question is also waiting, and is named here only once.
     for question in found.questions:
         kind = "incidents" if question.subject.startswith("inc-") else "runs"

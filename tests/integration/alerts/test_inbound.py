@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import timedelta
 
 import pytest
@@ -23,8 +24,8 @@ KEY = "external-alert:web-1"
 OWN = "inc-1m8kpy8ps90fez"
 
 
-def is_own(incident: str) -> bool:
-    return incident == OWN
+def own_incidents(incidents: Collection[str]) -> set[str]:
+    return {OWN} & set(incidents)
 
 
 class InboundSender:
@@ -33,7 +34,7 @@ class InboundSender:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         settings = IntakeSettings(secret_env="S")
-        self.intake = AlertIntake(bench.inbox, lambda: settings, {"S": "secret"}.get, lambda data: data, is_own)
+        self.intake = AlertIntake(bench.inbox, lambda: settings, {"S": "secret"}.get, lambda data: data, own_incidents)
 
     def send(self, *alerts: dict[str, object], cut_off: int = 0) -> int:
         body = json.dumps(a_webhook(*alerts, truncatedAlerts=cut_off)).encode()
@@ -90,7 +91,8 @@ def test_each_alert_is_judged_by_its_own_status(bench: Bench, sender: InboundSen
     bench.evaluate()
     sender.send(one("resolved"), one(fingerprint="aa", labels={"alertname": "Full", "instance": "db-1"}))
     bench.evaluate()
-    assert list(bench.reported()) == [("report", "external-alert:db-1"), ("report", KEY), ("clear", KEY)]
+    # The worst first: the other one says nothing of its severity.
+    assert list(bench.reported()) == [("report", KEY), ("report", "external-alert:db-1"), ("clear", KEY)]
 
 
 def test_the_inbox_is_emptied_only_when_its_alerts_are_kept(
@@ -144,9 +146,10 @@ def test_thousands_of_alerts_become_one_row_each(bench: Bench, sender: InboundSe
         one(fingerprint=f"f{number}", labels={"alertname": "A", "host": f"h{number % 7}"}) for number in range(3000)
     ]
     assert sender.send(*many, cut_off=5) == 3000
-    bench.evaluate()
+    while bench.inbox.count():  # it is taken in parts
+        bench.evaluate()
     assert len(bench.alerts.list(limit=10_000)) == 3000
-    assert len(list(bench.reported())) == 7
+    assert len(set(bench.reported())) == 7
     bench.evaluate()
     assert list(bench.reported()) == []
 

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-import threading
+import asyncio
 from datetime import timedelta
 
+import anyio
 import pytest
 import sqlalchemy as sa
 
@@ -12,8 +13,8 @@ from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
 from orchestration.storage.alerts import AlertRow, Alerts, GroupRow
 from orchestration.storage.database import Database
 from orchestration.storage.silences import SilenceKind, SilenceRow, Silences
+from orchestration.web.inbox_writer import InboxWriter
 from tests.support.alerts import NOON
-from tests.support.patience import patient
 
 
 def a_row(
@@ -124,44 +125,42 @@ def test_groups_are_kept_until_they_are_cleared(database: Database) -> None:
     assert alerts.list_groups() == (GroupRow("a", {"alerts": ["2"]}, NOON),)
 
 
-def test_threads_that_put_at_once_share_a_transaction_and_all_return_after_it(database: Database) -> None:
+async def test_requests_that_come_at_once_share_a_transaction_and_all_return_after_it(database: Database) -> None:
     inbox = AlertInbox(database)
+    writer = InboxWriter(inbox.add)
     commits: list[int] = []
     sa.event.listen(database.engine, "commit", lambda _: commits.append(1))
-    with database.write() as connection:  # nobody can write yet, so that they gather
-        threads = [
-            threading.Thread(target=inbox.add, args=(InboxDelivery("am", NOON, [{"n": number}]),))
-            for number in range(8)
-        ]
-        for thread in threads:
-            thread.start()
-        while len(inbox._open.rows) < 7:
-            pass
-        connection.execute(sa.text("SELECT 1"))
-    for thread in threads:
-        thread.join(patient(20))
+    async with anyio.create_task_group() as group:
+        for number in range(8):
+            group.start_soon(writer.add, InboxDelivery("am", NOON, [{"n": number}]))
     assert sorted(one.notices[0]["n"] for one in inbox.list(10)) == list(range(8))
-    assert len(commits) == 1 + 2
+    assert len(commits) <= 2
 
 
-def test_when_a_shared_write_fails_it_fails_for_every_thread(database: Database) -> None:
-    inbox = AlertInbox(database)
+async def test_when_a_shared_write_fails_it_fails_for_every_request_and_the_next_one_is_written(
+    database: Database,
+) -> None:
+    writer = InboxWriter(AlertInbox(database).add)
     with database.write() as connection:
-        connection.execute(sa.text("DROP TABLE alert_inbox"))
-    failures: list[str] = []
+        connection.execute(sa.text("ALTER TABLE alert_inbox RENAME TO away"))
+    results = await asyncio.gather(
+        *(writer.add(InboxDelivery("am", NOON, [{}])) for _ in range(4)), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [sa.exc.OperationalError] * 4
+    with database.write() as connection:
+        connection.execute(sa.text("ALTER TABLE away RENAME TO alert_inbox"))
+    await writer.add(InboxDelivery("am", NOON, [{}]))
+    assert AlertInbox(database).count() == 1
 
-    def put() -> None:
-        try:
-            inbox.add(InboxDelivery("am", NOON, [{}]))
-        except sa.exc.SQLAlchemyError as error:
-            failures.append(type(error).__name__)
 
-    threads = [threading.Thread(target=put) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(patient(20))
-    assert failures == ["OperationalError"] * 4
+async def test_a_request_that_is_given_up_keeps_no_other_from_being_written(database: Database) -> None:
+    inbox = AlertInbox(database)
+    writer = InboxWriter(inbox.add)
+    async with anyio.create_task_group() as group:
+        with anyio.move_on_after(0):
+            await writer.add(InboxDelivery("am", NOON, [{"n": 0}]))
+        group.start_soon(writer.add, InboxDelivery("am", NOON, [{"n": 1}]))
+    assert {"n": 1} in [one.notices[0] for one in inbox.list(10)]
 
 
 def test_an_accepted_delivery_waits_for_the_disk_and_other_writes_do_not(database: Database) -> None:

@@ -54,6 +54,7 @@ class TestAlertmanager:
                 "description": "it is 42",
                 "generatorURL": "http://prometheus/graph",
             },
+            sender_group="{}:{}",
         )
 
     def test_each_alert_has_its_own_status_whatever_that_of_the_group(self) -> None:

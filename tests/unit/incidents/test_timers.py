@@ -95,8 +95,20 @@ def test_a_target_that_was_breached_during_a_downtime_is_not_called_at_risk() ->
 
 
 def test_a_breached_resolution_goes_to_the_project_manager() -> None:
-    turn = turned(declared().incident, partial(timers.fire, timer=IncidentTimer.RESOLUTION_BREACHED), at=after(days=3))
+    # Nobody is paged any more: somebody has it, or all levels have been paged.
+    incident = replace(declared().incident, page_due=None)
+    turn = turned(incident, partial(timers.fire, timer=IncidentTimer.RESOLUTION_BREACHED), at=after(days=3))
     assert ("escalation", "rule-4", ("cleo",)) in said(turn)
+
+
+def test_what_all_falls_due_while_the_machine_was_asleep_calls_one_level() -> None:
+    incident, moment, told = declared().incident, after(days=3), set[str]()
+    while due := [timer for timer, at in due_times(incident, SETTINGS).items() if at <= moment]:
+        turn = turned(incident, partial(timers.fire, timer=due[0]), at=moment, actor=MACHINE)
+        incident = turn.incident
+        told |= {name for _, _, names in said(turn) for name in names}
+    assert told == {"ada", "ben"}, "who had been told, and the next level"
+    assert due_times(incident, SETTINGS)[IncidentTimer.PAGE] == moment + timedelta(minutes=20)
 
 
 def test_a_rise_gives_the_new_targets_their_own_warnings() -> None:
