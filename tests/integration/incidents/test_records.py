@@ -53,6 +53,8 @@ ADDED = {
     "lapsed_at",
     "snoozed_until",
     "snoozed_by",
+    "storm",
+    "storm_told",
 }
 
 
