@@ -134,9 +134,9 @@ class Project:
         )
         self.incident_service = IncidentService(self.database, self.bus, self.clock, ports)
         self.statistics = Statistics(IncidentFigures(self.database))
-        self.message_links = MessageLinks(lambda: self.configuration.response, self._link_key)
+        self.message_links = MessageLinks(lambda: self.configuration.response, self.link_key)
 
-    def _link_key(self) -> str | None:
+    def link_key(self) -> str | None:
         """The key that signs links in messages. Raises OSError."""
         name = self.configuration.response.message_links.key_env
         if name is not None:

@@ -15,6 +15,7 @@ from orchestration.app import project
 from orchestration.app.grafana_oncall import convert, read_export
 from orchestration.app.grafana_oncall.project_files import import_lines, read_text_file, write_import
 from orchestration.app.oncall_calendars import OnCallCalendarReader, states
+from orchestration.app.oncall_feed import feed_url
 from orchestration.cli import common
 from orchestration.cli.output import echo
 from orchestration.cli.render import console, table
@@ -196,6 +197,17 @@ def refresh(config: str, as_json: bool) -> int:
         if not found and not as_json:
             echo("no rotation has a calendar")
         return 1 if any(one.problem for one in found) else 0
+
+
+@oncall.command()
+@click.argument("rotation")
+@common.json_option
+@click.pass_obj
+def feed(config: str, rotation: str, as_json: bool) -> None:
+    """Print the address at which calendar programs can read who is on call. Whoever knows it can read it."""
+    with project(config) as opened:
+        url = feed_url(opened, rotation)
+        common.print_json({"rotation": rotation, "url": url}) if as_json else echo(url)
 
 
 @oncall.command("import")

@@ -52,13 +52,15 @@ class QuietHours(Section):
 
 class Contact(Section):
     """A person, or a group that is reached like one. `level` is the playbook's: 1 on-call engineer, 2 technical lead,
-    3 project manager, 4 security team."""
+    3 project manager, 4 security team. `accounts` are the person's ids at the services behind channels, by the channel:
+    what comes back from there is done in the contact's name."""
 
     id: Identifier
     name: str = ""
     level: Annotated[int, Field(ge=1, le=4)] | None = None
     time_zone: TimeZone = "UTC"
     channels: tuple[ContactAddress, ...] = ()
+    accounts: dict[Identifier, str] = Field(default_factory=dict)
     quiet_hours: QuietHours | None = None
 
 

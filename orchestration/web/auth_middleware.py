@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestration import logs
 from orchestration.alerts.sources.registry import shipped_sources
+from orchestration.app.oncall_feed import FEED_PATH
 from orchestration.errors import OrchestratorError
 from orchestration.notifications.message_links import ANSWER_PATH
 from orchestration.security.access import AccessControl, SignedIn
@@ -34,10 +35,11 @@ from orchestration.web.gateway.errors import refusal_response
 from orchestration.web.problems import of_error, problem
 
 INTAKE = "/api/v1/intake/"
+VENDOR_ANSWERS = "/api/v1/answers/"
 _INTAKE_AT_ROOT = frozenset(source.at_root for source in shipped_sources() if source.at_root)
 GATEWAY = "/v1/"
 HEARTBEATS = "/heartbeat/"
-_OWN_KEYS = (INTAKE, HEARTBEATS, ANSWER_PATH)
+_OWN_KEYS = (INTAKE, HEARTBEATS, ANSWER_PATH, VENDOR_ANSWERS, FEED_PATH)
 _HEALTH = ("/healthz", "/readyz")
 _OPEN = ("/sign-in", "/setup")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

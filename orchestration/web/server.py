@@ -28,7 +28,7 @@ from orchestration.errors import UsageError
 from orchestration.security.access import AccessControl
 from orchestration.security.audit_trail import AuditTrail
 from orchestration.storage.audit import AuditTable
-from orchestration.web import intake
+from orchestration.web import intake, oncall_feed
 from orchestration.web.answer import AnswerPages
 from orchestration.web.auth_middleware import AuthMiddleware
 from orchestration.web.exposure import MAX_HEAD_BYTES, Exposure
@@ -40,6 +40,7 @@ from orchestration.web.http_protocol import http_protocol
 from orchestration.web.problems import problem
 from orchestration.web.run_progress import RunProgressReader
 from orchestration.web.sign_in import SignInPages
+from orchestration.web.vendor_answers.endpoint import VendorAnswers
 
 _PAGES = "orchestration.web.pages"
 # How long responses may take to finish when the server stops. Uvicorn waits for every open response until then, and an
@@ -76,6 +77,8 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
         ).routes(),
         *SignInPages(access, trail).routes(),
         *AnswerPages(app, trail).routes(),
+        *VendorAnswers(app, trail).routes(),
+        *oncall_feed.routes(app),
         *intake.routes(control.incidents.intake, app.clock, app.bus),
         *heartbeats.routes(),
         *GatewayEndpoint(app).routes(),

@@ -91,11 +91,11 @@ _SHIPPED = (
     ),
     ChannelDescriptor(
         ChannelKind.PAGERDUTY,
-        "Events API v2; `url` for another region",
+        "Events API v2; `url` for another region; `secretEnv`: that of a webhook v3, by which answers come back",
         f"{_MODULES}.pagerduty:PagerDutyChannel",
         shared=True,
         required=("routingKeyEnv",),
-        optional=("url",),
+        optional=("url", "secretEnv"),
         checks=(check_url,),
         # https://developer.pagerduty.com/docs/events-api-v2/overview/: 120 events a minute for each integration key.
         per_second=2.0,

@@ -153,6 +153,10 @@ def _check_contact(
             )
         seen.add(place.channel)
         yield from _check_place(place, response, environment, where)
+    for name in contact.accounts:
+        if response.channel(name) is None:
+            where, hint = (*path, "accounts", name), suggest(name, list(response.channels))
+            yield Problem(FindingCode.UNKNOWN_CHANNEL, where, f'there is no channel "{name}"', hint=hint)
     if not any(_works(place, response, environment) for place in response.reachable(contact)):
         hint = "Give it a channel that is complete, enabled, and has its variables set."
         message = f'no page would reach "{contact.id}": it has no working channel'

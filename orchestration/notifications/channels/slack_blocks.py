@@ -53,6 +53,12 @@ def slack_message(message: ChannelMessage, *, answers: bool = False) -> dict[str
     }
 
 
+def plain_message(message: ChannelMessage) -> dict[str, Any]:
+    """The message as text alone, for when Slack does not accept the other."""
+    text = escape_within(f"{message.subject}\n\n{message.body}", TEXT_LIMIT)
+    return {"text": text, "attachments": [], "mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
+
+
 def escape(text: str) -> str:
     """Text without mentions or links. These three characters are all that Slack's markup reserves."""
     return "".join(_ESCAPES.get(character, character) for character in text)

@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage, DeliveryError
 from orchestration.notifications.channels.http import HttpPoster
-from orchestration.notifications.channels.slack_blocks import slack_message
+from orchestration.notifications.channels.slack_blocks import plain_message, slack_message
 from orchestration.notifications.notice import NoticeKind
 
 ADDRESS = "https://slack.com/api"
@@ -23,10 +23,16 @@ _TEMPORARY = frozenset(
 # The incident's message is gone, or nobody may change it any more; the next notice begins a new one:
 # https://docs.slack.dev/reference/methods/chat.update#errors.
 _UNCHANGEABLE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"})
+# Slack does not accept the layout, such as one that is longer than a limit that it does not document.
+_LAYOUT = frozenset(
+    {"invalid_blocks", "invalid_attachments", "msg_blocks_too_long", "msg_too_long", "too_many_attachments"}
+)
 # These say nothing about how the incident stands, so they are in the thread alone.
 _ASIDE = frozenset({NoticeKind.APPROVAL, NoticeKind.REMINDER})
 # Nobody is notified of an answer in a thread that they do not follow, so these are shown in the channel as well.
-_BROADCAST = frozenset({NoticeKind.INITIAL, NoticeKind.ESCALATION, NoticeKind.AT_RISK, NoticeKind.APPROVAL})
+_BROADCAST = frozenset(
+    {NoticeKind.INITIAL, NoticeKind.ESCALATION, NoticeKind.AT_RISK, NoticeKind.APPROVAL, NoticeKind.REMINDER}
+)
 
 
 class _RefusedError(DeliveryError):
@@ -50,7 +56,19 @@ class SlackBotChannel:
         Returns where the incident's message is, when that is news. Raises DeliveryError.
         """
         answers = self._context.settings.secret_env is not None
-        content = slack_message(message, answers=answers)
+        try:
+            return await self._send(message, slack_message(message, answers=answers))
+        except _RefusedError as refusal:
+            if refusal.error not in _LAYOUT:
+                raise
+            # A page with a plain look is better than none.
+            return await self._send(message, plain_message(message))
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._poster.aclose()
+
+    async def _send(self, message: ChannelMessage, content: dict[str, Any]) -> str | None:
         channel, _, stamp = message.thread.partition("/")
         if not stamp:
             return await self._post(message.address or "", content)
@@ -66,10 +84,6 @@ class SlackBotChannel:
                 raise
             return await self._post(message.address or "", content)
         return None
-
-    async def aclose(self) -> None:
-        """Close the connection."""
-        await self._poster.aclose()
 
     async def _post(self, channel: str, content: dict[str, Any]) -> str:
         answer = await self._call("chat.postMessage", {**content, "channel": channel})

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from orchestration.app.oncall import find_rotation
+from orchestration.app.oncall_feed import feed_url
 from orchestration.incidents.oncall import OnCallShift, shifts
 from orchestration.security.principal import Role
 from orchestration.storage.oncall import OnCallOverrideRow
@@ -38,6 +39,13 @@ class NewSwap(BaseModel):
     other: Text
     after: Moment | None = None
     reason: Text
+
+
+class FeedAddress(BaseModel):
+    """Where the calendar of a rotation is."""
+
+    rotation: str
+    url: str
 
 
 @router.get("/on-call/shifts", dependencies=_VIEW)
@@ -82,3 +90,9 @@ def add_swap(services: Services, principal: Caller, body: NewSwap) -> list[OnCal
 def cancel_override(services: Services, principal: Caller, override: Name) -> list[OnCallOverrideRow]:
     """End an override now, or before it begins; of a swap both halves."""
     return list(services.app.on_call.cancel(override, principal.name))
+
+
+@router.get("/on-call/feeds/{rotation}", dependencies=_RESPOND)
+def show_feed(services: Services, rotation: Name) -> FeedAddress:
+    """Show the address at which calendar programs can read who is on call. Whoever knows it can read it."""
+    return FeedAddress(rotation=rotation, url=feed_url(services.app, rotation))

@@ -96,6 +96,17 @@ async def test_a_message_that_cannot_be_changed_any_more_is_begun_anew(make_benc
         assert len(slack.thread(new.ts)) == 1
 
 
+async def test_a_layout_that_slack_does_not_accept_costs_no_page(make_bench: MakeBench) -> None:
+    with slack_server() as slack:
+        bench = slack_bench(make_bench, slack)
+        slack.errors = [{"ok": False, "error": "msg_blocks_too_long"}]
+        await tell(bench, STORY[0])
+        (root,) = slack.roots()
+    assert root.content["attachments"] == []
+    assert "Impact: 3 runs wait for a model" in root.content["text"]
+    assert "&lt;!channel&gt;" in root.content["text"]
+
+
 async def test_an_outage_and_limits_of_rate_lose_nothing_and_post_nothing_twice(make_bench: MakeBench) -> None:
     with slack_server() as slack:
         bench = slack_bench(make_bench, slack, fake=True)

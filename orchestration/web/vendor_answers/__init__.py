@@ -1,0 +1,1 @@
+"""What people do about an incident in the tools of vendors, and what it becomes here."""
