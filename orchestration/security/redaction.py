@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote
 
 from orchestration.config.secrets import names_a_secret
+from orchestration.security.hidden_characters import SeenText, seen_texts, unwrapped_texts
+from orchestration.security.known_values import KnownValues
 from orchestration.security.secret_search import KINDS, SecretMatch, find_patterns, first_beginning
-
-# Shorter values also occur in harmless text.
-MINIMUM_LENGTH = 6
 
 _KNOWN = "credential"
 _RANKS = {kind: rank for rank, kind in enumerate([*KINDS, _KNOWN])}
 _WORDS_OF_A_SECRET = 5
-_TELLS_NOTHING = 2
+_LONGEST_SEQUENCE = 32
+_LONGEST_SECRET = 4096
 
 
 class Redactor:
@@ -25,15 +23,13 @@ class Redactor:
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
-        self._values: tuple[str, ...] = ()
+        self._known = KnownValues()
         self.remember(values)
 
     def remember(self, values: Iterable[str]) -> None:
         """Redact these values as well, for the life of the process: a rotated key is still in old texts."""
-        spellings = {spelling for value in values if len(value) >= MINIMUM_LENGTH for spelling in _spellings(value)}
         with self._lock:
-            # The longest first: a value that contains another must not be left half visible.
-            self._values = tuple(sorted(spellings.union(self._values), key=len, reverse=True))
+            self._known = self._known.with_more(values)
 
     def text(self, text: str) -> str:
         """The text with each secret replaced by `[redacted:kind]`."""
@@ -62,7 +58,20 @@ class Redactor:
 
     def find(self, text: str) -> list[SecretMatch]:
         """All secrets, in order, none overlapping another."""
-        return _merge([*find_patterns(text), *self._find_known(text)])
+        found = [*find_patterns(text), *self._known_in(text)]
+        for seen in seen_texts(text):
+            found += _at_origin(seen, [*find_patterns(seen.text), *self._known_in(seen.text)])
+        return _merge(found)
+
+    def _known_in(self, text: str) -> list[SecretMatch]:
+        """Known values, also where a line ends in the middle of one."""
+        found = self._find_known(text)
+        for whole in unwrapped_texts(text) if self._known else ():
+            found += _at_origin(whole, self._find_known(whole.text))
+        return found
+
+    def _find_known(self, text: str) -> list[SecretMatch]:
+        return [SecretMatch(start, end, _KNOWN) for start, end in self._known.find(text)]
 
     def _settled(self, text: str, matches: list[SecretMatch]) -> int:
         """Up to where nothing that is still to come can make a secret of the text."""
@@ -74,20 +83,28 @@ class Redactor:
         parts = text.rsplit(None, _WORDS_OF_A_SECRET)
         begun = max(last, len(parts[0]) if len(parts) > _WORDS_OF_A_SECRET else 0)
         settled = min(settled, first_beginning(text, begun))
-        return min([settled, *(len(text) - self._begun(text, value) for value in self._values)])
+        return min(settled, self._begun(text))
 
-    def _begun(self, text: str, value: str) -> int:
-        """How many characters of a known value the text ends with, if they are enough to tell anything."""
-        lengths = range(min(len(value) - 1, len(text)), _TELLS_NOTHING, -1)
-        return next((length for length in lengths if text.endswith(value[:length])), 0)
+    def _begun(self, text: str) -> int:
+        """Where the text may end with the beginning of a known value, as it is seen; else its end."""
+        start = max(0, len(text) - _LONGEST_SECRET)
+        if (escape := text.rfind("\x1b", -_LONGEST_SEQUENCE)) >= start and not _is_sequence(text[escape:]):
+            text = text[:escape]  # a sequence of which not all has come
+        tail = text[start:]
+        # The next character may show that the line was wrapped.
+        views = [seen for seen in seen_texts(tail)[-1:] if seen.origin(len(seen.text)) == len(tail)]
+        begun = len(tail) - self._known.begun(tail)
+        for seen in (None, *views):
+            shown = seen.text if seen else tail
+            places = [len(shown) - self._known.begun(shown)]
+            for whole in unwrapped_texts(f"{shown}a")[-1:]:
+                length = self._known.begun(whole.text[:-1])
+                places.append(whole.origin(len(whole.text) - 1 - length) if length else len(shown))
+            begun = min(begun, *(seen.origin(place) if seen else place for place in places))
+        return start + begun
 
     def _under(self, key: str, value: Any) -> Any:
         return _hide(value) if names_a_secret(key) else self.data(value)
-
-    def _find_known(self, text: str) -> Iterator[SecretMatch]:
-        for value in self._values:
-            for start in _occurrences(text, value):
-                yield SecretMatch(start, start + len(value), _KNOWN)
 
 
 def _replaced(text: str, matches: list[SecretMatch], end: int) -> str:
@@ -99,11 +116,6 @@ def _replaced(text: str, matches: list[SecretMatch], end: int) -> str:
         parts += [text[at : match.start], f"[redacted:{match.kind}]"]
         at = match.end
     return "".join([*parts, text[at:end]]) if parts else text[:end]
-
-
-def _spellings(value: str) -> set[str]:
-    """The forms in which a value can occur in a text: plain, in JSON, in a URL."""
-    return {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], quote(value, safe="")}
 
 
 def _hide(value: Any) -> Any:
@@ -122,11 +134,13 @@ def _hide(value: Any) -> Any:
             return "[redacted:secret]"
 
 
-def _occurrences(text: str, part: str) -> Iterator[int]:
-    at = text.find(part)
-    while at >= 0:
-        yield at
-        at = text.find(part, at + len(part))
+def _is_sequence(text: str) -> bool:
+    """Whether a sequence for terminals is complete."""
+    return any(seen.origin(0) > 0 for seen in seen_texts(text))
+
+
+def _at_origin(seen: SeenText, matches: Iterable[SecretMatch]) -> list[SecretMatch]:
+    return [SecretMatch(*seen.span(match.start, match.end), match.kind) for match in matches]
 
 
 def _merge(matches: list[SecretMatch]) -> list[SecretMatch]:

@@ -34,12 +34,13 @@ _BEFORE = re.compile(
 )
 _WINDOW = 96
 _LONGEST = 200
-_LEFT = frozenset("\"'`=:,>(| \t\n")
+# What is before an assigned value. (A run at the very beginning of a text has nothing before it.)
+ASSIGNED_AFTER = frozenset("\"'`=:,>(| \t\n")
 
 
 def is_vendors_value(text: str, start: int, end: int) -> bool:
     """Whether a run of letters and digits is random, and assigned to a name that holds that of a vendor."""
-    if end - start > _LONGEST or text[start - 1 : start] not in _LEFT:
+    if end - start > _LONGEST:
         return False
     found = _BEFORE.match(text[max(0, start - _WINDOW) : start][::-1])
     if found is None or _VENDOR.search(found["name"][::-1].lower()) is None:

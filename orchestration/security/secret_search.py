@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orchestration.security.secret_context import CONTEXT_KIND, is_vendors_value
+from orchestration.security.secret_context import ASSIGNED_AFTER, CONTEXT_KIND, is_vendors_value
 from orchestration.security.secret_patterns import PATTERNS, SecretPattern
 from orchestration.security.secret_values import has_randomness
 from orchestration.security.token_shapes import shape_anchor, shape_expression
@@ -43,6 +43,7 @@ class _Token:
 
 
 _WEAK = 3
+_LONGEST_ADDRESS = 4096
 _SHORTEST = len("pwd=abcd")
 _SHORTEST_RUN = 20
 _RUN = b"a" * _SHORTEST_RUN
@@ -133,9 +134,8 @@ def find_patterns(text: str) -> Iterator[SecretMatch]:
             yield from _around_anchors(token, text)
     lowered = data.lower()
     for anchor, patterns in _BY_ANCHOR.items():
-        if anchor in lowered:
-            for pattern in patterns:
-                yield from _at_anchors(pattern, anchor, text, lowered)
+        if (start := lowered.find(anchor)) >= 0:
+            yield from _at_anchors(patterns, anchor, text, lowered, start)
 
 
 def first_beginning(text: str, start: int) -> int:
@@ -157,12 +157,17 @@ def _around_anchors(token: _Token, text: str) -> Iterator[SecretMatch]:
         at = text.find(token.anchor, at + len(token.anchor))
 
 
-def _at_anchors(pattern: SecretPattern, anchor: bytes, text: str, lowered: bytes) -> Iterator[SecretMatch]:
-    end, start = 0, lowered.find(anchor)
+def _at_anchors(
+    patterns: tuple[SecretPattern, ...], anchor: bytes, text: str, lowered: bytes, start: int
+) -> Iterator[SecretMatch]:
+    ends = [0] * len(patterns)
     while start >= 0:
-        if start >= end and (found := pattern.expression.match(text, start)) and pattern.accepts(text, found):
-            end = found.end()
-            yield SecretMatch(*found.span(found.lastgroup or 0), pattern.kind)
+        for number, pattern in enumerate(patterns):
+            if start < ends[number]:
+                continue
+            if (found := pattern.expression.match(text, start)) and pattern.accepts(text, found):
+                ends[number] = found.end()
+                yield SecretMatch(*found.span(found.lastgroup or 0), pattern.kind)
         start = lowered.find(anchor, start + len(anchor))
 
 
@@ -171,7 +176,8 @@ def _in_runs(text: str, runs: bytes, stretches: bytes) -> Iterator[SecretMatch]:
     while at >= 0:
         if digest := _DIGEST.match(text, at):
             # Most long runs in files of locks and logs; no token of the table is hexadecimal from its beginning.
-            yield from _vendors_values_in(text, runs, at, digest.end())
+            if text[at - 1 : at] != ":":
+                yield from _vendors_values_in(text, runs, at, digest.end())
             at = runs.find(_RUN, digest.end())
             continue
         start = stretches.rfind(b" ", 0, at) + 1
@@ -179,7 +185,7 @@ def _in_runs(text: str, runs: bytes, stretches: bytes) -> Iterator[SecretMatch]:
         end = len(text) if end < 0 else end
         if _MACHINE_MADE.search(text, start, end):
             yield from _tokens_in(text, start, end)
-            yield from _vendors_values_in(text, runs, at, end)
+            yield from _vendors_values_in(text, runs, at, min(end, at + _LONGEST_ADDRESS))
         at = runs.find(_RUN, end)
 
 
@@ -211,6 +217,6 @@ def _vendors_values_in(text: str, runs: bytes, at: int, end: int) -> Iterator[Se
     while 0 <= at < end:
         stop = runs.find(b" ", at)
         stop = len(text) if stop < 0 else stop
-        if is_vendors_value(text, at, stop):
+        if text[at - 1 : at] in ASSIGNED_AFTER and is_vendors_value(text, at, stop):
             yield SecretMatch(at, stop, CONTEXT_KIND)
         at = runs.find(_RUN, stop)

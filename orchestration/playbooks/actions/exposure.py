@@ -10,8 +10,8 @@ from pathlib import Path
 from orchestration.errors import NotFoundError
 from orchestration.playbooks.ports import ActionServices
 from orchestration.security.exposed_credentials import ExposedValue, SecretSighting
-from orchestration.security.redaction import MINIMUM_LENGTH
 from orchestration.security.scan import FolderScan
+from orchestration.security.value_spellings import MINIMUM_LENGTH
 from orchestration.security.vendors.registry import secret_kind
 from orchestration.storage.runs import Run
 from orchestration.workflows.artifacts import QUARANTINE
