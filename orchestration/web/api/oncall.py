@@ -62,14 +62,14 @@ def list_shifts(
 
 
 @router.get("/on-call/overrides", dependencies=_VIEW)
-def list_overrides(services: Services, ended: bool = False) -> list[OnCallOverrideRow]:
+def list_shift_overrides(services: Services, ended: bool = False) -> list[OnCallOverrideRow]:
     """List the overrides that people have entered; `ended` adds those that are over."""
     app = services.app
     return list(app.on_call.overrides.list(None if ended else app.clock.now()))
 
 
 @router.post("/on-call/overrides", status_code=201, dependencies=_RESPOND)
-def add_override(services: Services, principal: Caller, body: NewOnCallOverride) -> OnCallOverrideRow:
+def add_shift_override(services: Services, principal: Caller, body: NewOnCallOverride) -> OnCallOverrideRow:
     """Put a contact on call for a time."""
     app = services.app
     start = body.start or app.clock.now()
