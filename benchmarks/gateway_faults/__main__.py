@@ -46,7 +46,10 @@ async def judged(gateway: RunningGateway, upstream: Upstream) -> Judgements:
             way = "streamed" if streaming else "whole"
             print(f"{gateway.name}: {judgement.verdict}: {fault.name}, {way}: {judgement.why}", file=sys.stderr)
 
-    await asyncio.gather(*(meet(key, fault, streaming) for key, (fault, streaming) in keys().items()))
+    # A stall comes last and alone: a gateway may see that a server on this machine is at work, for whomever.
+    for last in (False, True):
+        chosen = [(key, *one) for key, one in keys().items() if (one[0].kind == "stall") is last]
+        await asyncio.gather(*(meet(*one) for one in chosen))
     return found
 
 

@@ -103,7 +103,8 @@ def _read_stream(head: httpx2.Response, data: bytes, seconds: float, broken: str
         usage = chunk.get("usage") or usage
         for choice in chunk.get("choices") or ():
             found = choice.get("delta") or {}
-            merged |= {name: value for name, value in found.items() if value} | {"logprobs": choice.get("logprobs")}
+            merged |= {name: value for name, value in found.items() if value}
+            merged |= {"logprobs": choice["logprobs"]} if choice.get("logprobs") else {}
             text += found.get("content") or ""
             finish = choice.get("finish_reason") or finish
     # A connection that is cut in the middle of a response is an exception in every client.

@@ -44,11 +44,10 @@ class Connections:
                 with anyio.CancelScope(shield=True):
                     await self._close_unused(client)
 
-    def renew(self, client: httpx2.AsyncClient) -> None:
-        """Begin anew, unless another call that found the same dead pool has done so. The caller still uses `client`,
-        and closes it as its last user."""
-        if client is self._current:
-            self._current = self._make()
+    def renew(self) -> None:
+        """Begin anew: the next call gets a fresh connection, even if others have just returned theirs. The pool before
+        is closed by its last user, of which the caller is one."""
+        self._current = self._make()
 
     async def retire(self) -> None:
         """Close every connection as soon as no call uses one any more."""

@@ -120,7 +120,7 @@ class Endpoint:
                 yield response
             except httpx2.HTTPError as error:
                 if response is None and not isinstance(error, _NEVER_CONNECTED):
-                    self._connections.renew(client)
+                    self._connections.renew()
                 raise CallFailed(failure_of(error, begun=response is not None)) from error
             finally:
                 if response is not None:

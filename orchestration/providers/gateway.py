@@ -341,7 +341,8 @@ class Gateway:
         breaker or makes a probe due, and the others do not each send a second request to a provider that is down."""
         if failure.kind not in _AGAIN_AT_ONCE or failure.confirmed:
             return False
-        return record.breaker.admits(self._now()) and (failure.is_proof or not record.breaker.failures)
+        suspected = failure.kind is FailureKind.MALFORMED and record.breaker.failures
+        return record.breaker.admits(self._now()) and not suspected
 
     def _record_success(
         self, record: RouteRecord, attempt: RouteAttempt, completion: Completion, history: AttemptHistory

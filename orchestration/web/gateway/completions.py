@@ -29,7 +29,7 @@ def completion_body(completion: Completion, now: int) -> dict[str, Any]:
         "object": "chat.completion",
         "model": str(completion.route),
         "choices": [choice],
-        "usage": _usage(completion),
+        "usage": usage_body(completion),
         **({"rehearsal": True} if completion.rehearsal else {}),
     }
 
@@ -45,7 +45,7 @@ def completion_chunks(completion: Completion, now: int, *, usage: bool) -> Itera
     yield {**common, "choices": [{**completion.choice_extra, "index": 0, "delta": delta, "finish_reason": None}]}
     yield {**common, "choices": [{"index": 0, "delta": {}, "finish_reason": completion.finish_reason}]}
     if usage:
-        yield {**common, "choices": [], "usage": _usage(completion)}
+        yield {**common, "choices": [], "usage": usage_body(completion)}
 
 
 def chunk_header(now: int) -> dict[str, Any]:
@@ -70,7 +70,8 @@ def route_headers(route: Route, tries: int) -> dict[str, str]:
     return {"X-Orchestrator-Route": name, "X-Orchestrator-Tries": str(tries)}
 
 
-def _usage(completion: Completion) -> dict[str, Any]:
+def usage_body(completion: Completion) -> dict[str, Any]:
+    """The tokens as the provider has counted them, with all details; else as estimated."""
     usage = completion.usage
     if completion.reported_usage and not usage.estimated:
         return {**completion.reported_usage}

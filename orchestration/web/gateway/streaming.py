@@ -15,7 +15,7 @@ from orchestration.errors import OrchestratorError
 from orchestration.providers.wire import GatewayCall, Route
 from orchestration.storage.access import TokenRow
 from orchestration.web.gateway.admission import RequestAdmission
-from orchestration.web.gateway.completions import END_OF_STREAM, chunk_header, event_line, route_headers
+from orchestration.web.gateway.completions import END_OF_STREAM, chunk_header, event_line, route_headers, usage_body
 from orchestration.web.gateway.disconnection import cancel_on_disconnect
 from orchestration.web.gateway.errors import error_body, error_response
 from orchestration.web.gateway.requests import ChatRequest
@@ -73,6 +73,9 @@ class CompletionStream(Response):
             await _send_bytes(send, event_line(error_body(error)[1]), more=False)
             return
         await self._start(send, headers)
+        if self._request.usage and completion.usage.estimated:
+            counted = {"choices": [], "usage": usage_body(completion)}
+            await _send_bytes(send, event_line({**common, **model, **counted}))
         # A comment of the event stream: clients ignore it, people who look at the stream see it.
         label = b": rehearsal, no real model answered\n\n" if completion.rehearsal else b""
         await _send_bytes(send, label + END_OF_STREAM, more=False)
