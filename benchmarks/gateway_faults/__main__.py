@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from benchmarks import peers
-from benchmarks.gateway_faults.faults import FAULTS, Fault, Trial
-from benchmarks.gateway_faults.gateways import SECONDARY_KEY, RunningGateway, Start, has_portkey, litellm, ours, portkey
-from benchmarks.gateway_faults.upstream import SECONDARY, Behaviour, Call, Upstream, running
+from benchmarks.gateway_faults.faults import FAULTS, Fault, Trial, keys
+from benchmarks.gateway_faults.gateways import RunningGateway, Start, has_portkey, litellm, ours, portkey
+from benchmarks.gateway_faults.process import UpstreamProcess, upstream_process
 from benchmarks.gateway_faults.verdict import Judgement, Verdict
 
 # So many faults are met at once: most of their time is spent waiting.
@@ -27,13 +27,7 @@ GATEWAYS = {"ours": ours, "litellm": litellm, "portkey": portkey}
 Judgements = dict[tuple[str, bool], Judgement]
 
 
-def keys() -> dict[str, tuple[Fault, bool]]:
-    """A path of the upstream server for each fault, whole and streamed."""
-    both = [(fault, streaming) for fault in FAULTS for streaming in (False, True)]
-    return {f"f{number}": one for number, one in enumerate(both)}
-
-
-async def judged(gateway: RunningGateway, upstream: Upstream) -> Judgements:
+async def judged(gateway: RunningGateway, upstream: UpstreamProcess) -> Judgements:
     """Every fault, met through one gateway."""
     found: Judgements = {}
     free = asyncio.Semaphore(TOGETHER)
@@ -55,17 +49,12 @@ async def judged(gateway: RunningGateway, upstream: Upstream) -> Judgements:
 
 async def measured(starts: Sequence[Start]) -> dict[str, Judgements]:
     """Every gateway's judgements."""
-
-    async def well(call: Call) -> None:
-        await call.well(SECONDARY)
-
-    behaviours: dict[str, Behaviour] = {key: fault.behaviour for key, (fault, _) in keys().items()}
     results = {}
-    async with running({**behaviours, SECONDARY_KEY: well}) as upstream:
+    with upstream_process() as upstream:
         for start in starts:
-            upstream.forget()
+            await upstream.forget()
             with ExitStack() as stack:
-                gateway = await asyncio.to_thread(stack.enter_context, start(upstream.port, list(behaviours)))
+                gateway = await asyncio.to_thread(stack.enter_context, start(upstream.port, list(keys())))
                 results[gateway.name] = await judged(gateway, upstream)
     return results
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.gateway_faults.client import Answer, ask
-from benchmarks.gateway_faults.gateways import RunningGateway
+from benchmarks.gateway_faults.gateways import SECONDARY_KEY, RunningGateway
+from benchmarks.gateway_faults.process import UpstreamProcess
 from benchmarks.gateway_faults.upstream import (
     DONE,
     END,
@@ -18,7 +19,6 @@ from benchmarks.gateway_faults.upstream import (
     SECONDARY,
     Behaviour,
     Call,
-    Upstream,
     delta,
     event,
     whole,
@@ -35,7 +35,7 @@ class Trial:
     """One fault at one gateway, whole or streamed."""
 
     gateway: RunningGateway
-    upstream: Upstream
+    upstream: UpstreamProcess
     key: str
     streaming: bool
 
@@ -99,13 +99,12 @@ async def every_one(trial: Trial) -> Judgement:
 
 async def recovery(trial: Trial) -> Judgement:
     """An outage of eight seconds, asked into twice a second; how long after its end is the first answer?"""
-    memory = trial.upstream.memory.setdefault(trial.key, {})
-    memory["down"] = True
+    await trial.upstream.set_down(trial.key, True)
     began = time.monotonic()
     while time.monotonic() - began < 8:
         await trial.ask()
         await asyncio.sleep(0.5)
-    memory["down"] = False
+    await trial.upstream.set_down(trial.key, False)
     back = time.monotonic()
     while time.monotonic() - back < 30:
         if (await trial.ask()).text == PRIMARY:
@@ -119,7 +118,7 @@ async def leaving(trial: Trial) -> Judgement:
     """The client goes away after a second; the provider should be let go soon after."""
     await trial.ask(sole=True, patience=1)
     for _ in range(30):
-        if trial.key in trial.upstream.gone:
+        if await trial.upstream.is_left(trial.key):
             return Judgement(Verdict.PASS, "the provider's work was stopped")
         await asyncio.sleep(0.1)
     return Judgement(Verdict.FAIL, "the provider still works 3 s after the client has left")
@@ -410,3 +409,18 @@ FAULTS = (
     Fault("the client leaves", "accounting", endless, leaving),
 )
 # fmt: on
+
+
+def keys() -> dict[str, tuple[Fault, bool]]:
+    """A path of the upstream server for each fault, whole and streamed."""
+    both = [(fault, streaming) for fault in FAULTS for streaming in (False, True)]
+    return {f"f{number}": one for number, one in enumerate(both)}
+
+
+def all_behaviours() -> dict[str, Behaviour]:
+    """What each path of the upstream server does."""
+
+    async def well(call: Call) -> None:
+        await call.well(SECONDARY)
+
+    return {SECONDARY_KEY: well, **{key: fault.behaviour for key, (fault, _) in keys().items()}}

@@ -19,6 +19,7 @@ PRIMARY, SECONDARY = "Primary answers.", "Secondary answers."
 USAGE = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
 DONE = b"data: [DONE]\n\n"
 JSON = "application/json"
+CONTROL = "control"
 EVENTS = "text/event-stream"
 
 
@@ -154,10 +155,20 @@ class Upstream:
                 fresh = False
         writer.close()
 
+    def _steered(self, key: str, order: str = "") -> dict[str, bool]:
+        if key == "forget":
+            self.forget()
+        if order:
+            self.memory.setdefault(key, {})["down"] = order == "down"
+        return {"left": key in self.gone}
+
     async def _answer(
         self, path: str, content: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, fresh: bool
     ) -> None:
-        key = path.split("/")[1]
+        _, key, *rest = path.split("/")
+        if key == CONTROL:
+            await Call({}, 0, 0.0, fresh, writer, {}).json(200, self._steered(*rest))
+            return
         memory = self.memory.setdefault(key, {})
         body = json.loads(content) if content else {"messages": [{}]}
         if content:
