@@ -135,7 +135,12 @@ def running(command: list[str], folder: str, port: int, path: str, **variables: 
         yield process.pid
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            # It waits for requests of clients that have long gone.
+            process.kill()
+            process.wait(timeout=30)
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ import anyio
 from orchestration.clock import Clock
 from orchestration.domain.work_phase import WorkPhase
 from orchestration.providers.dialects.context_window import estimated_tokens
-from orchestration.providers.dialects.prompt_size import estimate_tokens
+from orchestration.providers.dialects.prompt_size import asked_in, estimate_tokens
 from orchestration.providers.dialects.surrogates import HalfCharacters, sound_value
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import Failure, FailureKind
@@ -27,7 +27,7 @@ from orchestration.providers.stream_assembly import (
     usage_of,
 )
 from orchestration.providers.token_bucket import headroom
-from orchestration.providers.wire import CallProgress, ChatBody, Completion, ProgressCallback, TokenUsage
+from orchestration.providers.wire import CallProgress, ChatBody, Completion, ModelApi, ProgressCallback, TokenUsage
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,6 +52,7 @@ class RouteAttempt:
         on_chunk: ChunkCallback | None = None,
         on_start: Callable[[], None] | None = None,
         claim: Callable[[], bool] | None = None,
+        api: ModelApi = ModelApi.CHAT,
     ) -> None:
         self._record = record
         self._clock = clock
@@ -63,6 +64,7 @@ class RouteAttempt:
         self._on_chunk = on_chunk
         self._on_start = on_start
         self._claim = claim
+        self._api = api
         self._halves = HalfCharacters()
         self._assembly: StreamAssembly | None = None
         self._said = float("-inf")
@@ -93,7 +95,7 @@ class RouteAttempt:
     def spent(self, body: ChatBody) -> TokenUsage:
         """About how many tokens the provider has used for an attempt without a complete answer."""
         answered = 0 if self._assembly is None else self._assembly.written_tokens
-        return TokenUsage(estimate_tokens(body.get("messages")), answered, estimated=True)
+        return TokenUsage(estimate_tokens(asked_in(body)), answered, estimated=True)
 
     async def complete(self, body: ChatBody) -> Completion:
         """The whole answer. Raises CallFailed."""
@@ -104,9 +106,13 @@ class RouteAttempt:
             async with asyncio.timeout_at(self._limit_from_now(end, self._first_seconds)) as timer:
                 self._timer = timer
                 model, provider = self._record.route.model, self._record.provider
-                async with provider.endpoint.chat(model, body, self._clock.wall()) as answer:
+                embeds = self._api is ModelApi.EMBEDDINGS
+                send = provider.endpoint.embeddings if embeds else provider.endpoint.chat
+                async with send(model, body, self._clock.wall()) as answer:
                     self._rehearsal = self._rehearsal or "x-rehearsal" in answer.headers
                     provider.headroom = headroom(answer.headers) or provider.headroom
+                    if embeds:
+                        return await self._from_vectors(answer.body or {}, body)
                     if answer.chunks is None:
                         return await self._from_body(answer.body or {}, body, timer)
                     return await self._from_chunks(answer.chunks, body, timer, end)
@@ -166,6 +172,20 @@ class RouteAttempt:
             reported_usage=data.get("usage"),
             choice_extra=other_fields(choice, OF_CHOICE),
             extra=other_fields(data, OF_ANSWER),
+        )
+
+    async def _from_vectors(self, data: Mapping[str, Any], body: ChatBody) -> Completion:
+        await self._record_token()
+        usage = _read(usage_of, data.get("usage"), body, {})
+        return Completion(
+            message={},
+            finish_reason="stop",
+            usage=replace(usage, completion_tokens=0),
+            route=self._record.route,
+            seconds=self.seconds,
+            rehearsal=self._rehearsal,
+            reported_usage=data.get("usage"),
+            extra=data,
         )
 
     async def _deliver(self, chunks: list[Mapping[str, Any]], timer: asyncio.Timeout) -> list[Mapping[str, Any]]:

@@ -81,6 +81,10 @@ class Endpoint:
         """The URL of chat requests."""
         return f"{self.base_url}/chat/completions"
 
+    def embeddings_url(self, model: str) -> str:
+        """The URL of requests for embeddings, which every vendor has beside that of chat requests."""
+        return self.chat_url(model).replace("/chat/completions", "/embeddings")
+
     def probe_url(self) -> str:
         """The URL of a cheap probe."""
         return f"{self.base_url}/models"
@@ -107,6 +111,13 @@ class Endpoint:
                 request_body |= {"stream_options": {"include_usage": True}}
         async with self._sent(self.chat_url(model), request_body) as response:
             yield await self._answer(response, now, streaming=streaming)
+
+    @asynccontextmanager
+    async def embeddings(self, model: str, body: Mapping[str, Any], now: datetime) -> AsyncIterator[EndpointResponse]:
+        """Ask for embeddings; yields the response. Raises CallFailed for everything that is none."""
+        async with self._sent(self.embeddings_url(model), self.chat_body(model, body)) as response:
+            await check_status(response, now)
+            yield EndpointResponse(response.headers, _vectors(await response.aread()), None)
 
     @asynccontextmanager
     async def _sent(self, url: str, body: Mapping[str, Any]) -> AsyncIterator[httpx2.Response]:
@@ -326,8 +337,8 @@ def _chunk(event: StreamEvent) -> Mapping[str, Any]:
     return chunk
 
 
-def _whole(body: bytes) -> Mapping[str, Any]:
-    """Parse a whole answer. Raises CallFailed if it is not one."""
+def _document(body: bytes) -> Any:
+    """Parse a document of status 200. Raises CallFailed if it is none, or an error."""
     try:
         data = read_document(body)
     except ValueError as error:
@@ -335,6 +346,25 @@ def _whole(body: bytes) -> Mapping[str, Any]:
         raise CallFailed(Failure(FailureKind.MALFORMED, f"the answer was {what}", 200)) from error
     if (reported := error_in(data)) is not None:
         raise CallFailed(classification.from_error(reported))
+    return data
+
+
+def _vectors(body: bytes) -> Mapping[str, Any]:
+    """Parse embeddings. Raises CallFailed if they are none."""
+    data = _document(body)
+    found = data.get("data") if isinstance(data, dict) else None
+    if (
+        not isinstance(found, list)
+        or not found
+        or not all(isinstance(one, dict) and one.get("embedding") for one in found)
+    ):
+        raise CallFailed(Failure(FailureKind.MALFORMED, "the answer held no embeddings", 200))
+    return dict(data)
+
+
+def _whole(body: bytes) -> Mapping[str, Any]:
+    """Parse a whole answer. Raises CallFailed if it is not one."""
+    data = _document(body)
     choices = data.get("choices") if isinstance(data, dict) else None
     if not isinstance(choices, list) or not choices or not _has_message(choices[0]):
         raise CallFailed(Failure(FailureKind.MALFORMED, "the answer held no message", 200))

@@ -48,7 +48,7 @@ from orchestration.providers.route_table import RouteTable
 from orchestration.providers.selection import RouteSelector, hints_of
 from orchestration.providers.state_sync import RouteStateSync
 from orchestration.providers.usage import UsageAccounting
-from orchestration.providers.wire import CallProgress, ChatBody, Completion, GatewayCall, RouteTry
+from orchestration.providers.wire import CallProgress, ChatBody, Completion, GatewayCall, ModelApi, RouteTry
 from orchestration.storage.route_states import RouteStates
 
 # How often a run without any route checks for one. It has waited for seconds already, so this need not be instant.
@@ -228,7 +228,7 @@ class Gateway:
     ) -> Completion:
         """1. Choose a route. 2. Try it. 3. If it fails, record the failure and choose again, until no route is left."""
         queue = call.provider or self._configuration().runtime.default_provider
-        if not call.adaptable:
+        if not call.adaptable and call.api is ModelApi.CHAT:
             history.too_small = self._adapter.too_small(body, self._routes.candidates(call))
         while True:
             choose = partial(self._selector.choose, call, history)
@@ -282,7 +282,9 @@ class Gateway:
         claim: Claim | None = None,
     ) -> Completion | None:
         """Try a route, twice where that may help; None if it failed and another route may be tried."""
-        repeated, body = False, self._adapter.with_parameters(record.route, body)
+        repeated, record.api = False, call.api
+        if call.api is ModelApi.CHAT:
+            body = self._adapter.with_parameters(record.route, body)
         while True:
             understood = self._adapter.understood(record, body, call)
             attempt = self._attempt(record, call, history, on_chunk, claim)
@@ -334,6 +336,7 @@ class Gateway:
             on_chunk=on_chunk,
             on_start=call.on_start and partial(call.on_start, record.route, len(history.tries) + 1),
             claim=claim,
+            api=call.api,
         )
 
     def _retries_at_once(self, record: RouteRecord, failure: Failure) -> bool:

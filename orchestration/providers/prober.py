@@ -16,7 +16,7 @@ from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.route import ProbeResult, RouteRecord
 from orchestration.providers.route_table import RouteTable
-from orchestration.providers.wire import Route
+from orchestration.providers.wire import ModelApi, Route
 
 MayProbe = Callable[[RouteRecord], Awaitable[bool]]
 
@@ -33,6 +33,7 @@ _ALIVE = frozenset({FailureKind.CONTENT_FILTER, FailureKind.BAD_REQUEST})
 _REPEAT_SECONDS = 4.0
 # So long after a call would have used an open route, the route counts as wanted.
 _WANTED_SECONDS = 30.0
+_A_VECTOR = {"input": "ping"}
 _A_FEW_TOKENS = {"messages": [{"role": "user", "content": "ping"}], "max_tokens": 8}
 
 
@@ -167,7 +168,8 @@ class Prober:
             raise CallFailed(Failure(FailureKind.MODEL_MISSING, "no model is configured; set `defaultModel`"))
         seconds = record.provider.settings.timeouts.first_token
         try:
-            await RouteAttempt(record, self._clock, seconds=seconds).complete(_A_FEW_TOKENS)
+            asked = _A_VECTOR if record.api is ModelApi.EMBEDDINGS else _A_FEW_TOKENS
+            await RouteAttempt(record, self._clock, seconds=seconds, api=record.api).complete(asked)
         except CallFailed as error:
             if error.failure.kind not in _ALIVE:
                 raise

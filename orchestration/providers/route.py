@@ -18,7 +18,7 @@ from orchestration.providers.endpoint import Endpoint
 from orchestration.providers.failures import Failure
 from orchestration.providers.token_bucket import TokenBucket
 from orchestration.providers.trial import TrialPace
-from orchestration.providers.wire import Route
+from orchestration.providers.wire import ModelApi, Route
 
 # So many are enough to know what is usual, and few enough to follow when that changes.
 _KEPT_FIRST_TOKENS = 30
@@ -108,9 +108,9 @@ class RouteRecord:
     `learned` is shared with other processes and survives a restart. `guessed_window`, in tokens, is the context to
     assume after a refusal that named none, until a monotonic time; `bytes_per_token` is how dense the text for the
     model is. `asked_at` is when the provider was asked for the context, before and after the model was loaded
-    (monotonic). `wanted_at` is when a call would last have used the route while it was open (monotonic), `trial` the
-    pace of the calls that try it all the same, and `first_tokens` how many seconds recent calls have waited for theirs.
-    All of that is known here only.
+    (monotonic). `api` is what was last asked of it, and by which it is probed. `wanted_at` is when a call would last
+    have used the route while it was open (monotonic), `trial` the pace of the calls that try it all the same, and
+    `first_tokens` how many seconds recent calls have waited for theirs. All of that is known here only.
     """
 
     route: Route
@@ -124,6 +124,7 @@ class RouteRecord:
     guessed_until: float = 0.0
     bytes_per_token: float = BYTES_PER_TOKEN
     asked_at: dict[bool, float] = field(default_factory=dict)
+    api: ModelApi = ModelApi.CHAT
     wanted_at: float = float("-inf")
     trial: TrialPace = field(default_factory=TrialPace)
     first_tokens: deque[float] = field(default_factory=partial(deque, maxlen=_KEPT_FIRST_TOKENS))

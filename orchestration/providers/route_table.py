@@ -11,7 +11,7 @@ from orchestration.errors import NotFoundError
 from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.endpoint_factory import make_endpoint
 from orchestration.providers.route import ProviderState, RouteRecord
-from orchestration.providers.wire import GatewayCall, Route
+from orchestration.providers.wire import GatewayCall, ModelApi, Route
 
 
 class RouteTable:
@@ -49,6 +49,9 @@ class RouteTable:
         fallbacks = () if alone else (runtime.default_provider, *runtime.fallback_providers)
         names = dict.fromkeys((preferred, *fallbacks))
         found = [record for name in names if (record := self._candidate(name, preferred, call)) is not None]
+        if call.api is ModelApi.EMBEDDINGS:
+            # Vectors of different models have nothing to do with each other.
+            found = [record for record in found if record.route.model == found[0].route.model]
         return sorted(found, key=lambda record: str(record.route) in call.avoided)
 
     def with_larger_context(self, call: GatewayCall, tokens: int) -> list[RouteRecord]:

@@ -13,7 +13,7 @@ from typing import Any
 from orchestration.providers.dialects.call_assembly import ToolCallAssembly, as_text
 from orchestration.providers.dialects.delta_merge import merged
 from orchestration.providers.dialects.prompt_cache import cached_tokens
-from orchestration.providers.dialects.prompt_size import CHARACTERS_PER_TOKEN, estimate_tokens
+from orchestration.providers.dialects.prompt_size import CHARACTERS_PER_TOKEN, asked_in, estimate_tokens
 from orchestration.providers.dialects.surrogates import sound, sound_value
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.wire import TokenUsage
@@ -154,7 +154,7 @@ def usage_of(reported: Mapping[str, Any] | None, body: Mapping[str, Any], messag
         # Anthropic counts them beside the others, and some proxies pass that on.
         prompt += from_cache if from_cache > prompt else 0
         return TokenUsage(prompt, int(reported.get("completion_tokens") or 0), cached_tokens=from_cache)
-    return TokenUsage(estimate_tokens(body.get("messages")), estimate_tokens(message), estimated=True)
+    return TokenUsage(estimate_tokens(asked_in(body)), estimate_tokens(message), estimated=True)
 
 
 def as_chunk(body: Mapping[str, Any]) -> dict[str, Any]:

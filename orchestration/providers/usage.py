@@ -13,7 +13,7 @@ from orchestration.events.providers import CallAttempt, ModelCallFailed, ModelCa
 from orchestration.ids import new_id
 from orchestration.providers.attempt_history import AttemptHistory
 from orchestration.providers.budget import SpentAmount
-from orchestration.providers.dialects.prompt_size import estimate_tokens
+from orchestration.providers.dialects.prompt_size import asked_in, estimate_tokens
 from orchestration.providers.route_table import RouteTable
 from orchestration.providers.wire import ChatBody, Completion, GatewayCall, Route, TokenUsage
 from orchestration.storage.spend import Charge
@@ -34,7 +34,7 @@ class UsageAccounting:
         """The least that a call will need: its prompt and the answer tokens it asks for, at the most expensive
         route."""
         most = body.get("max_completion_tokens") or body.get("max_tokens") or 0
-        usage = TokenUsage(estimate_tokens(body.get("messages")), int(most))
+        usage = TokenUsage(estimate_tokens(asked_in(body)), int(most))
         prices = [self.price(record.route, usage) or 0.0 for record in self._routes.candidates(call)]
         return SpentAmount(usage.total, max(prices, default=0.0))
 

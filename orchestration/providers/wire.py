@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from orchestration.domain.work_phase import WorkPhase
@@ -11,6 +12,13 @@ from orchestration.domain.work_phase import WorkPhase
 # An OpenAI chat-completions request without `model` and `stream`: messages, tools, response_format, temperature …
 ChatBody = Mapping[str, Any]
 ProgressCallback = Callable[["CallProgress"], None]
+
+
+class ModelApi(StrEnum):
+    """What is asked of a model: an answer in a conversation, or vectors for texts."""
+
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -102,6 +110,7 @@ class GatewayCall:
     condenses: bool = False
     on_start: Callable[[Route, int], None] | None = None
     hedged: bool = False
+    api: ModelApi = ModelApi.CHAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,8 @@ class Completion:
     """A whole answer.
 
     `message` is the OpenAI assistant message (`content`, `tool_calls`); `usd` is None where no price is known;
-    `rehearsal` marks an answer that no real model gave, and has to be shown wherever the answer is. `reported_usage`,
+    `rehearsal` marks an answer that no real model gave, and has to be shown wherever the answer is. Of embeddings, the
+    vectors are in `extra`, and there is no message. `reported_usage`,
     `choice_extra` and `extra` are what the provider has sent beside that: its own account of the tokens, and the other
     fields of the choice and of the answer.
     """

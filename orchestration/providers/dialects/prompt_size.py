@@ -29,6 +29,11 @@ def estimate_tokens(value: object) -> int:
     return 1 + characters // CHARACTERS_PER_TOKEN + media
 
 
+def asked_in(body: Mapping[str, Any]) -> object:
+    """What a request asks a model to read: messages, or texts to be embedded."""
+    return body.get("messages") or body.get("input")
+
+
 def measured(value: object) -> tuple[int, int]:
     """The characters of a value without its media, and the tokens of those."""
     messages = value if isinstance(value, list) else [value]

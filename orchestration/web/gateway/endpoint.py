@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -10,7 +12,7 @@ from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.app.application import Application
 from orchestration.config.isolation import IsolatedError, require_not_isolated
 from orchestration.errors import NotFoundError, OrchestratorError
-from orchestration.providers.wire import Allowance, Completion, GatewayCall
+from orchestration.providers.wire import Allowance, Completion, GatewayCall, ModelApi
 from orchestration.security.access import GATEWAY
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.access import TokenRow
@@ -23,6 +25,7 @@ from orchestration.web.gateway.completions import (
     event_line,
 )
 from orchestration.web.gateway.disconnection import unless_disconnected
+from orchestration.web.gateway.embeddings import embeddings_body, parse_embeddings_request
 from orchestration.web.gateway.errors import BadRequestError, error_response, refusal_response
 from orchestration.web.gateway.json_bytes import JsonResponse
 from orchestration.web.gateway.models import AUTO, list_models, model_entry, resolve_model
@@ -32,14 +35,14 @@ from orchestration.web.intake import read_body
 
 # Room for several images in one request, which clients send as base64 inside the JSON.
 _MAX_BYTES = 32_000_000
-_ALLOWED = {"/v1/chat/completions": "POST", "/v1/models": "GET"}
+_ALLOWED = {"/v1/chat/completions": "POST", "/v1/embeddings": "POST", "/v1/models": "GET"}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # The length of the column that holds the name of the agent of a call.
 _MAX_AGENT_NAME = 64
 
 
 class GatewayEndpoint:
-    """Serves chat completions and the list of models."""
+    """Serves chat completions, embeddings and the list of models."""
 
     def __init__(self, app: Application) -> None:
         self._app = app
@@ -49,6 +52,7 @@ class GatewayEndpoint:
         """The routes, to be mounted at the root."""
         return [
             Route("/v1/chat/completions", self._complete, methods=["POST"]),
+            Route("/v1/embeddings", self._embed, methods=["POST"]),
             Route("/v1/models", self._list_models, methods=["GET"]),
             Route("/v1/models/{model:path}", self._show_model, methods=["GET"]),
             Route("/v1/{path:path}", _refuse_unknown, methods=list(_METHODS)),
@@ -60,7 +64,7 @@ class GatewayEndpoint:
             _check_role(request, Role.OPERATOR)
             self._check_isolation()
             chat = parse_request(await _read_body(request), request.headers)
-            call = self._call(chat, request)
+            call = replace(self._call(chat.model, request), only=chat.only, hedged=chat.hedged)
             self._admission.admit(token, self._app.clock.monotonic())
             if chat.stream and not chat.whole:
                 return CompletionStream(self._app, self._admission, token, chat, call)
@@ -71,6 +75,23 @@ class GatewayEndpoint:
             return error_response(error, self._app.clock.monotonic())
         # Nobody reads what is sent to a client that has gone; the number is nginx's for that.
         return Response(status_code=499) if completion is None else self._respond(chat, completion)
+
+    async def _embed(self, request: Request) -> Response:
+        token: TokenRow | None = request.state.token
+        try:
+            _check_role(request, Role.OPERATOR)
+            self._check_isolation()
+            asked = parse_embeddings_request(await _read_body(request), request.headers)
+            call = replace(self._call(asked.model, request), only=asked.only, api=ModelApi.EMBEDDINGS)
+            self._admission.admit(token, self._app.clock.monotonic())
+            with self._admission.in_progress(token):
+                work = self._app.gateway.complete(asked.body, call)
+                completion = await unless_disconnected(request.receive, work)
+        except OrchestratorError as error:
+            return error_response(error, self._app.clock.monotonic())
+        if completion is None:
+            return Response(status_code=499)
+        return JsonResponse(embeddings_body(completion), headers=completion_headers(completion))
 
     def _respond(self, chat: ChatRequest, completion: Completion) -> Response:
         now, headers = int(self._app.clock.now().timestamp()), completion_headers(completion)
@@ -102,15 +123,15 @@ class GatewayEndpoint:
         except IsolatedError as error:
             raise BadRequestError(str(error), 503, "isolated") from None
 
-    def _call(self, chat: ChatRequest, request: Request) -> GatewayCall:
-        provider, model = (None, None) if chat.model == AUTO else resolve_model(self._app.effective(), chat.model)
+    def _call(self, name: str, request: Request) -> GatewayCall:
+        provider, model = (None, None) if name == AUTO else resolve_model(self._app.effective(), name)
         token: TokenRow | None = request.state.token
         limits = token.limits if token else {}
         tokens = limits.get("daily_tokens")
         daily = Allowance(None if tokens is None else int(tokens), limits.get("daily_usd"))
         # By the token's identifier and not its name: names may be used again, and spending is counted by agent.
         agent = f"client:{token.id if token else request.state.principal.name}"[:_MAX_AGENT_NAME]
-        return GatewayCall(agent=agent, provider=provider, model=model, only=chat.only, daily=daily, hedged=chat.hedged)
+        return GatewayCall(agent=agent, provider=provider, model=model, daily=daily)
 
 
 async def _refuse_unknown(request: Request) -> Response:

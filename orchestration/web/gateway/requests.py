@@ -43,7 +43,7 @@ def parse_request(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
     data = parse_object(body)
     model = data.get("model", AUTO)
     _check_messages(data.get("messages"))
-    _check_model(model)
+    check_model(model)
     if data.get("n", 1) not in (1, None):
         raise BadRequestError("`n` must be 1. To get several answers, send several requests.")
     # `max_completion_tokens` replaces `max_tokens` for OpenAI's newer models; other providers know the older name only.
@@ -108,7 +108,8 @@ def _check_messages(messages: object) -> None:
         raise BadRequestError("`messages` must be a list of one or more messages.")
 
 
-def _check_model(model: object) -> None:
+def check_model(model: object) -> None:
+    """Raise BadRequestError for what cannot be the name of a model."""
     if not isinstance(model, str) or not 0 < len(model) <= _MAX_MODEL_LENGTH or not model.isprintable():
         raise BadRequestError("`model` must be `auto`, PROVIDER/MODEL or the name of a model.")
 
