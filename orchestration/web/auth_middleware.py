@@ -31,13 +31,13 @@ from orchestration.security.access import AccessControl, SignedIn
 from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.principal import Principal, Role
 from orchestration.web.exposure import Exposure
+from orchestration.web.gateway.addresses import PREFIXES as GATEWAY
 from orchestration.web.gateway.errors import refusal_response
 from orchestration.web.problems import of_error, problem
 
 INTAKE = "/api/v1/intake/"
 VENDOR_ANSWERS = "/api/v1/answers/"
 _INTAKE_AT_ROOT = frozenset(source.at_root for source in shipped_sources() if source.at_root)
-GATEWAY = "/v1/"
 HEARTBEATS = "/heartbeat/"
 _OWN_KEYS = (INTAKE, HEARTBEATS, ANSWER_PATH, VENDOR_ANSWERS, FEED_PATH)
 _HEALTH = ("/healthz", "/readyz")
@@ -205,7 +205,7 @@ def _token_in(headers: Headers, path: str) -> str | None:
 def _is_for_programs(path: str) -> bool:
     """Whether a path is for scripts and programs, which send the CSRF token as a header. Forms of pages send it as a
     field, which the pages check."""
-    return path.startswith(("/api/", GATEWAY))
+    return path.startswith(("/api/", *GATEWAY))
 
 
 def source_of(scope: Scope) -> str:
@@ -270,7 +270,7 @@ def _is_same_origin(headers: Headers) -> bool:
 
 def _unauthenticated(scope: Scope) -> Response:
     path = scope["path"]
-    if scope["method"] not in _SAFE or path.startswith(("/api/", GATEWAY, "/metrics", "/stream")):
+    if scope["method"] not in _SAFE or path.startswith(("/api/", *GATEWAY, "/metrics", "/stream")):
         detail = "Sign in, or send a token (`Authorization: Bearer …`)."
         return problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
     query = scope.get("query_string", b"").decode("latin-1")
@@ -281,6 +281,6 @@ def _is_audited(scope: Scope) -> bool:
     """Whether a request belongs in the audit trail: all writes except model calls and alerts, which have records of
     their own, and signing in, which has events."""
     path = scope["path"]
-    if scope["method"] in _SAFE or path.startswith((GATEWAY, INTAKE)) or path in _OPEN:
+    if scope["method"] in _SAFE or path.startswith((*GATEWAY, INTAKE)) or path in _OPEN:
         return False
     return scope["state"]["principal"] is not None

@@ -24,15 +24,18 @@ class EmbeddingsRequest:
     only: bool
 
 
-def parse_embeddings_request(body: bytes, headers: Mapping[str, str]) -> EmbeddingsRequest:
-    """The request in an HTTP body. Raises BadRequestError."""
+def parse_embeddings_request(
+    body: bytes, headers: Mapping[str, str], deployment: str | None = None
+) -> EmbeddingsRequest:
+    """The request in an HTTP body; `deployment` is the model in an address of Azure's kind. Raises BadRequestError."""
     data = parse_object(body)
-    check_model(data.get("model"))
+    model = deployment or data.get("model")
+    check_model(model)
     if not _is_input(data.get("input")):
         raise BadRequestError("`input` must be a text, a list of texts, or tokens as whole numbers.")
     return EmbeddingsRequest(
         body={name: value for name, value in data.items() if name not in _NOT_FORWARDED and value is not None},
-        model=data["model"],
+        model=str(model),
         only=headers.get("x-orchestrator-only", "").lower() == "true",
     )
 

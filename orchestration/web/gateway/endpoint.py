@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from starlette.requests import Request
@@ -16,6 +17,7 @@ from orchestration.providers.wire import Allowance, Completion, GatewayCall, Mod
 from orchestration.security.access import GATEWAY
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.access import TokenRow
+from orchestration.web.gateway.addresses import PREFIXES
 from orchestration.web.gateway.admission import RequestAdmission
 from orchestration.web.gateway.completions import (
     END_OF_STREAM,
@@ -35,6 +37,7 @@ from orchestration.web.intake import read_body
 
 # Room for several images in one request, which clients send as base64 inside the JSON.
 _MAX_BYTES = 32_000_000
+Handler = Callable[[Request], Awaitable[Response]]
 _ALLOWED = {"/v1/chat/completions": "POST", "/v1/embeddings": "POST", "/v1/models": "GET"}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # The length of the column that holds the name of the agent of a call.
@@ -50,20 +53,29 @@ class GatewayEndpoint:
 
     def routes(self) -> list[Route]:
         """The routes, to be mounted at the root."""
-        return [
-            Route("/v1/chat/completions", self._complete, methods=["POST"]),
-            Route("/v1/embeddings", self._embed, methods=["POST"]),
-            Route("/v1/models", self._list_models, methods=["GET"]),
-            Route("/v1/models/{model:path}", self._show_model, methods=["GET"]),
-            Route("/v1/{path:path}", _refuse_unknown, methods=list(_METHODS)),
+        served: list[tuple[str, Handler, str]] = [
+            ("/chat/completions", self._complete, "POST"),
+            ("/embeddings", self._embed, "POST"),
+            ("/models", self._list_models, "GET"),
+            ("/models/{model:path}", self._show_model, "GET"),
         ]
+        # Azure's clients put the model into the address, or use its newer address without one:
+        # https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle.
+        prefixes = {"/v1": served, "/openai/v1": served, "/openai/deployments/{deployment:path}": served[:2]}
+        routes = [
+            Route(prefix + path, handler, methods=[method])
+            for prefix, some in prefixes.items()
+            for path, handler, method in some
+        ]
+        unknown = [Route(f"{prefix}{{path:path}}", _refuse_unknown, methods=list(_METHODS)) for prefix in PREFIXES]
+        return [*routes, *unknown]
 
     async def _complete(self, request: Request) -> Response:
         token: TokenRow | None = request.state.token
         try:
             _check_role(request, Role.OPERATOR)
             self._check_isolation()
-            chat = parse_request(await _read_body(request), request.headers)
+            chat = parse_request(await _read_body(request), request.headers, _deployment(request))
             call = replace(self._call(chat.model, request), only=chat.only, hedged=chat.hedged)
             self._admission.admit(token, self._app.clock.monotonic())
             if chat.stream and not chat.whole:
@@ -81,7 +93,7 @@ class GatewayEndpoint:
         try:
             _check_role(request, Role.OPERATOR)
             self._check_isolation()
-            asked = parse_embeddings_request(await _read_body(request), request.headers)
+            asked = parse_embeddings_request(await _read_body(request), request.headers, _deployment(request))
             call = replace(self._call(asked.model, request), only=asked.only, api=ModelApi.EMBEDDINGS)
             self._admission.admit(token, self._app.clock.monotonic())
             with self._admission.in_progress(token):
@@ -134,10 +146,16 @@ class GatewayEndpoint:
         return GatewayCall(agent=agent, provider=provider, model=model, daily=daily)
 
 
+def _deployment(request: Request) -> str | None:
+    """The model in an address of Azure's kind."""
+    deployment: str | None = request.path_params.get("deployment")
+    return deployment
+
+
 async def _refuse_unknown(request: Request) -> Response:
     """Refuse an address or a method that is not served, so that clients can read why."""
     path, method = request.url.path, request.method
-    if allowed := _ALLOWED.get(path):
+    if allowed := _ALLOWED.get(path.removeprefix("/openai")):
         message = f"{path} takes {allowed} requests only."
         return refusal_response(405, message, {"Allow": allowed})
     served = ", ".join(sorted(_ALLOWED))

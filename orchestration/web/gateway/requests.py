@@ -38,10 +38,10 @@ class ChatRequest:
     hedged: bool
 
 
-def parse_request(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
-    """The request in an HTTP body. Raises BadRequestError."""
+def parse_request(body: bytes, headers: Mapping[str, str], deployment: str | None = None) -> ChatRequest:
+    """The request in an HTTP body; `deployment` is the model in an address of Azure's kind. Raises BadRequestError."""
     data = parse_object(body)
-    model = data.get("model", AUTO)
+    model = deployment or data.get("model", AUTO)
     _check_messages(data.get("messages"))
     check_model(model)
     if data.get("n", 1) not in (1, None):

@@ -50,3 +50,15 @@ async def test_an_input_that_is_none_is_refused(serve: Serve, first: Vendor, ask
     assert answer.status_code == 400
     assert "`input` must be" in answer.json()["error"]["message"]
     assert not first.chats
+
+
+@pytest.mark.parametrize("path", ["/openai/deployments/a%2Fm", "/openai/deployments/a/m", "/openai/v1"])
+async def test_the_addresses_of_azures_clients_are_served_too(serve: Serve, first: Vendor, path: str) -> None:
+    endpoint = await serve({"a": provider(first.url)})
+    chat = {"messages": [{"role": "user", "content": "Is it up?"}]} | ({"model": "a/m"} if path.endswith("v1") else {})
+    answer = await endpoint.client.post(f"{path}/chat/completions?api-version=2024-10-21", json=chat)
+    assert answer.json()["choices"][0]["message"]["content"] == "Yes."
+    first.answer = embedded
+    answer = await endpoint.client.post(f"{path}/embeddings", json={"model": "a/m", "input": "x"})
+    assert answer.json()["data"][0]["embedding"] == [0.5, -1.0]
+    assert (await endpoint.client.get("/openai/nothing")).json()["error"]["code"] == "unknown_url"

@@ -30,6 +30,11 @@ def stream(headers: dict[str, str] | None = None) -> str:
 say("models " + " ".join(model.id for model in client.models.list()))
 answer = client.chat.completions.create(model="primary/m", messages=ASKED)
 say(f"answer {answer.model} {answer.usage.total_tokens} {answer.choices[0].message.content}")
+azure = openai.AzureOpenAI(azure_endpoint=sys.argv[1], api_key=sys.argv[2], api_version="2024-10-21", max_retries=0)
+answer = azure.chat.completions.create(model="primary/m", messages=ASKED)
+say(f"azure {answer.model} {answer.choices[0].message.content}")
+vectors = client.embeddings.create(model="tools/m", input=["Is it up?"])
+say(f"vector {vectors.data[0].embedding} {vectors.usage.total_tokens}")
 tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]
 call = client.chat.completions.create(model="tools/m", messages=ASKED, tools=tools)
 say(f"tool {call.choices[0].message.tool_calls[0].function.name}")

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from tests.contract.web_api.conftest import an_endpoint
 from tests.support.clients import python_with_clients
 from tests.support.gateway import Desk, configuration, provider
-from tests.support.vendor import DONE, Asked, Vendor, delta, stream, vendor, yes
+from tests.support.vendor import DONE, Asked, Vendor, as_json, delta, stream, vendor, yes
 
 _SCRIPT = Path(__file__).with_name("openai_script.py")
 
@@ -39,6 +39,9 @@ class Primary:
 
 
 def tools(asked: Asked) -> Response:
+    if asked.path.endswith("/embeddings"):
+        vectors = [{"object": "embedding", "index": 0, "embedding": [0.5]}]
+        return as_json({"object": "list", "data": vectors, "usage": {"prompt_tokens": 3, "total_tokens": 3}})
     call = {"index": 0, "id": "call-1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
     return stream([delta(tool_calls=[call]), delta(finish_reason="tool_calls"), DONE])
 
@@ -54,6 +57,8 @@ async def test_the_official_client_streams_fails_over_and_calls_tools() -> None:
     assert said == [
         "models auto primary/m secondary/m tools/m",
         "answer primary/m 12 Yes.",
+        "azure primary/m Yes.",
+        "vector [0.5] 3",
         "tool look",
         "begun",
         "broken broken_off",
