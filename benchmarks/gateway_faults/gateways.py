@@ -20,6 +20,11 @@ from benchmarks.endpoint import running as running_process
 
 SECONDARY_KEY = "secondary"
 PORTKEY = "@portkey-ai/gateway"
+# The server library that npm picks by itself (1.19) makes every stream of this version a 500.
+_PORTKEY_PACKAGE = {
+    "dependencies": {PORTKEY: "^1.15.2"},
+    "overrides": {"@hono/node-server": "1.13.7"},
+}
 
 # For a behaviour, and whether it is to be the only provider: the headers of a request and the model that it names.
 Address = Callable[[str, bool], tuple[dict[str, str], str]]
@@ -118,8 +123,10 @@ def has_portkey() -> bool:
     folder = peers.FOLDER / "portkey"
     if not (folder / "node_modules" / PORTKEY).exists():
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "package.json").write_text(json.dumps(_PORTKEY_PACKAGE))
+        command = ["npm", "install", "--silent", "--legacy-peer-deps"]
         with contextlib.suppress(OSError, subprocess.SubprocessError):
-            subprocess.run(["npm", "install", "--silent", "--prefix", str(folder), PORTKEY], check=True, timeout=600)
+            subprocess.run(command, cwd=folder, check=True, timeout=600)
     found = (folder / "node_modules" / PORTKEY).exists()
     if not found:
         print(f"benchmarks: SKIPPED {PORTKEY}: it cannot be installed", file=sys.stderr)

@@ -28,8 +28,9 @@ class AttemptHistory:
 
     `refusal` is set if a route refused the request and another may still answer it. `short_waits_until` and
     `trials_until` end the waits for a preferred route and for a trial; `trial` is the open route on which this call has
-    a trial. `too_small` is the largest context, in tokens, that the conversation is known to exceed. `spent` are the
-    tokens of attempts that were ended in the middle of an answer: they are paid for, too.
+    a trial, and `alternatives` tells whether there was more than one route to choose from. `too_small` is the largest
+    context, in tokens, that the conversation is known to exceed. `spent` are the tokens of attempts that were ended in
+    the middle of an answer: they are paid for, too.
     """
 
     tries: list[RouteTry] = field(default_factory=list)
@@ -37,6 +38,7 @@ class AttemptHistory:
     short_waits_until: float | None = None
     trials_until: float | None = None
     trial: Route | None = None
+    alternatives: bool = False
     too_small: int = 0
     spent: list[tuple[Route, TokenUsage]] = field(default_factory=list)
     _by_route: dict[Route, _RouteFailures] = field(default_factory=dict)

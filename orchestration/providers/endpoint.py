@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import anyio
@@ -221,7 +222,7 @@ class Endpoint:
         client = self._connections.current
         try:
             content = None if body is None else encoded(body)
-            return client.build_request(method, url, content=content, headers=headers)
+            return client.build_request(method, _parsed_url(url), content=content, headers=headers)
         except httpx2.InvalidURL as error:
             message = f"the address '{url}' cannot be called: {error}"
             raise CallFailed(Failure(FailureKind.UNREACHABLE, message)) from error
@@ -245,6 +246,12 @@ class Endpoint:
         if streaming and "json" not in response.headers.get("content-type", ""):
             return EndpointResponse(response.headers, None, read_chunks(response))
         return EndpointResponse(response.headers, _whole(await response.aread()), None)
+
+
+# To read an address takes longer than to send to it, and each provider has a few.
+@lru_cache(maxsize=256)
+def _parsed_url(url: str) -> httpx2.URL:
+    return httpx2.URL(url)
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:

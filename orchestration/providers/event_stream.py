@@ -23,7 +23,7 @@ class NoEventError(ValueError):
     """An event holds something that is not JSON."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StreamEvent:
     """One event; `done` is the mark of the end, which has no data."""
 
@@ -48,12 +48,24 @@ class EventStreamReader:
             if len(self._rest) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(self._rest):
                 return
             self._begun, self._rest = True, self._rest.removeprefix(_BYTE_ORDER_MARK)
-        # A CR at the end may be the half of a line end; its line waits for what follows.
+        for line in self._lines():
+            if line.startswith(b"data: {") and not self._data:
+                # Nearly every line of nearly every stream.
+                yield from self._datum(line[6:])
+            elif line or self._data:
+                yield from self._line(line)
+            else:
+                self._name = ""
+
+    def _lines(self) -> list[bytes]:
+        """The lines that are complete. A CR at the end may be the half of a line end; its line waits for the rest."""
+        if b"\r" not in self._rest:
+            *lines, self._rest = self._rest.split(b"\n")
+            return lines
         held = b"\r" if self._rest.endswith(b"\r") else b""
         *lines, rest = _LINE_END.split(self._rest[: len(self._rest) - len(held)])
         self._rest = rest + held
-        for line in lines:
-            yield from self._line(line)
+        return lines
 
     def close(self) -> Iterator[StreamEvent]:
         """The last event, if the stream ended without the blank line after it. Raises NoEventError."""
@@ -104,15 +116,9 @@ def read_document(text: bytes) -> Any:
     """A JSON document of a server. Bytes that are no UTF-8 become the mark for that, and numbers that JSON does not
     know become null: one bad character is no reason to lose an answer. Raises ValueError."""
     try:
-        return _read(text)
-    except UnicodeDecodeError:
-        return _read(text.decode("utf-8", "replace"))
+        return _DECODER.decode(text.decode(errors="replace"))
     except RecursionError:
         raise ValueError("the document is nested too deeply") from None
-
-
-def _read(text: bytes | str) -> Any:
-    return json.loads(text, parse_constant=_no_number)
 
 
 def _no_number(_: str) -> None:
@@ -124,3 +130,7 @@ def _parsed(text: bytes) -> Any:
         return read_document(text)
     except ValueError:
         raise NoEventError("the stream held something that is not JSON") from None
+
+
+# Made once: `json.loads` makes a new one for every document that is not read in the usual way.
+_DECODER = json.JSONDecoder(parse_constant=_no_number)

@@ -257,7 +257,7 @@ class Gateway:
     ) -> Completion | None:
         """Try a route, and a second one if the first token is late and a hedge is allowed."""
         self._hedges.count_call()
-        late = late_after(record.first_tokens)
+        late = late_after(record.first_tokens) if history.alternatives else None
         if late is None or history.trial is not None or not self._selector.may_be_hedged(call, history, record):
             return await self._try(record, body, call, history, on_chunk)
         taken: list[RouteRecord] = []

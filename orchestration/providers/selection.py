@@ -50,6 +50,7 @@ class RouteSelector:
         candidates = self._suitable(call, history)
         fallback = self._configuration().runtime.when_busy == "fallback"
         busy, pauses = False, []
+        history.alternatives = len(candidates) > 1
         for record in candidates:
             pause = self._pause(record, history)
             if pause > 0:

@@ -43,14 +43,19 @@ class StreamAssembly:
         self._tool_calls = ToolCallAssembly()
         self.reported_usage: Mapping[str, Any] | None = None
         # What else the vendor has sent, with the answer, with its choice and in the message.
-        self.extra: dict[str, Any] = {}
+        self._extra: dict[str, Any] = {}
+        self._latest: Mapping[str, Any] = {}
+        self._fields = 0
         self.choice_extra: dict[str, Any] = {}
         self._message_extra: dict[str, Any] = {}
 
     def add(self, chunk: Mapping[str, Any]) -> bool:
         """Add a chunk; returns whether it contained a token."""
         self.reported_usage = chunk.get("usage") or self.reported_usage
-        self.extra |= {name: value for name, value in chunk.items() if name not in OF_ANSWER and value is not None}
+        self._latest = chunk
+        if len(chunk) != self._fields:
+            self._fields = len(chunk)
+            self._extra |= other_fields(chunk, OF_ANSWER)
         choices = chunk.get("choices")
         # The chunk with the token counts has no choices, and neither has Azure's first one, which holds the results of
         # its content filter for the prompt.
@@ -84,6 +89,11 @@ class StreamAssembly:
             came = self._say(_call_text(function))
         self.tokens += came
         return came
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The other fields of the answer. Chunks repeat them, so the first of each kind and the last are read."""
+        return self._extra | other_fields(self._latest, OF_ANSWER)
 
     def take_news(self) -> str:
         """The text that has come since the last time: of the thoughts, or of what followed them."""
@@ -119,11 +129,12 @@ class StreamAssembly:
 
 def _gather(found: dict[str, Any], part: Mapping[str, Any], known: frozenset[str]) -> bool:
     """Merge the fields that are not known into what was found; returns whether one of them says anything."""
-    if part.keys() <= known:
-        return False
-    more = {name: value for name, value in part.items() if name not in known and value is not None}
-    found |= {name: merged(found.get(name), value, name) for name, value in more.items()}
-    return any(isinstance(value, str | list | dict) and value for value in more.values())
+    says = False
+    for name, value in part.items():
+        if name not in known and value is not None:
+            found[name] = merged(found.get(name), value, name)
+            says = says or (bool(value) and isinstance(value, str | list | dict))
+    return says
 
 
 def other_fields(data: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:

@@ -65,6 +65,8 @@ class LearnedDialect:
 
     def current(self, now: float) -> LearnedDialect:
         """What of it still counts."""
+        if not self.learned_at and not self.listed_at:
+            return self
         kept = self
         if not self._counts(self.learned_at, now):
             kept = replace(kept, dialect=Dialect(), window=None, learned_at=0.0)

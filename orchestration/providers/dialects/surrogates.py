@@ -37,6 +37,14 @@ def sound_value(value: Any) -> Any:
     return [sound_value(one) for one in value] if isinstance(value, list) else value
 
 
+def _is_plain(delta: Mapping[str, Any]) -> bool:
+    # A loop, because a generator costs more than the check, and this is done for every token.
+    for text in delta.values():  # noqa: SIM110
+        if isinstance(text, str) and not text.isascii():
+            return False
+    return True
+
+
 class HalfCharacters:
     """Holds the first half of a character back until the delta with the second one comes."""
 
@@ -49,6 +57,8 @@ class HalfCharacters:
         choice = choices[0] if isinstance(choices, list) and choices else None
         delta = choice.get("delta") if isinstance(choice, Mapping) else None
         if not isinstance(choice, Mapping) or not isinstance(delta, Mapping):
+            return chunk
+        if not self._held and _is_plain(delta):
             return chunk
         changed = {name: text for name in _TEXTS if (text := self._text(name, delta.get(name))) is not None}
         return {**chunk, "choices": [{**choice, "delta": {**delta, **changed}}]} if changed else chunk

@@ -65,7 +65,7 @@ def parse_request(body: bytes, headers: Mapping[str, str], deployment: str | Non
 def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object in a body, in a form that every provider can be sent. Raises BadRequestError."""
     try:
-        data = json.loads(body, parse_constant=_no_constant, parse_float=_finite)
+        data = _DECODER.decode(body.decode(json.detect_encoding(body)))
     except (ValueError, RecursionError):  # deep nesting exhausts the parser's stack
         raise BadRequestError("The request is not valid JSON.") from None
     if not isinstance(data, dict):
@@ -85,6 +85,10 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{text} is too large")
     return value
+
+
+# Made once: `json.loads` makes a new one for every document that is not read in the usual way.
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
