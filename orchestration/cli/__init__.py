@@ -102,6 +102,7 @@ def _remote_command(name: str) -> str:
         "serve": ("serve:serve", "Start the control process: workers, incident response, dashboard and API."),
         "users": ("users:users", "Add, change and list who can sign in."),
         "credentials": ("credentials:credentials", "Probe an exposed credential at its vendor."),
+        "secrets": ("secrets:secrets", "Find secrets in files, and in the history of git."),
         "tokens": ("tokens:tokens", "Create and revoke tokens for the API and the gateway endpoint."),
         "audit": ("tokens:audit", "List and verify the audit trail."),
     },
