@@ -49,7 +49,7 @@ class FeedAddress(BaseModel):
 
 
 @router.get("/on-call/shifts", dependencies=_VIEW)
-def list_shifts(
+def list_on_call_shifts(
     services: Services,
     rotation: Annotated[str, Query(max_length=64)],
     start: Moment | None = None,
@@ -77,7 +77,7 @@ def add_shift_override(services: Services, principal: Caller, body: NewOnCallOve
 
 
 @router.post("/on-call/swaps", status_code=201, dependencies=_RESPOND)
-def add_swap(services: Services, principal: Caller, body: NewSwap) -> list[OnCallOverrideRow]:
+def add_on_call_swap(services: Services, principal: Caller, body: NewSwap) -> list[OnCallOverrideRow]:
     """Exchange the next shifts of two contacts."""
     app = services.app
     after = body.after or app.clock.now()
@@ -87,12 +87,12 @@ def add_swap(services: Services, principal: Caller, body: NewSwap) -> list[OnCal
 
 
 @router.delete("/on-call/overrides/{override}", dependencies=_RESPOND)
-def cancel_override(services: Services, principal: Caller, override: Name) -> list[OnCallOverrideRow]:
+def cancel_on_call_override(services: Services, principal: Caller, override: Name) -> list[OnCallOverrideRow]:
     """End an override now, or before it begins; of a swap both halves."""
     return list(services.app.on_call.cancel(override, principal.name))
 
 
 @router.get("/on-call/feeds/{rotation}", dependencies=_RESPOND)
-def show_feed(services: Services, rotation: Name) -> FeedAddress:
+def show_on_call_feed(services: Services, rotation: Name) -> FeedAddress:
     """Show the address at which calendar programs can read who is on call. Whoever knows it can read it."""
     return FeedAddress(rotation=rotation, url=feed_url(services.app, rotation))
