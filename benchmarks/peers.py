@@ -26,6 +26,7 @@ REQUIREMENTS = {
         "langchain-openai>=1,<2",
         "langchain-community>=0.4,<1",
     ),
+    "detect-secrets": ("detect-secrets>=1.5,<2",),
     "langgraph-agent": ("langgraph>=1.2,<2", "langchain>=1,<2", "langchain-openai>=1,<2"),
 }
 
