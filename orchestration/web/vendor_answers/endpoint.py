@@ -190,7 +190,7 @@ class VendorAnswers:
 
     async def _reply(self, answer: ExternalAnswer, text: str) -> None:
         """Tell the person alone why nothing was done. Best effort: it is no more than a courtesy."""
-        if not _is_reply_address(answer.reply_url):
+        if not is_reply_address(answer.reply_url):
             return
         content = {"response_type": "ephemeral", "replace_original": False, "text": text}
         try:
@@ -202,7 +202,7 @@ class VendorAnswers:
             _log.warning("answers.reply_unsent", error=type(error).__name__)
 
 
-def _is_reply_address(url: str) -> bool:
+def is_reply_address(url: str) -> bool:
     """Whether Slack itself is there; its signature says that it wrote the address, and this that it leads back."""
     try:
         parts = urlsplit(url)

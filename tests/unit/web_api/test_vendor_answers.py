@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from orchestration.web.vendor_answers import pagerduty_events, slack_actions
 from orchestration.web.vendor_answers.answer import UnreadableAnswerError, VendorVerb
+from orchestration.web.vendor_answers.endpoint import is_reply_address
 
 PERSON = {"id": "PXPGF42", "type": "user_reference", "summary": "Earline Greenholt"}
 
@@ -86,3 +87,15 @@ def test_whatever_comes_is_read_or_refused(good: bytes, changes: list[tuple[int,
             read(body)
         except UnreadableAnswerError:
             continue
+
+
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [
+        ("https://hooks.slack.com/actions/T1/1/x", True), ("http://hooks.slack.com/x", False), ("", False),
+        ("https://hooks.slack.com.evil.example/x", False), ("https://hooks.slack.com@evil.example/", False),
+        ("http://169.254.169.254/", False), ("https://[", False),
+    ],
+)  # fmt: skip
+def test_a_reply_is_sent_to_slack_alone(url: str, good: bool) -> None:
+    assert is_reply_address(url) is good
