@@ -14,14 +14,14 @@ import click
 from orchestration.app import project
 from orchestration.app.grafana_oncall import convert, read_export
 from orchestration.app.grafana_oncall.project_files import import_lines, read_text_file, write_import
-from orchestration.app.oncall_calendars import OnCallCalendarReader, states
+from orchestration.app.oncall_calendars import CalendarState, OnCallCalendarReader, states
 from orchestration.app.oncall_feed import feed_url
 from orchestration.cli import common
 from orchestration.cli.output import echo
 from orchestration.cli.render import console, table
 from orchestration.cli.timespec import MOMENT, ahead
 from orchestration.domain.severity import Severity
-from orchestration.incidents.oncall import audience, contacts, duties, level_names
+from orchestration.incidents.oncall import OnCallShift, audience, contacts, duties, level_names
 from orchestration.storage.oncall import OnCallOverrideRow
 
 _reason = click.option("--reason", required=True, help="Why. Others will read it.")
@@ -57,33 +57,33 @@ def show(config: str, at: str | None, as_json: bool) -> None:
             shown = {"at": moment, "on_call": shifts, "told_first": notified, "levels": paged, "calendars": read}
             common.print_json(shown)
             return
-        for one in read:
-            if one.problem or one.stale:
-                since = "never" if one.read_at is None else f"last at {one.read_at:%Y-%m-%d %H:%M} UTC"
-                echo(f"calendar of {one.rotation}: {one.problem or 'it is stale'}; read {since}")
+        _echo_calendars(read)
         echo(f"at {moment:%Y-%m-%d %H:%M} UTC")
         if not settings.contacts:
             echo("nobody: the configuration has no contacts, so incidents only go to the log and the console")
             return
-        rows = [
-            (
-                duty.rotation,
-                str(duty.level),
-                duty.contact,
-                f"{duty.until:%Y-%m-%d %H:%M}",
-                "yes" if duty.override else "",
-            )
-            for duty in shifts
-        ]
-        if rows:
-            console().print(table(("ROTATION", "LEVEL", "ON CALL", "UNTIL (UTC)", "OVERRIDE"), rows))
-        console().print(
-            table(
-                ("SEVERITY", "NOTIFIED FIRST"), [(name, ", ".join(ids) or "nobody") for name, ids in notified.items()]
-            )
-        )
+        _print_shifts(shifts)
+        first = [(name, ", ".join(ids) or "nobody") for name, ids in notified.items()]
+        console().print(table(("SEVERITY", "NOTIFIED FIRST"), first))
         steps = [(str(level.level), ", ".join(ids) or "nobody", f"{level.after / 60:g} min") for level, ids in levels]
         console().print(table(("LEVEL", "PAGED", "NEXT AFTER"), steps))
+
+
+def _echo_calendars(read: Sequence[CalendarState]) -> None:
+    """What is wrong with the calendars, before anything that may rest on them."""
+    for one in read:
+        if one.problem or one.stale:
+            since = "never" if one.read_at is None else f"last at {one.read_at:%Y-%m-%d %H:%M} UTC"
+            echo(f"calendar of {one.rotation}: {one.problem or 'it is stale'}; read {since}")
+
+
+def _print_shifts(shifts: Sequence[OnCallShift]) -> None:
+    rows = [
+        (duty.rotation, str(duty.level), duty.contact, f"{duty.until:%Y-%m-%d %H:%M}", "yes" if duty.override else "")
+        for duty in shifts
+    ]
+    if rows:
+        console().print(table(("ROTATION", "LEVEL", "ON CALL", "UNTIL (UTC)", "OVERRIDE"), rows))
 
 
 @oncall.command()

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from orchestration.config.response import OnCallRotation, ResponseSettings
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.incidents.oncall import OnCallShift, on_call
+from orchestration.incidents.oncall import OnCallShift, on_call, usable_roster
 from orchestration.incidents.review import span
 from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.storage.incidents.table import IncidentRow
@@ -36,7 +36,7 @@ class ShiftChange:
 def shift_changes(settings: ResponseSettings, now: datetime) -> Iterator[ShiftChange]:
     """The changes of shift of the last hours, one for each rotation at most."""
     for rotation in settings.rotations:
-        shift = on_call(rotation, now, settings.roster)
+        shift = on_call(rotation, now, usable_roster(settings))
         if shift is None or shift.since is None or now - shift.since > _NEWS:
             continue
         before = _contact_before(rotation, settings, shift.since)
@@ -94,7 +94,7 @@ def _worst_first(rows: Iterable[IncidentRow]) -> list[IncidentRow]:
 
 
 def _contact_before(rotation: OnCallRotation, settings: ResponseSettings, since: datetime) -> str:
-    found = on_call(rotation, since - timedelta(microseconds=1), settings.roster)
+    found = on_call(rotation, since - timedelta(microseconds=1), usable_roster(settings))
     return found.contact if found is not None else ""
 
 

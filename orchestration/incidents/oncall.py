@@ -5,7 +5,7 @@ Quiet hours play no part here: they delay a message, they do not change whom it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -77,7 +77,8 @@ def shifts(
 
 def duties(settings: ResponseSettings, moment: datetime) -> tuple[OnCallShift, ...]:
     """Who is on call in each rotation."""
-    found = (on_call(rotation, moment, settings.roster) for rotation in settings.rotations)
+    roster = usable_roster(settings)
+    found = (on_call(rotation, moment, roster) for rotation in settings.rotations)
     return tuple(duty for duty in found if duty is not None)
 
 
@@ -112,8 +113,18 @@ def _meant(name: str, settings: ResponseSettings, moment: datetime) -> Iterator[
         yield from on_duty or (contact.id for contact in settings.contacts if str(contact.level) == number)
     else:
         rotation = next((each for each in settings.rotations if each.id == name), None)
-        duty = None if rotation is None else on_call(rotation, moment, settings.roster)
+        duty = None if rotation is None else on_call(rotation, moment, usable_roster(settings))
         yield name if duty is None else duty.contact
+
+
+def usable_roster(settings: ResponseSettings) -> OnCallRoster:
+    """The roster without those who are no contacts any more: a page to one of them would reach nobody."""
+    known, roster = {contact.id for contact in settings.contacts}, settings.roster
+
+    def kept(planned: Mapping[str, tuple[OnCallOverride, ...]]) -> dict[str, tuple[OnCallOverride, ...]]:
+        return {name: tuple(one for one in some if one.contact in known) for name, some in planned.items()}
+
+    return OnCallRoster(kept(roster.overrides), kept(roster.calendars))
 
 
 @dataclass(frozen=True, slots=True)

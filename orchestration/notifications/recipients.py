@@ -72,7 +72,6 @@ def message_row(
 ) -> OutboxRow:
     """One message on one channel, to a contact, and to others who have the same address there."""
     people = (contact, *also)
-    text = templates.render(notice, _together(people), [each.name or each.id for each in people] if also else ())
     return OutboxRow(
         key=message_key(notice.incident_id, step, contact.id, place.channel),
         incident_id=notice.incident_id,
@@ -80,20 +79,26 @@ def message_row(
         contact=contact.id,
         channel=place.channel,
         address=place.address,
-        payload={
-            "subject": text.subject,
-            "body": text.body,
-            "notice": notice.as_json(),
-            "step": step,
-            "note": text.note,
-            **({"contacts": [each.id for each in people]} if also else {}),
-        },
+        payload=_payload(notice, people, step, templates),
         stops_on_acknowledge=notice.kind.is_page,
         created_at=now,
         # Of those who share an address, the first who may be disturbed is enough for the message to come there.
         due_at=min(due_at(each, notice, now) for each in people),
         urgency=LEAST_URGENT if _is_unhurried(notice) else notice.severity.number,
     )
+
+
+def _payload(notice: Notice, people: Sequence[Contact], step: str, templates: TemplateRenderer) -> dict[str, object]:
+    several = len(people) > 1
+    text = templates.render(notice, _together(people), [each.name or each.id for each in people] if several else ())
+    return {
+        "subject": text.subject,
+        "body": text.body,
+        "notice": notice.as_json(),
+        "step": step,
+        "note": text.note,
+        **({"contacts": [each.id for each in people]} if several else {}),
+    }
 
 
 def _together(people: Sequence[Contact]) -> Contact:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from orchestration.config.response import OnCallOverride, OnCallRoster, OnCallRotation
-from orchestration.incidents.oncall import OnCallShift, on_call, shifts
+from orchestration.config.response import Contact, OnCallOverride, OnCallRoster, OnCallRotation, ResponseSettings
+from orchestration.incidents.oncall import OnCallShift, contacts, on_call, shifts
 from orchestration.incidents.rotation import turn_at
 
 ZONES = (
@@ -96,6 +96,16 @@ def test_the_strongest_plan_counts_at_every_moment_and_shifts_say_when_it_change
             assert now.since is not None
             assert now.since <= moment < now.until
     assert all(one.until <= other.until for one, other in pairwise(found))
+
+
+def test_an_override_of_somebody_who_is_no_contact_any_more_lets_no_page_reach_nobody() -> None:
+    settings_ = ResponseSettings(
+        contacts=tuple(Contact(id=name, level=1) for name in ("ada", "bob", "cyd")), rotations=(a_rotation(),)
+    )
+    gone = OnCallOverride(contact="eve", start=WEEK, end=WEEK + timedelta(days=90))
+    planned = settings_.with_roster(OnCallRoster({"primary": (gone,)}, {"primary": (gone,)}))
+    for names in (("level-1",), ("primary",)):
+        assert contacts(names, planned, WEEK) == contacts(names, settings_, WEEK) != ()
 
 
 @pytest.mark.parametrize("wrong", [{"hours": 8, "days": 1}, {"members": ()}, {"hours": 24}, {"hours": 0}])
