@@ -141,19 +141,30 @@ def rate(port: int, path: str, bodies: list[bytes], alerts: int, connections: in
         for part in left:
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            selector.register(connection, selectors.EVENT_READ, part)
+            selector.register(connection, selectors.EVENT_READ, (connection, part, bytearray()))
             connection.sendall(next(part))
         working = len(left)
         while working:
             for key, _ in selector.select():
-                answer = key.fileobj.recv(65_536)  # type: ignore[union-attr]
+                connection, part, answer = key.data
+                answer += connection.recv(65_536)
+                if not is_whole(answer):
+                    continue
                 assert answer.startswith(b"HTTP/1.1 20"), answer[:200]
-                if (request := next(key.data, None)) is None:
+                answer.clear()
+                if (request := next(part, None)) is None:
                     working -= 1
-                    selector.unregister(key.fileobj)
+                    selector.unregister(connection)
                 else:
-                    key.fileobj.sendall(request)  # type: ignore[union-attr]
+                    connection.sendall(request)
     return alerts / (time.perf_counter() - began)
+
+
+def is_whole(answer: bytearray) -> bool:
+    """Whether an answer has its head and its body."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
+    return bool(end) and len(body) >= length
 
 
 def measure(batch: int, alerts: int, connections: int) -> dict[str, list[float]]:
