@@ -42,7 +42,7 @@ from orchestration.storage.alerts import Alerts
 from orchestration.storage.silences import Silences
 
 # A storm is taken in parts. One evaluation of all of it would keep the rules, and so our own alerts, waiting.
-_ALERTS_PER_EVALUATION = 2000
+_ALERTS_PER_EVALUATION = 1000
 # P0 and P1 do not wait behind what is less urgent.
 _URGENT = Severity.P1
 
