@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestration.cli import common
 from orchestration.cli.output import echo
 from orchestration.cli.render import console, table
+
+if TYPE_CHECKING:  # only a scan needs what it is made of
+    from orchestration.app.secret_scan import SecretScanReport
 
 _SHOWN = 200
 
@@ -40,7 +44,6 @@ def scan(
     files that hold secrets by custom, such as `.env`, unless PATH names one. Nothing that a repository configures is
     executed.
     """
-    # Only a scan needs them.
     from orchestration.app.project_secrets import project_redactor, project_root
     from orchestration.app.secret_scan import SecretScan
     from orchestration.security.secret_baseline import FILE, load_baseline
@@ -60,14 +63,18 @@ def scan(
     report = scanned.report(known)
     if as_json:
         common.print_json(report)
-        return 1 if report.findings else 0
+    else:
+        _print(report)
+    return 1 if report.findings else 0
+
+
+def _print(report: SecretScanReport) -> None:
     if report.findings:
         rows = [(one.kind, one.place, str(one.line)) for one in report.findings[:_SHOWN]]
         console().print(table(("KIND", "PLACE", "LINE"), rows))
         if len(report.findings) > _SHOWN:
             echo(f"… and {len(report.findings) - _SHOWN} more; --json lists all")
-    read = f"{report.files} files" + (f", {report.objects} objects of the history" if history else "")
+    read = f"{report.files} files" + (f", {report.objects} objects of the history" if report.objects else "")
     accepted = f", {report.accepted} accepted by the baseline" if report.accepted else ""
     left_out = f", {len(report.skipped)} too large or unreadable" if report.skipped else ""
     echo(f"{len(report.findings)} secrets found in {read}{accepted}{left_out}")
-    return 1 if report.findings else 0

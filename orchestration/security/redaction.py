@@ -79,7 +79,7 @@ class Redactor:
         # What follows a secret without an end of its own may belong to it, as the lines of a private key do.
         after = text[last:]
         settled = last if matches and len(after.split()) < 2 and not after[-1:].isspace() else len(text)
-        # A secret has at most two words between its beginning and its value: `Authorization: Bearer …`.
+        # So many words may be from the beginning of a secret to its value: `Authorization: Bearer …`, `token: str = …`.
         parts = text.rsplit(None, _WORDS_OF_A_SECRET)
         begun = max(last, len(parts[0]) if len(parts) > _WORDS_OF_A_SECRET else 0)
         settled = min(settled, first_beginning(text, begun))
@@ -93,7 +93,7 @@ class Redactor:
         tail = text[start:]
         # The next character may show that the line was wrapped.
         views = [seen for seen in seen_texts(tail)[-1:] if seen.origin(len(seen.text)) == len(tail)]
-        begun = len(tail) - self._known.begun(tail)
+        begun = len(tail)
         for seen in (None, *views):
             shown = seen.text if seen else tail
             places = [len(shown) - self._known.begun(shown)]

@@ -23,7 +23,7 @@ _REST = (
     r"(?:s|[_.-]?[0-9]{1,3}|[_.-]?(?:value|prod(?:uction)?|stag(?:e|ing)|dev|test|live|base|string|text|raw|old|new))?+"
 )
 _TYPE = r"(?:\s?:\s?|(?<=[ \t]))[A-Za-z][\w.\[\]|<>?* ]{0,40}?"
-_OPERATOR = r"(?:[:?.+|]{0,3}={1,3}+>?|[:=-]>|:|\|\||%3[AaDd])"
+_OPERATOR = r"(?:[:?.+|]{0,3}={1,3}+>?|[:=-]>|:|\|\||%3[ADad])"
 _BLOCK = r"(?:[|>][-+]?[0-9]?\s{1,16}+)?"
 _PREFIX = r"(?:[bBrRuUfL@N]{1,2}(?=\\{0,3}[\"'`]))?"
 _TEXT = r"[^\"'`\\\r\n<>]"
@@ -32,14 +32,16 @@ _NO_CALL = r"(?![(\[])"
 
 def _notations(minimum: int) -> str:
     """What may be between a name and its value, and the value: all alternatives, each in a group that names it."""
-    close = rf"(?:{_QUOTE})?+{_SPACE}[\])]?"
+    close = rf"(?:{_QUOTE})?+{_SPACE}\]?"
     gap = rf"\s{{0,16}}+{_BLOCK}"
+    # What is not quoted is on the same line: `PASSWORD=` without a value may be followed by another assignment.
+    line = rf"(?:{_SPACE}[|>][-+]?[0-9]?\s{{1,16}}+|{_SPACE})"
     quoted = (
         rf"{close}(?:{_TYPE}{_SPACE}=|{_SPACE}{_OPERATOR}){gap}{_PREFIX}{_QUOTE}{{1,3}}"
         rf"(?P<quoted>{_TEXT}{{{minimum},512}}+)"
     )
     argument = rf"{_QUOTE}\s{{0,4}},\s{{0,4}}{_PREFIX}{_QUOTE}(?P<argument>{_TEXT}{{{minimum},512}}+)(?={_QUOTE})"
-    bare = rf"{close}{_SPACE}(?:(?P<colon>:)|{_OPERATOR}(?!=)){gap}(?P<bare>{_PLAIN}{{{minimum},512}}+){_NO_CALL}"
+    bare = rf"{close}{_SPACE}(?:(?P<colon>:)|{_OPERATOR}(?!=)){line}(?P<bare>{_PLAIN}{{{minimum},512}}+){_NO_CALL}"
     typed = rf"{_TYPE}{_SPACE}={_SPACE}(?P<typed>{_PLAIN}{{{minimum},512}}+){_NO_CALL}"
     option = rf"[ \t]{{1,4}}+{_QUOTE}?+(?P<option>{_PLAIN}{{{minimum},512}}+)"
     element = rf"(?:[ \t][^<>\n]{{0,80}}+)?>\s{{0,64}}+(?P<element>[^<>\n]{{{minimum},512}}?)\s{{0,64}}+</"
@@ -73,11 +75,13 @@ class AssignedSecret:
             return False
         if notation not in _QUOTED and is_name(value):
             return False
-        if notation == "argument" and value.replace("_", "").isalpha():
-            return False  # a list of names
+        if notation == "argument" and value.replace("_", "").lstrip("-").isalpha():
+            return False  # a list of names, or of options
         if notation == "bare" and found["colon"] and _before(text, found.start() - len(name)) == "?":
             return False  # `hidden ? password : 12`, without its spaces
         if notation == "bare" and found["colon"] and reads_like_prose(value):
+            return False
+        if self.kind != "password" and name.rstrip(_SEPARATORS).lower().endswith("public"):
             return False
         if self.owners and not name.strip(_SEPARATORS).lower().endswith(self.owners):
             return bool(name.strip(_SEPARATORS)) and not name.lower().endswith(_PUBLIC) and looks_random(value)

@@ -43,6 +43,12 @@ def is_vendors_value(text: str, start: int, end: int) -> bool:
     if end - start > _LONGEST:
         return False
     found = _BEFORE.match(text[max(0, start - _WINDOW) : start][::-1])
-    if found is None or _VENDOR.search(found["name"][::-1].lower()) is None:
-        return False
-    return looks_random(text[start:end])
+    return found is not None and _names_vendor(found["name"][::-1]) and looks_random(text[start:end])
+
+
+def _names_vendor(name: str) -> bool:
+    """Whether a vendor's name begins a word in a name: `okta_id` or `myOktaId`, and not `bookTable`."""
+    return any(
+        name[at].isupper() or not name[at - 1 : at].isalpha()
+        for at in (found.start() for found in _VENDOR.finditer(name.lower()))
+    )

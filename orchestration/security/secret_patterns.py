@@ -62,7 +62,7 @@ _DATABASE = re.compile(
 _LONGEST_SCHEME = 40
 _SHORTEST_LOGIN = 4
 # What documentation writes in addresses, everywhere.
-_EXAMPLES = frozenset({"scott:tiger", "user:pass", "user:password", "username:password", "me:pass", "admin:pass"})
+_EXAMPLES = frozenset({"scott:tiger", "user:pass", "user:password", "username:password", "me:pass", "test:test"})
 _SCHEME = r"(?:(?:basic|bearer|token|digest|apikey|ssws|bot)\s{1,2}+)?+"
 
 # The body of a key holds no five dashes. One that was cut off has no end: whole lines of base64 are taken, and what
@@ -117,7 +117,7 @@ _AROUND = (
     _context(
         "password",
         "-u",
-        r"(?:(?<=\s)|(?<=\s-))-u(?:ser)?[ =\t]{1,4}+(?:"
+        r"(?:(?<=\s)|(?<=\s-))-(?:user|u)[ =\t]{1,4}+(?:"
         r"\"(?P<double>[^\":\n]{0,128}+:[^\"\n]{0,256}+)\"|'(?P<single>[^':\n]{0,128}+:[^'\n]{0,256}+)'"
         r"|(?P<plain>[^\s:\"']{1,128}+:[\"']?[^\s\"']{3,256}+))",
         lambda _, found: _is_login(found[found.lastgroup or 0]),
@@ -134,6 +134,8 @@ def _in_url(text: str, found: re.Match[str], *, database: bool) -> bool:
 
 def _is_login(value: str) -> bool:
     user, _, password = value.partition(":")
+    if value in _EXAMPLES:
+        return False
     return not is_placeholder(user) and not is_placeholder(password) and len(user + password) >= _SHORTEST_LOGIN
 
 

@@ -130,7 +130,8 @@ def find_patterns(text: str) -> Iterator[SecretMatch]:
     runs = data.translate(_RUNS)
     if _RUN in runs:
         yield from _in_runs(text, runs, data.translate(_STRETCHES))
-        for token in _ANCHORED_INSIDE:
+    for token in _ANCHORED_INSIDE:
+        if token.anchor in text:
             yield from _around_anchors(token, text)
     lowered = data.lower()
     for anchor, patterns in _BY_ANCHOR.items():

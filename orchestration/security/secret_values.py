@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-# Values that are no secrets: redacted already, references, placeholders, what code writes there.
+# Values that are no secrets: redacted already, references, placeholders, what code and manuals write there.
 _NO_VALUE = re.compile(
-    r"\s|[,;:.+)\]}]\s|\[redacted:|[$<{%*…#]|\.{3}|-----|(?:None|null|nil|true|false|undefined|password|passwd|string|required)\b"
+    r"\s|[,;:.+)\]}]\s|\[(?:redacted:|[A-Z]+\])|[$<{%*…#]|\.{3}|-----|(?:None|null|nil|true|false|undefined|password|passwd|string|required|tiger)\b"
     r"|(?:self|os|settings|config|args|environ|process|req|request|this|app|ctx)\.|x{4}|(?:your|my|some|change)[ _-]",
     re.IGNORECASE,
 )
@@ -20,13 +20,14 @@ _SAYS_SECRET = re.compile(r"pass|pwd|secret|token|key|cred|auth", re.IGNORECASE)
 _PROSE = re.compile(r"[a-z]+[.!?:)]*")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _TURN = re.compile(r"[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])")
-_CASE_TURN = re.compile(r"[a-z](?=[A-Z])")
+_CASE_TURN = re.compile(r"[a-z](?=[A-Z])|[A-Z](?=[a-z])")
 _PIECE = re.compile(r"[0-9A-Za-z]{10,}")
 # A random text turns from letters to digits and back about once in four characters, a name with a number in it once.
+# Between small letters and capitals it turns at every second, and `aNameLikeThis` at every fifth.
 _TURNS = 3
-_CASE_TURNS = 3
-_CASE_TURN_EVERY = 6
+_CASE_TURN_EVERY = 3
 _DISTINCT = 8
+_DISTINCT_IN_TOKEN = 10
 
 
 def is_placeholder(value: str) -> bool:
@@ -59,8 +60,10 @@ def reads_like_prose(value: str) -> bool:
 
 
 def has_randomness(token: str) -> bool:
-    """Whether a token with the right beginning is more than words: it has a digit, or its letters change their case."""
-    return any(character.isdigit() for character in token) or len(_CASE_TURN.findall(token)) >= _CASE_TURNS
+    """Whether a token with the right beginning is more than words, or an example such as `AKIAXXXXXXXXXXXXXXXX`."""
+    return len(set(token)) >= _DISTINCT_IN_TOKEN and (
+        any(character.isdigit() for character in token) or _changes_case(token)
+    )
 
 
 def looks_random(value: str) -> bool:
@@ -73,7 +76,9 @@ def looks_random(value: str) -> bool:
 
 
 def _is_random(piece: str) -> bool:
-    turns = len(_TURN.findall(piece)) >= _TURNS or (
-        len(piece) > 2 * _DISTINCT and len(_CASE_TURN.findall(piece)) * _CASE_TURN_EVERY >= len(piece)
-    )
+    turns = len(_TURN.findall(piece)) >= _TURNS or (len(piece) > 2 * _DISTINCT and _changes_case(piece))
     return turns and len(set(piece)) >= _DISTINCT
+
+
+def _changes_case(text: str) -> bool:
+    return len(_CASE_TURN.findall(text)) * _CASE_TURN_EVERY >= len(text)

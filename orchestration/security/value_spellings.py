@@ -35,32 +35,35 @@ def spellings(value: str) -> frozenset[str]:
 
 
 def _escaped(value: str) -> Iterator[str]:
-    ascii_json, unicode_json = json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]
-    each_escaped = "".join(f"\\u{unit:04x}" for unit in _utf16(value))
     forms = {
-        ascii_json,
-        unicode_json,
-        ascii_json.replace("/", "\\/"),
-        ascii_json.translate(_GO),
-        unicode_json.translate(_GO),
-        ascii_json.replace('\\"', "\\u0022").translate(_NET),
-        json.dumps(ascii_json)[1:-1],
-        each_escaped,
+        *_in_json(value),
+        *_in_html(value),
+        *_in_addresses(value),
         "".join(f"\\x{byte:02x}" for byte in _bytes(value)),
         repr(value)[1:-1],
         repr(_bytes(value))[2:-1],
         shlex.quote(value).strip("'"),
-        html.escape(value),
-        html.escape(value, quote=False),
-        html.escape(value).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
-        html.escape(value).replace("&#x27;", "&apos;"),
-        "".join(f"&#{ord(character)};" for character in value),
-        "".join(f"&#x{ord(character):x};" for character in value),
-        *_in_addresses(value),
     }
     for form in forms:
         yield form
         yield _ESCAPE.sub(lambda found: found[0].swapcase().replace("\\U", "\\u").replace("&#X", "&#x"), form)
+
+
+def _in_json(value: str) -> Iterator[str]:
+    short, plain = json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]
+    yield from (short, plain, short.replace("/", "\\/"), short.translate(_GO), plain.translate(_GO))
+    yield short.replace('\\"', "\\u0022").translate(_NET)
+    yield json.dumps(short)[1:-1]
+    yield "".join(f"\\u{unit:04x}" for unit in _utf16(value))
+
+
+def _in_html(value: str) -> Iterator[str]:
+    quoted = html.escape(value)
+    yield from (quoted, html.escape(value, quote=False), quoted.replace("&#x27;", "&apos;"))
+    yield quoted.replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
+    yield quoted.replace("&#x27;", "&#39;")
+    yield "".join(f"&#{ord(character)};" for character in value)
+    yield "".join(f"&#x{ord(character):x};" for character in value)
 
 
 def _in_addresses(value: str) -> Iterator[str]:
