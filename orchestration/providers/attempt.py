@@ -61,17 +61,14 @@ class RouteAttempt:
         # Without streaming the first token arrives together with the last.
         self._first_seconds = self._limits.first_token if record.provider.settings.streaming else self._call_seconds
         self._progress = progress
-        self._on_chunk = on_chunk
-        self._on_start = on_start
-        self._claim = claim
-        self._api = api
+        self._on_chunk, self._on_start = on_chunk, on_start
+        self._claim, self._api = claim, api
         self._halves = HalfCharacters()
         self._assembly: StreamAssembly | None = None
-        self._said = float("-inf")
+        self._said, self._end = float("-inf"), float("inf")
         self._started = clock.monotonic()
         self._rehearsal = record.provider.rehearsal
         self._timer: asyncio.Timeout | None = None
-        self._end = float("inf")
         # When the provider last sent something, in seconds of the event loop; None while we do not wait for it.
         self.last_activity: float | None = None
         self.first_token_seconds: float | None = None

@@ -73,21 +73,28 @@ class StreamAssembly:
         if refusal := delta.get("refusal"):
             self._refusal.append(refusal)
             came = self._say(refusal)
-        # Thoughts are not part of the answer, but show that the model is alive. Servers use either name for them.
+        came = self._add_thoughts(delta) or came
+        came = self._add_calls(delta) or came
+        self.tokens += came
+        return came
+
+    def _add_thoughts(self, delta: Mapping[str, Any]) -> bool:
+        """Thoughts are not part of the answer, but show that the model is alive. Servers use either name for them."""
         thought = ""
         for name in _THOUGHTS:
             if isinstance(found := delta.get(name), str) and found:
                 self._thoughts.setdefault(name, []).append(found)
                 thought = found
-        if thought:
-            came = self._say(thought, thinks=True)
+        return bool(thought) and self._say(thought, thinks=True)
+
+    def _add_calls(self, delta: Mapping[str, Any]) -> bool:
+        came = False
         for part in delta.get("tool_calls") or ():
             self._tool_calls.add(part)
             came = self._say(_call_text(part.get("function")))
         if function := delta.get("function_call"):
             self._tool_calls.add_function_call(function)
             came = self._say(_call_text(function))
-        self.tokens += came
         return came
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestration.providers.dialects.dialect import AnswerForm, Dialect, ToolForm, combined
 
+_USUAL = Dialect()
 LIFETIME_SECONDS = 24 * 3600.0
 # A clock that was set back leaves times in the future, which would never expire.
 _AHEAD_SECONDS = 60.0
@@ -37,7 +38,8 @@ class LearnedDialect:
 
     @property
     def is_empty(self) -> bool:
-        return self == LearnedDialect(forgotten_at=self.forgotten_at)
+        undated = not self.learned_at and not self.listed_at and self.window is None and self.listed is None
+        return undated and self.dialect == _USUAL
 
     @property
     def last_at(self) -> float:
@@ -65,7 +67,7 @@ class LearnedDialect:
 
     def current(self, now: float) -> LearnedDialect:
         """What of it still counts."""
-        if not self.learned_at and not self.listed_at:
+        if self.is_empty:
             return self
         kept = self
         if not self._counts(self.learned_at, now):

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from orchestration.app.application import Application
 from orchestration.errors import OrchestratorError
-from orchestration.providers.wire import GatewayCall, Route
+from orchestration.providers.wire import Completion, GatewayCall, Route
 from orchestration.storage.access import TokenRow
 from orchestration.web.gateway.admission import RequestAdmission
 from orchestration.web.gateway.completions import END_OF_STREAM, chunk_header, event_line, route_headers, usage_body
@@ -73,9 +73,12 @@ class CompletionStream(Response):
             await _send_bytes(send, event_line(error_body(error)[1]), more=False)
             return
         await self._start(send, headers)
+        await self._end(send, completion, {**common, **model})
+
+    async def _end(self, send: Send, completion: Completion, common: Mapping[str, Any]) -> None:
         if self._request.usage and completion.usage.estimated:
             counted = {"choices": [], "usage": usage_body(completion)}
-            await _send_bytes(send, event_line({**common, **model, **counted}))
+            await _send_bytes(send, event_line({**common, **counted}))
         # A comment of the event stream: clients ignore it, people who look at the stream see it.
         label = b": rehearsal, no real model answered\n\n" if completion.rehearsal else b""
         await _send_bytes(send, label + END_OF_STREAM, more=False)
