@@ -57,9 +57,8 @@ def scan(
     if history:
         common.run_async(lambda: scanned.read_history(folder))
     if write_baseline:
-        known.save(file, (known.accepted(one.value, one.kind, one.place) for one in scanned.found))
-        echo(f"{len({one.value for one in scanned.found})} secrets accepted in {file}", err=as_json)
-        known = load_baseline(file)
+        known = known.save(file, [known.accepted(one.value, one.kind, one.place) for one in scanned.found])
+        echo(f"{len(known)} secrets accepted in {file}", err=as_json)
     report = scanned.report(known)
     if as_json:
         common.print_json(report)

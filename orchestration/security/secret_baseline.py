@@ -48,16 +48,23 @@ class SecretBaseline:
         """A value as the file will hold it."""
         return AcceptedSecret(self._digest(value), kind, place)
 
-    def save(self, path: Path, accepted: Iterable[AcceptedSecret]) -> None:
-        """Write a file that accepts these, each value once. Raises OSError."""
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    def save(self, path: Path, accepted: Iterable[AcceptedSecret]) -> SecretBaseline:
+        """Write a file that accepts these and no others, each value once; returns it. Raises UsageError."""
         once = {one.digest: one for one in accepted}
         entries = sorted(once.values(), key=lambda one: (one.place, one.kind, one.digest))
         document = {
             "salt": self._salt.hex(),
             "accepted": [{"digest": one.digest, "kind": one.kind, "place": one.place} for one in entries],
         }
-        path.touch()
-        replace_text(path, json.dumps(document, indent=2) + "\n")
+        try:
+            path.touch()
+            replace_text(path, json.dumps(document, indent=2) + "\n")
+        except OSError as error:
+            raise UsageError(f"expected to write the baseline '{path}', got: {error.strerror or error}") from error
+        return SecretBaseline(self._salt.hex(), entries)
 
     def _digest_of(self, value: str) -> str:
         return hashlib.scrypt(value.encode("utf-8", "replace"), salt=self._salt, n=_COST, r=_BLOCK_SIZE, p=1).hex()[:40]

@@ -138,3 +138,5 @@ def test_wrong_requests_say_what_to_do(root: Path, scan: Scan) -> None:
         scan(str(root / "missing"))
     with pytest.raises(UsageError, match="expected a git repository"):
         scan("--history")
+    with pytest.raises(UsageError, match="expected to write the baseline"):
+        scan("--write-baseline", "--baseline", str(root / "no" / "folder"))
