@@ -34,6 +34,8 @@ _PRIVILEGES = tuple(number for number in range(64) if number not in _PRIVILEGES_
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx")
 _DEVICE_FOLDERS = ("/dev/pts", "/dev/shm")  # noqa: S108 (to be written to by a command, not by us)
 _NEW_USER, _NEW_MOUNTS, _NEW_NETWORK = 0x10000000, 0x00020000, 0x40000000
+# Shared memory, semaphores and message queues that no file stands for would outlive a command (ipc_namespaces(7)).
+_NEW_IPC = 0x08000000
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 1
 _INTERNET, _DATAGRAMS = 2, 2
 # Sockets that give control of the machine or its user. They are files, so a network namespace does not close them.
@@ -99,8 +101,8 @@ def confine(settings: Mapping[str, Sequence[str]], libc: ctypes.CDLL) -> list[st
 
 
 def _namespaces(libc: ctypes.CDLL, *, network: bool) -> bool:
-    """Enter new mount and network namespaces; without root, in a new user namespace that allows them."""
-    wanted = _NEW_MOUNTS | (_NEW_NETWORK if network else 0)
+    """Enter new mount, IPC and network namespaces; without root, in a new user namespace that allows them."""
+    wanted = _NEW_MOUNTS | _NEW_IPC | (_NEW_NETWORK if network else 0)
     # Read first: in a new user namespace both are the overflow id until they are mapped (user_namespaces(7)).
     user, group = os.geteuid(), os.getegid()
     if libc.unshare(wanted) != 0:

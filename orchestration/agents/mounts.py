@@ -67,7 +67,8 @@ def hide(libc: ctypes.CDLL, hidden: Iterable[str], kept: Iterable[str]) -> tuple
 
     Returns whether all of that was possible, and the files. What does not exist needs no hiding, unless it comes later.
     """
-    hidden = [os.path.realpath(path) for path in hidden]
+    # A link can be replaced, and so can what it points to.
+    hidden = sorted({place for path in hidden for place in (os.path.abspath(path), os.path.realpath(path))})  # noqa: PTH100
     folders = [path for path in hidden if os.path.isdir(path)]  # noqa: PTH112
     done = [_hide_folder(libc, folder, [path for path in kept if _is_within(path, folder)]) for folder in folders]
     files = HiddenFiles(libc, [path for path in hidden if path not in folders])
@@ -93,7 +94,7 @@ def _hide_folder(libc: ctypes.CDLL, folder: str, kept: Sequence[str]) -> bool:
 def _cover(libc: ctypes.CDLL, path: str) -> bool:
     """Put an empty file in front of one; nothing to do where there is none, or one already."""
     try:
-        is_file = os.lstat(path).st_mode & 0o170000 != 0o020000
+        is_file = os.stat(path).st_mode & 0o170000 != 0o020000  # noqa: PTH116
     except OSError:
         return True
     return not is_file or bool(libc.mount(b"/dev/null", os.fsencode(path), None, _BIND, None) == 0)

@@ -69,12 +69,15 @@ async def test_what_is_hidden_looks_empty_to_it_alone(room: Path) -> None:
 
 
 @whole
-@pytest.mark.parametrize("exists", [True, False])
-async def test_what_comes_while_a_command_runs_is_hidden_too(room: Path, exists: bool) -> None:
+@pytest.mark.parametrize("before", ["file", "link", "nothing"])
+async def test_what_comes_while_a_command_runs_is_hidden_too(room: Path, before: str) -> None:
     """As an editor saves a file, as a database makes its log, as a backup makes a folder."""
     keys, state = room / "work" / ".env", room / "var"
-    if exists:
+    if before == "file":
         keys.write_text("KEY=old swordfish")
+    elif before == "link":
+        (room / "keys").write_text("KEY=old swordfish")
+        keys.symlink_to(room / "keys")
     state.mkdir()
     script = f"""
         touch ready
@@ -139,6 +142,11 @@ async def test_mode_owner_and_time_of_what_is_outside_stay(room: Path) -> None:
 
 @whole
 async def test_shared_memory_is_its_own_and_ends_with_it(room: Path) -> None:
+    segments = Path("/proc/sysvipc/shm")
+    before = segments.read_text()
+    made = await shell(room, "ipcmk --shmem 1000000")
+    assert "Shared memory id" in made.output or made.exit_code == 127, made.output
+    assert segments.read_text() == before
     mark = Path("/dev/shm") / f"ours-{os.getpid()}"
     mark.write_text("ours")
     try:
