@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -90,12 +91,17 @@ class IdleConnections:
         self._open.add(stream)
         body = json.dumps({"choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}]}).encode()
         head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+        # The client closes the connections that it gives up.
         async with stream:
-            while (await stream.receive()) and stream not in self.stale:
-                self.requests += 1
-                await anyio.sleep(0.05)
-                await stream.send(head + body)
+            with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                await self._answer(stream, head + body)
         self._open.discard(stream)
+
+    async def _answer(self, stream: SocketStream, response: bytes) -> None:
+        while (await stream.receive()) and stream not in self.stale:
+            self.requests += 1
+            await anyio.sleep(0.05)
+            await stream.send(response)
 
 
 @asynccontextmanager
