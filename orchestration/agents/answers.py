@@ -12,9 +12,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestration.agents.answer_forms import EXAMPLES, is_attempt, mended, unwrapped
-from orchestration.agents.text import excerpt, sound
+from orchestration.agents.text import excerpt
 from orchestration.config.schema import AgentRole
 from orchestration.providers.dialects.json_reader import FoundJson, NotJsonError, find_json, read_json
+from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.providers.dialects.thoughts import THINKING, without_thinking
 from orchestration.workflows import graph
 from orchestration.workflows.model import PlanStep, ReviewReport, RunPlan, StepReport, TextAnswer
@@ -50,7 +51,7 @@ def parse(text: str | None, output: type[BaseModel]) -> BaseModel:
     Of several answers in one text, the last complete one counts, and what the model only thought does not. An agent
     whose result is text is taken at its word: only a text that is nothing but `{"text": …}` is unwrapped.
     """
-    said = sound(without_thinking(text or ""))
+    said = sound_value(without_thinking(text or ""))
     if not said.strip():
         raise MalformedAnswerError("The answer was empty.", output)
     if output is TextAnswer:
@@ -70,7 +71,7 @@ def parse(text: str | None, output: type[BaseModel]) -> BaseModel:
 def plan_in_words(text: str) -> RunPlan | None:
     """The plan that a numbered list is, as one step, since which part depends on which is not said. None for any other
     text."""
-    said = sound(without_thinking(text)).strip()
+    said = sound_value(without_thinking(text)).strip()
     numbers = [int(found.group(1)) for found in _NUMBERED.finditer(said)]
     if len(numbers) < _LEAST_LISTED or numbers != list(range(1, len(numbers) + 1)):
         return None
@@ -117,7 +118,7 @@ def _decoded(content: str) -> str:
 def _objects(content: str, output: type[BaseModel]) -> Sequence[FoundJson]:
     """The JSON values of an answer, out of what is wrapped around each."""
     found = find_json(content, THINKING)
-    return [FoundJson(unwrapped(sound(one.value), output), one.start, one.end) for one in found]
+    return [FoundJson(unwrapped(sound_value(one.value), output), one.start, one.end) for one in found]
 
 
 def _no_object(found: Sequence[FoundJson]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestration.agents.text import sound
 from orchestration.agents.toolchains import command_for_tests, toolchains_of
 from orchestration.agents.tools.outline import draw_map, outline
+from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.security.permissions import PermissionRefusedError
 from orchestration.security.safe_folder import SafeFolder
 
@@ -39,7 +39,7 @@ def _instructions(folder: SafeFolder, name: str) -> str:
         data = folder.read(name, _MOST_BYTES * 4)
     except (OSError, PermissionRefusedError):
         return ""
-    text = str(sound(data.decode("utf-8", "replace").strip()))
+    text = str(sound_value(data.decode("utf-8", "replace").strip()))
     whole = text.encode()
     if len(whole) <= _MOST_BYTES:
         return text
@@ -60,4 +60,4 @@ def project_map(root: Path, tokens: int = 1_500) -> str:
         return ""
     built = ", ".join(one.name for one in toolchains_of(root))
     head = f"{len(found)} files" + (f", built with {built}" if built else "")
-    return f"{head}.{_tests(root)}\n{sound(draw_map(found, tokens))}"
+    return f"{head}.{_tests(root)}\n{sound_value(draw_map(found, tokens))}"

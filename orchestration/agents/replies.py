@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from orchestration.agents.answers import is_answer
-from orchestration.agents.text import sound
 from orchestration.providers.dialects.call_assembly import as_text
 from orchestration.providers.dialects.json_reader import NotJsonError, read_json
 from orchestration.providers.dialects.offered_tools import OfferedTools
+from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.providers.dialects.text_calls import TextCalls, find_calls
 from orchestration.providers.dialects.thoughts import thoughts_alone, without_thinking
 from orchestration.providers.dialects.wire_messages import call_text
@@ -166,4 +166,4 @@ def _assistant(content: str, calls: Sequence[Mapping[str, Any]] = ()) -> dict[st
     message: dict[str, Any] = {"role": "assistant", "content": content or None}
     if calls:
         message["tool_calls"] = list(calls)
-    return {key: sound(value) for key, value in message.items()}
+    return {key: sound_value(value) for key, value in message.items()}

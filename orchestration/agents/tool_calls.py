@@ -17,7 +17,7 @@ from orchestration.agents.command_environment import limits_in
 from orchestration.agents.refusal_history import RefusalHistory
 from orchestration.agents.run_workspace import command_record
 from orchestration.agents.sandbox import OutputCallback, SandboxLimits
-from orchestration.agents.text import excerpt, sound
+from orchestration.agents.text import excerpt
 from orchestration.agents.toolchains import allowed_commands
 from orchestration.agents.tools import AgentTool, BadArgumentsError, ToolContext, ToolResult, parse_arguments
 from orchestration.agents.tools.notes import FolderNotes
@@ -29,6 +29,7 @@ from orchestration.errors import OrchestratorError
 from orchestration.events import EventBus
 from orchestration.events.agents import ToolCallFinished, ToolCallRefused
 from orchestration.providers.dialects.offered_tools import OfferedTools
+from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.security.permissions import PermissionRefusedError
 from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.security.refusals import PastRefusal, ProtectedPaths, RefusedAttempt, assess_refusal
@@ -195,7 +196,7 @@ class ToolCalls:
                 limits if seconds is None else replace(limits, seconds=max(_LEAST_SECONDS, seconds)),
                 on_output=report,
             )
-        clean = self._redactor.data(sound(output), "the output of own code", run_id=run.id, agent=task.agent)
+        clean = self._redactor.data(sound_value(output), "the output of own code", run_id=run.id, agent=task.agent)
         return OwnCodeAnswer(output=clean, seconds=self._clock.monotonic() - started)
 
     async def _result_in_the_end(
@@ -312,7 +313,7 @@ class ToolCalls:
 
 def _subject(arguments: str) -> str:
     try:
-        values = sound(json.loads(arguments or "{}"))
+        values = sound_value(json.loads(arguments or "{}"))
     except (ValueError, RecursionError):
         return ""
     if not isinstance(values, dict):

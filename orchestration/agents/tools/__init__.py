@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestration.agents.sandbox import SandboxLimits
-from orchestration.agents.text import sound
+from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.security.safe_folder import SafeFolder
 
 
@@ -78,7 +78,7 @@ class BadArgumentsError(ValueError):
 def parse_arguments(tool: AgentTool, text: str) -> Arguments:
     """A model's arguments, checked. Raises BadArgumentsError."""
     try:
-        values = sound(json.loads(text or "{}"))
+        values = sound_value(json.loads(text or "{}"))
     except (ValueError, RecursionError) as error:
         raise BadArgumentsError(
             f"expected the arguments of {tool.name} as a JSON object, got no JSON: {error}"

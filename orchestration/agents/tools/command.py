@@ -10,11 +10,11 @@ import anyio.to_thread
 from pydantic import BeforeValidator, Field
 
 from orchestration.agents import sandbox
-from orchestration.agents.text import sound
 from orchestration.agents.tools import AgentTool, Arguments, ToolContext, ToolResult
 from orchestration.agents.tools.excerpt import head_and_end
 from orchestration.agents.tools.files import shown
 from orchestration.agents.tools.line_match import split_lines
+from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.security.permissions import checked_command
 
 # About 5,000 tokens. Test runners print their verdict last, so that most of it goes to the end.
@@ -78,7 +78,7 @@ async def _read_output(context: ToolContext, arguments: OutputArguments) -> Tool
     text = await anyio.to_thread.run_sync(context.notes.load, _note(arguments.output))
     if text is None:
         return ToolResult(f"there is no output '{arguments.output}'; run the command again", ok=False)
-    return shown(split_lines(sound(text)), arguments.start_line, arguments.end_line)
+    return shown(split_lines(sound_value(text)), arguments.start_line, arguments.end_line)
 
 
 def _note(name: str) -> str:

@@ -7,11 +7,11 @@ from itertools import islice
 import anyio.to_thread
 from pydantic import Field
 
-from orchestration.agents.text import sound
 from orchestration.agents.tools import AgentTool, Arguments, ToolContext, ToolResult
 from orchestration.agents.tools.edit_history import MOST_BYTES
 from orchestration.agents.tools.excerpt import fitting, head_and_end, numbered
 from orchestration.agents.tools.line_match import split_lines
+from orchestration.providers.dialects.surrogates import sound_value
 
 # About 8,000 tokens: more crowds everything else out of a model's context.
 _MOST_CHARACTERS = 24_000
@@ -42,7 +42,7 @@ async def _read(context: ToolContext, arguments: ReadArguments) -> ToolResult:
     data = await anyio.to_thread.run_sync(context.folder.read, arguments.path, MOST_BYTES + 1)
     if not is_text(data):
         return ToolResult(f"{arguments.path} is not text", ok=False)
-    lines = split_lines(sound(data[:MOST_BYTES].decode("utf-8", "replace")))
+    lines = split_lines(sound_value(data[:MOST_BYTES].decode("utf-8", "replace")))
     rest = f"\n[… only the first {MOST_BYTES:,} bytes of it can be read; use search_files for the rest]"
     return shown(lines, arguments.start_line, arguments.end_line, rest if len(data) > MOST_BYTES else "")
 
@@ -73,7 +73,7 @@ async def _list(context: ToolContext, arguments: ListArguments) -> ToolResult:
     def walk() -> list[str]:
         return list(islice(context.folder.walk(arguments.path, arguments.depth), _MOST_ENTRIES + 1))
 
-    entries = sound(await anyio.to_thread.run_sync(walk))
+    entries = sound_value(await anyio.to_thread.run_sync(walk))
     cut = "\n[… more; list a folder below, or with less depth]" if len(entries) > _MOST_ENTRIES else ""
     return ToolResult("\n".join(entries[:_MOST_ENTRIES]) + cut or "(nothing here)")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import anyio.to_thread
 from pydantic import Field
 
-from orchestration.agents.text import sound
 from orchestration.agents.tools import AgentTool, Arguments, ToolContext, ToolResult
 from orchestration.agents.tools.outline import SourceFile, draw_map, outline
+from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.security.safe_folder import SafeFolder
 
 # Enough for the definitions of almost every file, and a hundred megabytes at most for a hundred thousand files.
@@ -23,7 +23,7 @@ class MapArguments(Arguments):
 def map_of(folder: SafeFolder, path: str = ".", tokens: int = _USUAL_TOKENS) -> str:
     """The map of a folder. Raises PermissionRefusedError and OSError."""
     found: list[SourceFile] = [outline(name, data) for name, data in folder.beginnings(path, _MOST_BYTES)]
-    return str(sound(draw_map(found, tokens)))
+    return str(sound_value(draw_map(found, tokens)))
 
 
 async def _map(context: ToolContext, arguments: MapArguments) -> ToolResult:

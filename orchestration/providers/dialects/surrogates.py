@@ -29,12 +29,13 @@ def sound(text: str) -> str:
 
 
 def sound_value(value: Any) -> Any:
-    """A JSON value with every text in it made sound."""
+    """A JSON value with every text in it made sound. Halves come from models and from the names of files, and neither
+    UTF-8 nor a database accepts them."""
     if isinstance(value, str):
         return sound(value)
     if isinstance(value, Mapping):
-        return {sound(name): sound_value(one) for name, one in value.items()}
-    return [sound_value(one) for one in value] if isinstance(value, list) else value
+        return {sound_value(name): sound_value(one) for name, one in value.items()}
+    return [sound_value(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _is_plain(delta: Mapping[str, Any]) -> bool:

@@ -13,8 +13,8 @@ from benchmarks.slips.behaviours.reported import reported
 from benchmarks.slips.competent import Seen
 from benchmarks.slips.wire import Reply, ToolCall, events_of
 from orchestration.agents.replies import ReplyReading, read_reply
-from orchestration.agents.text import sound
 from orchestration.agents.tools.registry import ALL
+from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.providers.stream_assembly import StreamAssembly, fault_of
 from orchestration.workflows.model import ReviewReport, StepReport, TextAnswer
 
@@ -41,9 +41,9 @@ def called(reading: ReplyReading) -> list[tuple[str, Any]]:
 
 @given(JSON)
 def test_every_text_can_be_encoded_and_all_else_stays(value: Any) -> None:
-    json.dumps(sound(value), ensure_ascii=False).encode()
+    json.dumps(sound_value(value), ensure_ascii=False).encode()
     if not re.search("[\ud800-\udfff]", json.dumps(value, ensure_ascii=False)):
-        assert sound(value) == value
+        assert sound_value(value) == value
 
 
 @given(JSON, JSON | st.lists(SHAPED, max_size=3))
