@@ -237,7 +237,7 @@ async def test_odd_messages_do_no_harm(tmp_path: Path) -> None:
         assert run.status is RunStatus.SUCCEEDED, run.reason
         assert told(model.asked[-1])[0] == "(nothing here)"
         written = (tmp_path / "artifacts" / run.id / "test-report.md").read_text(encoding="utf-8")
-        assert "half ?" in written
+        assert "half \ufffd" in written
 
 
 async def test_reading_tools_run_side_by_side_and_writing_ones_in_order(tmp_path: Path) -> None:
