@@ -159,7 +159,7 @@ async def test_names_that_are_no_utf_8_are_listed_and_searched(bench: Bench) -> 
     for name, arguments in (("list_files", {}), ("search_files", {"pattern": "here"})):
         text = (await bench.use(name, **arguments)).text
         text.encode()
-        assert "x\ufffd.txt" in text
+        assert re.search("x[?\ufffd]\\.txt", text)
 
 
 async def test_a_search_finds_lines_below_a_folder_or_in_a_file(bench: Bench) -> None:
