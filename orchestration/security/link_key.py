@@ -7,6 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
+from orchestration.private_folder import make_private_folder
+
 FILE = "message-links.key"
 _BYTES = 32
 # A shorter one could be guessed from a link, which is at hand to whoever gets a message.
@@ -26,7 +28,7 @@ def load_or_create(path: Path) -> str:
 
 
 def _create(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

@@ -21,18 +21,7 @@ Give = Callable[[ApiServices, Principal, str, C], Awaitable[Any]]
 def add_command(router: APIRouter, noun: str, command: type[C], give: Give[C], result: type) -> None:
     """Add the route of one command, if people can give it through the API. `noun` is `incident` or `run`, and `result`
     the type of what `give` returns."""
-    spec, area = command.spec, f"{noun}s"
-    if spec.api is None:
-        return
-    router.add_api_route(
-        f"/{area}/{{{noun}}}/{spec.api.path}",
-        _endpoint(command, noun, give, result),
-        methods=[spec.api.method],
-        name=spec.api.operation,
-        description=spec.summary,
-        status_code=spec.api.status,
-        dependencies=requires(spec.role, area),
-    )
+    _add_route(router, f"{noun}s", f"/{{{noun}}}", command, _endpoint(command, noun, give, result))
 
 
 def add_opening_command(
@@ -43,16 +32,22 @@ def add_opening_command(
     result: type,
 ) -> None:
     """Add the route of a command that opens something, such as an incident; its path is that of all of them."""
-    spec = command.spec
-    if spec.api is None:
-        return
 
     async def give_it(services: ApiServices, caller: Principal, _: str, value: C) -> Any:
         return await give(services, caller, value)
 
+    _add_route(router, area, "", command, _endpoint(command, None, give_it, result))
+
+
+def _add_route(
+    router: APIRouter, area: str, subject: str, command: type[Command], endpoint: Callable[..., Awaitable[Any]]
+) -> None:
+    spec = command.spec
+    if spec.api is None:
+        return
     router.add_api_route(
-        f"/{area}{spec.api.path and '/'}{spec.api.path}",
-        _endpoint(command, None, give_it, result),
+        f"/{area}{subject}{spec.api.path and '/'}{spec.api.path}",
+        endpoint,
         methods=[spec.api.method],
         name=spec.api.operation,
         description=spec.summary,
