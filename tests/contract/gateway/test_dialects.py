@@ -195,7 +195,9 @@ async def test_ollama_chats_in_the_openai_format_and_is_probed_by_its_own(
     desk = make_desk({"ollama": {"host": first.url + suffix, "defaultModel": "small", "streaming": streaming}})
     assert (await desk.ask()).message["content"] == "Yes."
     assert (await desk.gateway.probe("ollama")).ok
-    assert [one.path for one in first.asked] == ["/v1/chat/completions", "/api/tags"]
+    chat, *probes = [one.path for one in first.asked]
+    # A call that is silent for a moment, as on a busy machine, is accompanied by a probe of its own.
+    assert (chat, set(probes)) == ("/v1/chat/completions", {"/api/tags"})
 
 
 async def test_ollamas_full_queue_is_an_overload_and_its_hint_says_how_to_start_it(
