@@ -13,6 +13,7 @@ from pathlib import Path
 
 _PROGRAMS = {
     "postgresql": "/usr/lib/postgresql/*/bin/postgres",
+    "prometheus": "/usr/bin/prometheus",
     "prometheus-alertmanager": "/usr/bin/prometheus-alertmanager",
     "chromium": "/usr/bin/chromium",
 }
