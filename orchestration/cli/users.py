@@ -104,6 +104,21 @@ def enable(config: str, name: str, as_json: bool) -> None:
     _set_disabled(config, name, as_json, disabled=False)
 
 
+@users.command("sign-out")
+@click.argument("name")
+@common.json_option
+@click.pass_obj
+def sign_out(config: str, name: str, as_json: bool) -> None:
+    """End all sessions of NAME, on every device."""
+    with access_control(config) as (me, access, trail):
+        ended = access.sign_out_everywhere(name, actor=me)
+        trail.write(me, "user signed out", "done", {"user": name, "sessions": ended, "from": "console"})
+    if as_json:
+        common.print_json({"name": name, "ended": ended})
+    else:
+        echo(f"{name}: {ended} session{'' if ended == 1 else 's'} ended")
+
+
 @contextmanager
 def access_control(config: str) -> Iterator[tuple[str, AccessControl, AuditTrail]]:
     """The name of the console's user, access control, and the audit trail.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestration.clock import Clock
-from orchestration.errors import ConflictError, OrchestratorError, UsageError
+from orchestration.errors import ConflictError, NotFoundError, OrchestratorError, UsageError
 from orchestration.events import EventBus
 from orchestration.events.security import (
     RevokedTokenUsed,
@@ -29,6 +29,7 @@ from orchestration.events.security import (
 from orchestration.ids import new_id
 from orchestration.security import passwords
 from orchestration.security.principal import Principal, Role
+from orchestration.security.secret_search import find_patterns
 from orchestration.storage.access import AccessTable, SessionRow, TokenRow, UserRow
 from orchestration.storage.database import Database
 
@@ -48,9 +49,12 @@ _LONGEST = timedelta(days=7)
 # Each request uses the session; writing that down more often would make every page view a write.
 _TOUCH = timedelta(minutes=1)
 _WINDOW = timedelta(minutes=15)
-# Failures count per source: a lock by user name alone would let anyone lock the on-call engineer out.
+# Failures count per source: a low limit by user name alone would let anyone lock the on-call engineer out. A high one
+# stops many sources together, and never a browser that its user has signed in with before.
 _MOST_FOR_USER = 5
 _MOST_OF_SOURCE = 25
+_MOST_OF_STRANGERS = 100
+_DEVICE = "device "
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 
 
@@ -108,8 +112,7 @@ class AccessControl:
 
     def add_user(self, name: str, role: Role, password: str, *, actor: str, first: bool = False) -> UserRow:
         """Add a user. Raises UsageError for an invalid name or password, ConflictError if the name exists."""
-        if not _NAME.fullmatch(name):
-            raise UsageError(f"expected a name of letters, digits and . _ @ -, got '{name[:64]}'")
+        _check_name(name)
         user = UserRow(name, role.value, passwords.digest(passwords.checked(password)), self._clock.now())
         self.table.add_user(user, first=first)
         self._bus.publish(UserAdded(user=name, role=role.value), actor=actor)
@@ -133,6 +136,9 @@ class AccessControl:
             values["password"] = passwords.digest(passwords.checked(password))
         if disabled is not None:
             values["disabled_at"] = self._clock.now() if disabled else None
+        if disabled is False:
+            # The way out for a user whom guessers have locked out of every browser.
+            self.table.remove_failures_for(name)
         if not values:
             raise UsageError("Nothing to change. Give a role, a password, or whether the user is disabled.")
         self.table.update_user(name, keep_an=Role.ADMIN.value, **values)
@@ -142,30 +148,36 @@ class AccessControl:
             raise ConflictError(f"The user '{name}' no longer exists.")
         return user
 
-    def sign_in(self, name: str, password: str, source: str) -> str:
+    def sign_in(self, name: str, password: str, source: str, *, place: str = "", device: str = "") -> str:
         """Sign a user in; returns the session, for the browser's cookie. Raises SignInError. Raises LockedError,
-        without checking the password, if too many sign-ins of the source have failed, for this name or in total."""
+        without checking the password, if too many sign-ins of the source have failed, for this name or in total, or too
+        many for this name from anywhere.
+
+        `place` is what counts as one source, `source` what is shown of it. A `device` is a browser with which this user
+        has signed in before: it has a count of its own, and other locks do not concern it.
+        """
         now = self._clock.now()
-        self._check_lock(name, source, now)
+        place = self._counted_as(name, place or source, device, now)
+        self._check_lock(name, place, now)
         user = self.table.find_user(name)
         # An unknown name costs the same time as a wrong password, so that the time does not tell which names exist.
         kept = user.password if user is not None else passwords.NOBODY
         # Cut, because a caller who has not signed in must not decide how much there is to hash.
         right = passwords.matches(password[:1024], kept) and user is not None and user.disabled_at is None
         if not right:
-            self.note_failure(name, source, "wrong name or password")
+            self.note_failure(name, source, "wrong name or password", place)
             raise SignInError("The name or the password is wrong.")
         # For this name only: a source that guesses at others must not clear its count by signing in as itself.
-        self.table.remove_failures(source, name)
+        self.table.remove_failures(place, name)
         self._bus.publish(SignInSucceeded(source=source, user=name), actor=name)
         return self._new_session(name)
 
-    def note_failure(self, name: str, source: str, reason: str) -> None:
+    def note_failure(self, name: str, source: str, reason: str, place: str = "") -> None:
         """Record a failed sign-in, and report it if it locks the source out."""
-        now, shown = self._clock.now(), name[:64]
-        self.table.add_failure(source, shown, now, now - _WINDOW)
+        now, shown, place = self._clock.now(), name[:64], place or source
+        self.table.add_failure(place, shown, now, now - _WINDOW)
         self._bus.publish(SignInFailed(source=source, user=shown, reason=reason))
-        if self._wait(shown, source, now):
+        if self._wait(shown, place, now):
             self._bus.publish(SignInLocked(source=source, user=shown, seconds=_WINDOW.total_seconds()))
 
     def of_session(self, session: str) -> SignedIn | None:
@@ -180,18 +192,29 @@ class AccessControl:
             self.table.touch_session(known.digest, now)
         return SignedIn(Principal(user.name, Role(user.role)), known.csrf)
 
-    def sign_out(self, session: str) -> None:
-        """End a session."""
+    def sign_out(self, session: str, *, everywhere: bool = False) -> None:
+        """End a session, or all of its user."""
+        found = self.table.find_session(digest(session))
+        if everywhere and found is not None:
+            self.sign_out_everywhere(found[1].name, actor=found[1].name)
         self.table.remove_session(digest(session))
 
-    def of_token(self, secret: str, source: str) -> SignedIn:
+    def sign_out_everywhere(self, name: str, *, actor: str) -> int:
+        """End all sessions of a user; returns how many there were. Raises NotFoundError."""
+        if self.table.find_user(name) is None:
+            raise NotFoundError(f"There is no user '{name}'. `orchestrator users list` shows all.")
+        ended = self.table.remove_sessions(name)
+        self._bus.publish(UserChanged(user=name, changed=("sessions",)), actor=actor)
+        return ended
+
+    def of_token(self, secret: str, source: str, *, place: str = "") -> SignedIn:
         """The caller with a token. Raises SignInError for an invalid one, LockedError for a source that guesses."""
         # The lock applies to invalid tokens only. Behind a shared address, one client that guesses would otherwise shut
         # out all others.
         entered = self.known_token(secret)
         if entered is None:
-            self._check_lock("", source, self._clock.now())
-            self.note_failure("", source, "no token that is in force")
+            self._check_lock("", place or source, self._clock.now())
+            self.note_failure("", source, "no token that is in force", place)
             self._report_revoked(secret, source)
             raise SignInError("The token is unknown, expired or revoked. Create a new one.")
         return entered
@@ -221,8 +244,7 @@ class AccessControl:
     ) -> tuple[str, TokenRow]:
         """Create a token; returns the secret, which is shown only once, and its record. Raises UsageError."""
         now = self._clock.now()
-        if not _NAME.fullmatch(name):
-            raise UsageError(f"expected a name of letters, digits and . _ @ -, got '{name[:64]}'")
+        _check_name(name)
         if unknown := sorted(set(scopes or ()) - set(AREAS)):
             raise UsageError(f"expected scopes among {', '.join(AREAS)}, got '{unknown[0]}'")
         if expires_at is not None and expires_at <= now:
@@ -252,22 +274,41 @@ class AccessControl:
         self.table.add_session(SessionRow(digest(secret), name, secrets.token_urlsafe(24), now, now, now + _LONGEST))
         return secret
 
-    def _check_lock(self, name: str, source: str, now: datetime) -> None:
-        if wait := self._wait(name[:64], source, now):
+    def _counted_as(self, name: str, place: str, device: str, now: datetime) -> str:
+        """What a sign-in counts for: a device that guesses, too, is a stranger's."""
+        known = f"{_DEVICE}{device}"[:64] if device else ""
+        return known if known and not self._wait(name[:64], known, now) else place
+
+    def _check_lock(self, name: str, place: str, now: datetime) -> None:
+        if wait := self._wait(name[:64], place, now):
             raise LockedError(wait)
 
-    def _wait(self, name: str, source: str, now: datetime) -> float:
+    def _wait(self, name: str, place: str, now: datetime) -> float:
         """Seconds until this source may try again. The user whose name was guessed can still sign in from elsewhere."""
-        failures = self.table.list_failures(source, now - _WINDOW)
-        return locked_for(failures, name, now)
+        wait = locked_for(self.table.list_failures(place, now - _WINDOW), name, now)
+        if wait or place.startswith(_DEVICE) or not name:
+            return wait
+        return _remaining(self.table.list_failures_for(name, now - _WINDOW), _MOST_OF_STRANGERS, now)
+
+
+def _check_name(name: str) -> None:
+    """Raise UsageError for what cannot be a name, or should be none: names are shown everywhere."""
+    if any(find_patterns(name)):
+        raise UsageError("The name looks like a secret. Choose another one.")
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"expected a name of letters, digits and . _ @ -, got '{name[:64]}'")
 
 
 def locked_for(failures: Sequence[tuple[str, datetime]], name: str, now: datetime) -> float:
     """Seconds for which a source stays locked out as `name`, given its recent failures; 0 if it is not. Pure."""
     mine = [at for user, at in failures if user == name]
-    counted = [(mine, _MOST_FOR_USER), ([at for _, at in failures], _MOST_OF_SOURCE)]
-    ends = [times[-most] + _WINDOW for times, most in counted if len(times) >= most]
-    return max(((end - now).total_seconds() for end in ends), default=0.0)
+    everybodys = [at for _, at in failures]
+    return max(_remaining(mine, _MOST_FOR_USER, now), _remaining(everybodys, _MOST_OF_SOURCE, now))
+
+
+def _remaining(times: Sequence[datetime], most: int, now: datetime) -> float:
+    """Seconds until fewer than `most` of these failures are within the window."""
+    return (times[-most] + _WINDOW - now).total_seconds() if len(times) >= most else 0.0
 
 
 def digest(secret: str) -> str:

@@ -135,6 +135,11 @@ class AccessTable:
         with self._database.write() as connection:
             connection.execute(sa.delete(sessions).where(sessions.c.digest == digest))
 
+    def remove_sessions(self, user: str) -> int:
+        """Delete all sessions of a user; returns how many there were."""
+        with self._database.write() as connection:
+            return connection.execute(sa.delete(sessions).where(sessions.c.user == user)).rowcount
+
     def add_token(self, token: TokenRow) -> None:
         """Store a token."""
         values = _values(token, tokens) | {"scopes": None if token.scopes is None else list(token.scopes)}
@@ -180,6 +185,17 @@ class AccessTable:
             # By number and not by time: the caller counts back from the last one, and a clock that is set back would
             # reorder them.
             return tuple((row.user, row.at) for row in connection.execute(query.order_by(sign_in_failures.c.sequence)))
+
+    def list_failures_for(self, user: str, since: datetime) -> tuple[datetime, ...]:
+        """When sign-ins as a user have failed since a time, from anywhere."""
+        query = sa.select(sign_in_failures.c.at).where(sign_in_failures.c.at >= since, sign_in_failures.c.user == user)
+        with self._database.read() as connection:
+            return tuple(row.at for row in connection.execute(query.order_by(sign_in_failures.c.sequence)))
+
+    def remove_failures_for(self, user: str) -> None:
+        """Delete the failures of a user, wherever they came from."""
+        with self._database.write() as connection:
+            connection.execute(sa.delete(sign_in_failures).where(sign_in_failures.c.user == user))
 
     def remove_failures(self, source: str, user: str) -> None:
         """Delete the failures of a user who has signed in."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +17,7 @@ from urllib.parse import quote
 import anyio
 import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,7 +32,9 @@ from orchestration.security.principal import Principal, Role
 from orchestration.web.exposure import Exposure
 from orchestration.web.gateway.addresses import PREFIXES as GATEWAY
 from orchestration.web.gateway.errors import refusal_response
+from orchestration.web.local_peer import lock_source
 from orchestration.web.problems import of_error, problem
+from orchestration.web.stream_limits import StreamLimits
 
 INTAKE = "/api/v1/intake/"
 VENDOR_ANSWERS = "/api/v1/answers/"
@@ -42,26 +43,10 @@ HEARTBEATS = "/heartbeat/"
 _OWN_KEYS = (INTAKE, HEARTBEATS, ANSWER_PATH, VENDOR_ANSWERS, FEED_PATH)
 _HEALTH = ("/healthz", "/readyz")
 _OPEN = ("/sign-in", "/setup")
+_STREAMS = frozenset({"/stream", "/api/v1/events"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOCAL = "local"
 _log = logs.get_logger("web")
-
-HEADERS = {
-    # Scripts and styles come from files of ours only, never from the page: text of models and alerts that slipped
-    # through the templates' escaping could not run. `default-src 'none'` covers whatever browsers add later.
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    # `no-referrer` would be stricter, but makes browsers send `Origin: null` with the forms of our own pages
-    # (https://fetch.spec.whatwg.org/#append-a-request-origin-header), which `_is_same_origin` has to refuse.
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
 
 
 class AuthMiddleware:
@@ -82,6 +67,7 @@ class AuthMiddleware:
         self._recorded = recorded
         # Without sign-in there is no session that could hold a CSRF token. Forms need one all the same.
         self._open_csrf = secrets.token_urlsafe(24)
+        self._streams = StreamLimits()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -91,7 +77,6 @@ class AuthMiddleware:
             # 1008 is a violation of policy (RFC 6455, 7.4.1).
             await send({"type": "websocket.close", "code": 1008})
             return
-        send = partial(_send_with_headers, scope, send)
         # Before authentication, which needs the database: the health of the process must be known when that is away.
         if scope["path"] in _HEALTH:
             await self._app(scope, receive, send)
@@ -101,8 +86,18 @@ class AuthMiddleware:
             await _in_the_clients_shape(scope, refusal)(scope, receive, send)
         elif _is_audited(scope):
             await self._audited(scope, receive, send)
+        elif scope["path"] in _STREAMS:
+            await self._stream(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._streams.opened(scope["state"]["principal"].name) as is_open:
+            if is_open:
+                await self._app(scope, receive, send)
+                return
+            refusal = problem(429, "Too many event streams are open. Close some.", headers={"Retry-After": "10"})
+            await refusal(scope, receive, send)
 
     async def _authenticate(self, scope: Scope) -> Response | None:
         """Identify the principal of a request. Returns the response to one that is refused."""
@@ -112,6 +107,9 @@ class AuthMiddleware:
             return problem(
                 421, "This is not a host name of this server. Allow it with `orchestrator serve --name HOST`."
             )
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            # Nothing here decompresses what a stranger sends: a kilobyte could become a gigabyte.
+            return problem(415, "Send the body without Content-Encoding.", headers={"Accept-Encoding": "identity"})
         if path.startswith(_OWN_KEYS) or path in _INTAKE_AT_ROOT:
             # The intake authenticates senders by keys of its own, which may be in the `Authorization` header; a link in
             # a message is its own key.
@@ -133,8 +131,8 @@ class AuthMiddleware:
             known = None if secret is None else self._access.known_token(secret)
             return known or SignedIn(Principal(_LOCAL, Role.ADMIN), self._open_csrf)
         if secret is not None:
-            return self._access.of_token(secret, source_of(scope))
-        state["session"] = session_of(headers)
+            return self._access.of_token(secret, source_of(scope), place=lock_source(scope))
+        state["session"] = session_of(headers, https=is_https(scope))
         return self._access.of_session(state["session"]) if state["session"] else None
 
     def _check(self, scope: Scope, headers: Headers, signed_in: SignedIn | None) -> Response | None:
@@ -214,24 +212,35 @@ def source_of(scope: Scope) -> str:
     return str(client[0])[:64] if client else ""
 
 
+def is_https(scope: Scope) -> bool:
+    """Whether the client reached this server, or the proxy before it, by HTTPS."""
+    return scope.get("scheme") == "https"
+
+
 def cookie_name(scope: Scope) -> str:
     """The name of the session's cookie.
 
     Browsers accept a cookie with the prefix `__Host-` only over HTTPS and from this very host, so no sibling subdomain
     can plant one (https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes).
     """
-    return "__Host-session" if scope.get("scheme") == "https" else "session"
+    return "__Host-session" if is_https(scope) else "session"
 
 
-def session_of(headers: Headers) -> str:
-    """The session in the cookies of a request; empty if there is none."""
+def session_of(headers: Headers, *, https: bool) -> str:
+    """The session in the cookies of a request; empty if there is none. Over HTTPS only the cookie counts that nobody
+    else can have planted."""
+    found = cookies_of(headers)
+    return found.get("__Host-session", "") or ("" if https else found.get("session", ""))
+
+
+def cookies_of(headers: Headers) -> Mapping[str, str]:
+    """The cookies of a request; none if they are malformed."""
     cookies = SimpleCookie()
     try:
         cookies.load(headers.get("cookie", ""))
     except CookieError:
-        return ""
-    found = cookies.get("__Host-session") or cookies.get("session")
-    return found.value if found else ""
+        return {}
+    return {name: morsel.value for name, morsel in cookies.items()}
 
 
 def _in_the_clients_shape(scope: Scope, refusal: Response) -> Response:
@@ -241,20 +250,6 @@ def _in_the_clients_shape(scope: Scope, refusal: Response) -> Response:
     detail = json.loads(bytes(refusal.body)).get("detail", "")
     kept = {name: value for name, value in refusal.headers.items() if name not in ("content-length", "content-type")}
     return refusal_response(refusal.status_code, detail, kept)
-
-
-async def _send_with_headers(scope: Scope, send: Send, message: Message) -> None:
-    """Add the security headers to a response."""
-    if message["type"] == "http.response.start":
-        headers = MutableHeaders(scope=message)
-        for name, value in HEADERS.items():
-            headers.setdefault(name, value)
-        if not scope["path"].startswith("/static/"):
-            # Otherwise the back button shows pages after somebody has signed out on a shared machine.
-            headers.setdefault("Cache-Control", "no-store")
-        if scope.get("scheme") == "https":
-            headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-    await send(message)
 
 
 def _is_same_origin(headers: Headers) -> bool:

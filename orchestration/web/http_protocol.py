@@ -11,12 +11,23 @@ import importlib.util
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from orchestration.web.connection_limits import ConnectionCounts, SlownessLimits
+from orchestration.web.guarded_connection import GuardedConnection
 
-def http_protocol() -> type[asyncio.Protocol]:
-    """The protocol for uvicorn; h11's on a platform for which there is no httptools."""
+
+class GuardedH11Protocol(GuardedConnection, H11Protocol):
+    """uvicorn's protocol on h11, which is slower and runs everywhere."""
+
+
+def http_protocol(
+    counts: ConnectionCounts | None = None, slowness: SlownessLimits | None = None
+) -> type[asyncio.Protocol]:
+    """The protocol for uvicorn, with these limits; h11's on a platform for which there is no httptools."""
+    found: type[GuardedConnection] = GuardedH11Protocol
     # Not left to uvicorn, which would choose the one without a limit as soon as something else installs httptools.
-    if importlib.util.find_spec("httptools") is None:
-        return H11Protocol
-    from orchestration.web.limited_http import LimitedHttpProtocol
+    if importlib.util.find_spec("httptools") is not None:
+        from orchestration.web.limited_http import LimitedHttpProtocol
 
-    return LimitedHttpProtocol
+        found = LimitedHttpProtocol
+    # uvicorn makes the connections itself, from a class: what they share has to be part of it.
+    return type(found.__name__, (found,), {"counts": counts, "slowness": slowness or SlownessLimits()})

@@ -5,9 +5,10 @@ from __future__ import annotations
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from orchestration.web.exposure import MAX_HEAD_BYTES
+from orchestration.web.guarded_connection import GuardedConnection
 
 
-class LimitedHttpProtocol(HttpToolsProtocol):
+class LimitedHttpProtocol(GuardedConnection, HttpToolsProtocol):
     """Answers 400 to a request whose head is too long, and keeps little more of it than that."""
 
     _in_head = False

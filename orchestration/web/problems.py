@@ -23,6 +23,7 @@ _TITLES = {
     405: "Method not allowed",
     409: "Not possible in this state",
     413: "Request too large",
+    415: "Unsupported encoding",
     421: "Wrong host name",
     422: "Invalid request",
     428: "Precondition required",

@@ -9,7 +9,8 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -20,9 +21,11 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
+from starlette.types import ASGIApp
 
 from orchestration.app.application import Application
 from orchestration.app.control import ControlProcess
+from orchestration.app.live_credentials import LiveCredentials
 from orchestration.config.isolation import isolation_of
 from orchestration.errors import UsageError
 from orchestration.security.access import AccessControl
@@ -31,14 +34,18 @@ from orchestration.storage.audit import AuditTable
 from orchestration.web import intake, oncall_feed
 from orchestration.web.answer import AnswerPages
 from orchestration.web.auth_middleware import AuthMiddleware
+from orchestration.web.connection_limits import connection_counts
+from orchestration.web.device_cookie import DeviceCookies
 from orchestration.web.exposure import MAX_HEAD_BYTES, Exposure
 from orchestration.web.feed import Feed
+from orchestration.web.forwarded import SECRET_VARIABLE, ForwardedHeaders, check_secret
 from orchestration.web.gateway.endpoint import GatewayEndpoint
 from orchestration.web.health import HealthEndpoints
 from orchestration.web.heartbeats import HeartbeatEndpoint
 from orchestration.web.http_protocol import http_protocol
 from orchestration.web.problems import problem
 from orchestration.web.run_progress import RunProgressReader
+from orchestration.web.security_headers import SecurityHeaders
 from orchestration.web.sign_in import SignInPages
 from orchestration.web.vendor_answers.endpoint import VendorAnswers
 
@@ -75,7 +82,7 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
         *HealthEndpoints(
             control.has_leader, control.incidents.monitoring.metrics, lambda: isolation_of(app.store)
         ).routes(),
-        *SignInPages(access, trail).routes(),
+        *SignInPages(access, trail, DeviceCookies(lambda: app.link_key() or "")).routes(),
         *AnswerPages(app, trail).routes(),
         *VendorAnswers(app, trail).routes(),
         *oncall_feed.routes(app),
@@ -108,11 +115,16 @@ async def serving_web(
 ) -> AsyncIterator[tuple[WebServer, str]]:
     """Serve for as long as the block lasts; yields the server and its address. With `any_port`, a free port is used if
     the configured one is taken. Raises UsageError if the address cannot be used."""
+    secret = partial(LiveCredentials(app.store).get, SECRET_VARIABLE)
+    check_secret(exposure.proxies, secret())
     listening = _listen(exposure, any_port=any_port)
     public = urlsplit(app.configuration.response.dashboard_url or "").hostname or ""
     found = replace(exposure, port=listening.getsockname()[1], public_name=public)
     web = build(app, control, found)
-    server = _Server(_settings(web, found))
+    asgi: ASGIApp = SecurityHeaders(web.asgi)
+    if found.proxies:
+        asgi = ForwardedHeaders(asgi, found.proxies, secret)
+    server = _Server(_settings(asgi, found))
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(web.feed.run)
@@ -168,12 +180,12 @@ class _Server(uvicorn.Server):
             await self._ended.wait()
 
 
-def _settings(web: WebServer, exposure: Exposure) -> uvicorn.Config:
+def _settings(asgi: ASGIApp, exposure: Exposure) -> uvicorn.Config:
     more: dict[str, Any] = {}
     if exposure.certificate and exposure.key:
         more = {"ssl_certfile": str(exposure.certificate), "ssl_keyfile": str(exposure.key)}
     return uvicorn.Config(
-        web.asgi,
+        cast("Any", asgi),
         # Uvicorn would set up handlers of its own, past the log file and its redaction.
         log_config=None,
         # Writes are in the audit trail. Lines for reads would fill the log with the polling of dashboards and of
@@ -186,10 +198,10 @@ def _settings(web: WebServer, exposure: Exposure) -> uvicorn.Config:
         # No need to tell the world which server and version to look for flaws in.
         server_header=False,
         date_header=True,
-        proxy_headers=bool(exposure.proxies),
-        forwarded_allow_ips=list(exposure.proxies),
+        # An address alone would be believed here.
+        proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        http=http_protocol(),
+        http=http_protocol(connection_counts(exposure.proxies)),
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         **more,
     )

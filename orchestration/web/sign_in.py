@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from html import escape
 from urllib.parse import parse_qsl, quote
 
@@ -17,8 +18,10 @@ from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.errors import ConflictError, OrchestratorError
 from orchestration.security.access import AccessControl
 from orchestration.security.audit_trail import AuditTrail
-from orchestration.web.auth_middleware import cookie_name, source_of
+from orchestration.web.auth_middleware import cookie_name, cookies_of, is_https, session_of, source_of
+from orchestration.web.device_cookie import DeviceCookies
 from orchestration.web.intake import read_body
+from orchestration.web.local_peer import lock_source
 from orchestration.web.problems import status_of
 from orchestration.web.stylesheet import stylesheet
 
@@ -44,9 +47,10 @@ _PAGE = """<!doctype html>
 class SignInPages:
     """The pages for signing in and out, and for the first user."""
 
-    def __init__(self, access: AccessControl, trail: AuditTrail) -> None:
+    def __init__(self, access: AccessControl, trail: AuditTrail, devices: DeviceCookies) -> None:
         self._access = access
         self._trail = trail
+        self._devices = devices
         self._threads = anyio.CapacityLimiter(_CONCURRENT_CHECKS)
 
     def routes(self) -> list[Route]:
@@ -67,7 +71,11 @@ class SignInPages:
 
     async def _sign_in(self, request: Request) -> Response:
         def open_session(fields: Mapping[str, str]) -> str:
-            return self._access.sign_in(fields.get("name", ""), fields.get("password", ""), source_of(request.scope))
+            name, scope = fields.get("name", ""), request.scope
+            device = self._devices.device_of(cookies_of(request.headers), name, https=is_https(scope))
+            return self._access.sign_in(
+                name, fields.get("password", ""), source_of(scope), place=lock_source(scope), device=device
+            )
 
         return await self._start_session(
             request, open_session, lambda fields: _sign_in_page(_safe_target(fields.get("next", "")))
@@ -85,8 +93,11 @@ class SignInPages:
     async def _sign_out(self, request: Request) -> Response:
         session = request.state.session
         if session:
-            await anyio.to_thread.run_sync(self._access.sign_out, session)
+            everywhere = request.query_params.get("everywhere") == "yes"
+            await anyio.to_thread.run_sync(partial(self._access.sign_out, session, everywhere=everywhere))
         response = RedirectResponse("/sign-in", 303)
+        # The pages of a session must not stay in the browser of a machine that others use, too.
+        response.headers["Clear-Site-Data"] = '"cache", "storage"'
         response.delete_cookie(cookie_name(request.scope), secure=request.url.scheme == "https", httponly=True)
         return response
 
@@ -100,6 +111,9 @@ class SignInPages:
         try:
             fields = await _fields(request)
             session = await anyio.to_thread.run_sync(open_session, fields, limiter=self._threads)
+            # The browser gets another session, and the one that it had before ends.
+            if former := session_of(request.headers, https=is_https(request.scope)):
+                await anyio.to_thread.run_sync(self._access.sign_out, former)
         except (OrchestratorError, PayloadRefusedError) as error:
             # The message is the same for a wrong name and a wrong password: it must not tell which names exist.
             page = retry_page(fields).replace("<!--problem-->", f'<p role="alert">{escape(str(error))}</p>')
@@ -117,6 +131,7 @@ class SignInPages:
             samesite="lax",
             path="/",
         )
+        self._devices.set_on(response, fields.get("name", ""), https=is_https(request.scope))
         return response
 
 

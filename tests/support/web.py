@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,9 +77,13 @@ class RunningWebServer:
 
 
 @contextmanager
-def a_web_server(root: Path, exposure: Exposure | None = None, **runtime: Any) -> Iterator[RunningWebServer]:
-    """A server on a project of its own, without workers."""
+def a_web_server(
+    root: Path, exposure: Exposure | None = None, settings: Mapping[str, Any] | None = None, **runtime: Any
+) -> Iterator[RunningWebServer]:
+    """A server on a project of its own, without workers; `settings` are sections of the configuration."""
     project = ConsoleProject(root, **runtime)
+    project.document |= settings or {}
+    project.write()
     ready: Future[tuple[RunningWebServer, anyio.Event]] = Future()
 
     async def serve() -> None:

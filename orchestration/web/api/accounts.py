@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from orchestration.errors import ConflictError
 from orchestration.security.audit_trail import TrailVerdict
-from orchestration.security.principal import Role
+from orchestration.security.principal import Principal, Role
 from orchestration.storage.access import TokenRow, UserRow
 from orchestration.storage.audit import AuditRow
 from orchestration.web.api.services import Caller, Cursor, Limit, ListPage, Name, Seconds, Services, number_of, requires
@@ -57,6 +57,12 @@ class UserChange(BaseModel):
     role: Role | None = None
     password: _Password | None = None
     disabled: bool | None = None
+
+
+class EndedSessions(BaseModel):
+    """How many sessions were ended."""
+
+    ended: int
 
 
 class ClientLimits(BaseModel):
@@ -116,6 +122,7 @@ def list_users(services: Services) -> list[UserView]:
 @router.post("/users", status_code=201, dependencies=_ADMINISTER)
 def add_user(services: Services, principal: Caller, body: NewUser) -> UserView:
     """Add a user."""
+    _refuse_scoped(principal, "add users")
     password = body.password.get_secret_value()
     return _user(services.access.add_user(body.name, body.role, password, actor=principal.name))
 
@@ -123,11 +130,19 @@ def add_user(services: Services, principal: Caller, body: NewUser) -> UserView:
 @router.patch("/users/{user}", dependencies=_ADMINISTER)
 def change_user(services: Services, principal: Caller, user: Name, body: UserChange) -> UserView:
     """Change a user's role or password, or disable or enable the user. All sessions of the user end."""
+    if body.role is not None or body.password is not None:
+        _refuse_scoped(principal, "change roles or passwords")
     password = body.password.get_secret_value() if body.password else None
     changed = services.access.change_user(
         user, actor=principal.name, role=body.role, password=password, disabled=body.disabled
     )
     return _user(changed)
+
+
+@router.delete("/users/{user}/sessions", dependencies=_ADMINISTER)
+def end_sessions(services: Services, principal: Caller, user: Name) -> EndedSessions:
+    """End all sessions of a user, on every device."""
+    return EndedSessions(ended=services.access.sign_out_everywhere(user, actor=principal.name))
 
 
 @router.get("/tokens", dependencies=_ADMINISTER)
@@ -139,11 +154,7 @@ def list_tokens(services: Services) -> list[TokenView]:
 @router.post("/tokens", status_code=201, dependencies=_ADMINISTER)
 def add_token(services: Services, principal: Caller, body: NewToken) -> CreatedToken:
     """Create a token for a program: for this API or, with the scope `gateway`, for the gateway endpoint."""
-    # Checked here and not by the role alone: the new token would otherwise be a way around the scopes of the old one.
-    if principal.scopes is not None:
-        raise ConflictError(
-            "A token with scopes cannot create tokens, which could have more scopes. Sign in, or use another token."
-        )
+    _refuse_scoped(principal, "create tokens")
     expires_at = None if body.seconds is None else services.app.clock.now() + timedelta(seconds=body.seconds)
     limits = body.limits.model_dump(exclude_none=True)
     secret, token = services.access.add_token(
@@ -175,6 +186,14 @@ def list_audit(
 def verify_audit(services: Services) -> TrailVerdict:
     """Verify the chain of the audit trail: whether any entry was changed or removed."""
     return services.trail.verify()
+
+
+def _refuse_scoped(principal: Principal, what: str) -> None:
+    """Raise ConflictError for a token with scopes: a new token or password would be a way around them."""
+    if principal.scopes is not None:
+        raise ConflictError(
+            f"A token with scopes cannot {what}, which could have more scopes. Sign in, or use another token."
+        )
 
 
 def _user(user: UserRow) -> UserView:

@@ -93,7 +93,7 @@ def add_silence(services: Services, principal: Caller, body: NewSilence) -> Sile
     silence = SilenceRow(
         id=new_id("silence", now.timestamp()),
         kind=SilenceKind.MAINTENANCE if body.starts_at else SilenceKind.SILENCE,
-        matchers=[str(matcher) for matcher in validate_matchers(body.matchers)],
+        matchers=[str(matcher) for matcher in validate_matchers(body.matchers, app.redactor.text)],
         starts_at=starts_at,
         ends_at=starts_at + timedelta(seconds=body.seconds),
         author=principal.name,

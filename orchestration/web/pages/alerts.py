@@ -57,7 +57,9 @@ class _Alerts:
 
     async def silence(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
         app, now = self._app, self._app.clock.now()
-        matchers = validate_matchers([line for line in form.text("matchers").splitlines() if line.strip()])
+        matchers = validate_matchers(
+            [line for line in form.text("matchers").splitlines() if line.strip()], app.redactor.text
+        )
         seconds = form.seconds("duration")
         row = SilenceRow(
             id=new_id("silence", now.timestamp()),

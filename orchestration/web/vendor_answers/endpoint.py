@@ -35,6 +35,7 @@ from orchestration.incidents.commands.note import AddNote
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.message_answers import level_to_call
 from orchestration.incidents.model import Incident, IncidentRefusedError, Refusal, person
+from orchestration.outbound import OutboundRule, OutboundTransport
 from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.vendor_signatures import BadSignatureError, verify_pagerduty, verify_slack
 from orchestration.storage.database import StorageError
@@ -195,7 +196,10 @@ class VendorAnswers:
         content = {"response_type": "ephemeral", "replace_original": False, "text": text}
         try:
             async with httpx2.AsyncClient(
-                verify=shared_tls_context(), timeout=_REPLY_SECONDS, trust_env=False, follow_redirects=False
+                transport=OutboundTransport(OutboundRule(), shared_tls_context()),
+                timeout=_REPLY_SECONDS,
+                trust_env=False,
+                follow_redirects=False,
             ) as client:
                 await client.post(answer.reply_url, json=content)
         except httpx2.HTTPError as error:

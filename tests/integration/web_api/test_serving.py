@@ -89,21 +89,32 @@ def test_where_no_port_was_named_and_the_usual_one_is_taken_a_free_one_is(projec
             stop(process)
 
 
+_PROXY_SECRET = "a-secret-of-the-proxy-1"
+
+
 @pytest.mark.parametrize(
-    ("proxy", "cookie", "source"),
-    [("127.0.0.1", "__Host-session", "203.0.113.9"), ("127.0.0.2", "session", "127.0.0.1")],
-    ids=["the proxy that was named", "somebody else"],
+    ("proxy", "secret", "cookie", "source"),
+    [
+        ("127.0.0.1", _PROXY_SECRET, "__Host-session", "203.0.113.9"),
+        ("127.0.0.1", "guessed", "session", "127.0.0.1"),
+        ("127.0.0.1", "", "session", "127.0.0.1"),
+        ("127.0.0.2", _PROXY_SECRET, "session", "127.0.0.1"),
+    ],
+    ids=["the proxy that was named", "another process", "one without a secret", "another address"],
 )
 def test_only_the_proxy_that_was_named_is_believed(
-    project: ConsoleProject, proxy: str, cookie: str, source: str
+    project: ConsoleProject, proxy: str, secret: str, cookie: str, source: str
 ) -> None:
+    (project.root / ".env").write_text(f"ORCHESTRATOR_PROXY_SECRET={_PROXY_SECRET}\n")
+    (project.root / ".env").chmod(0o600)
     forwarded = {"Host": "orchestrator.example", "X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    forwarded |= {"X-Orchestrator-Proxy-Secret": secret} if secret else {}
     options = ("--port", "0", "--proxy", proxy, "--name", "orchestrator.example")
     with serving(project, *options) as (process, url, lines):
         key = "".join(lines).partition("key=")[2].split()[0]
         with httpx2.Client(base_url=url, headers=forwarded, timeout=patient(10)) as client:
             made = client.post("/setup", data={"key": key, "name": "ada", "password": PASSWORD})
-            name, _, rest = made.headers["set-cookie"].partition("=")
+            name, _, rest = made.headers.get_list("set-cookie")[0].partition("=")
             assert (made.status_code, name, "Secure" in rest) == (303, cookie, cookie.startswith("__Host-"))
             session = {"Cookie": f"{name}={rest.partition(';')[0]}"}
             lines_of_trail = client.get("/api/v1/audit", headers=session).json()["items"]
@@ -119,6 +130,12 @@ def test_a_port_that_was_named_and_is_taken_is_said(project: ConsoleProject) -> 
         port = str(other.getsockname()[1])
         said = project.call("serve", "--workers", "0", "--port", port)
     assert (said.code, "Choose another address with --host and --port" in said.err) == (2, True)
+
+
+def test_a_proxy_on_this_machine_needs_a_secret(project: ConsoleProject) -> None:
+    said = project.call("serve", "--workers", "0", "--port", "0", "--proxy", "127.0.0.1", "--name", "o.example")
+    assert said.code == 2
+    assert "ORCHESTRATOR_PROXY_SECRET" in said.err
 
 
 def test_what_is_not_safe_is_refused_before_anything_starts(project: ConsoleProject) -> None:
@@ -142,7 +159,7 @@ def test_with_a_certificate_everything_goes_by_tls(project: ConsoleProject, tmp_
         key_of_link = "".join(lines).partition("key=")[2].split()[0]
         with httpx2.Client(base_url=url, verify=ssl.create_default_context(cafile=str(certificate))) as client:
             answer = client.post("/setup", data={"key": key_of_link, "name": "ada", "password": PASSWORD})
-            cookie = answer.headers["set-cookie"]
+            cookie = answer.headers.get_list("set-cookie")[0]
             assert cookie.startswith("__Host-session=")
             assert "Secure" in cookie
             assert client.get("/api/v1/me").json()["name"] == "ada"

@@ -127,7 +127,7 @@ def test_who_guesses_is_locked_out_and_the_one_whose_name_they_use_is_not(
     assert told[0].data == {"source": "127.0.0.1", "user": "dora", "reason": "wrong name or password"}
     assert server.web.access.sign_in("dora", PASSWORD, "198.51.100.7"), "from elsewhere"
     assert PASSWORD not in str(said)
-    server.web.access.table.remove_failures("127.0.0.1", "dora")
+    server.web.access.table.remove_failures_for("dora")
     assert sign_in(server, "dora")[1].status_code == 303
 
 

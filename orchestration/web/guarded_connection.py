@@ -1,0 +1,129 @@
+"""What guards each connection of the web server: a place among those that are allowed, and patience that ends.
+
+uvicorn limits the time between two requests only. A client that begins a request and does not end it, or does not read
+the response, would keep its connection for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from orchestration.web.connection_limits import ConnectionCounts, SlownessLimits, source_network
+
+_LOOK_SECONDS = 1.0
+_BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 21\r\n"
+    b"retry-after: 5\r\nconnection: close\r\n\r\ntoo many connections\n"
+)
+_LATE = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 24\r\n"
+    b"connection: close\r\n\r\nthe request was too slow"
+)
+
+
+class GuardedConnection:
+    """Mixed into one of uvicorn's protocols, which brings `transport`, `loop`, `flow` and `cycle`.
+
+    One timer for each connection looks after it every second: a timer that is set anew with each packet would cost more
+    than reading the packet does.
+    """
+
+    counts: ConnectionCounts | None = None
+    slowness: SlownessLimits = SlownessLimits()
+    # Of uvicorn's protocol.
+    transport: Any
+    loop: asyncio.AbstractEventLoop
+    flow: Any
+    cycle: Any
+
+    _source: str | None = None
+    _timer: asyncio.TimerHandle | None = None
+    # Since when what is awaited from the client is awaited; None while nothing is.
+    _waiting_since: float | None = None
+    # What is awaited: a request's head, its body, or that it reads.
+    _awaited: str = ""
+    _bytes_in: int = 0
+    _bytes_before: int = 0
+    # The request it is about: that a second one is being received, too, is no sign of slowness.
+    _cycle_before: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Take a place, or say that there is none."""
+        super().connection_made(transport)  # type: ignore[misc]
+        peer = transport.get_extra_info("peername")
+        source = source_network(str(peer[0]) if isinstance(peer, tuple) and peer else "")
+        if self.counts is not None:
+            if not self.counts.open(source):
+                transport.write(_BUSY)
+                transport.close()
+                return
+            self._source = source
+        self._timer = self.loop.call_later(_LOOK_SECONDS, self._look)
+        self._wait_for("head")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Give the place back."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.counts is not None and self._source is not None:
+            self.counts.close(self._source)
+            self._source = None
+        super().connection_lost(error)  # type: ignore[misc]
+
+    def data_received(self, data: bytes) -> None:
+        """Count what came in; what comes after a refusal is not read."""
+        if self.transport.is_closing():
+            return
+        self._bytes_in += len(data)
+        super().data_received(data)  # type: ignore[misc]
+
+    def _look(self) -> None:
+        """End the connection if its client was given enough time."""
+        if self.transport.is_closing():
+            return
+        self._timer = self.loop.call_later(_LOOK_SECONDS, self._look)
+        awaited = self._what_is_awaited()
+        if awaited != self._awaited or self.cycle is not self._cycle_before:
+            self._wait_for(awaited)
+        elif self._waiting_since is not None and self._is_too_late(self.loop.time() - self._waiting_since):
+            self._end()
+
+    def _what_is_awaited(self) -> str:
+        """Empty if this server has to act, and not its client."""
+        cycle = self.cycle
+        if self.flow.write_paused:
+            return "reading"
+        if cycle is None:
+            return "head"
+        if cycle.response_complete:
+            # Between two requests uvicorn's own limit holds, which a first byte ends.
+            return "" if getattr(self, "timeout_keep_alive_task", None) is not None else "head"
+        # While nobody reads the body, the client cannot send it.
+        return "body" if getattr(cycle, "more_body", False) and not self.flow.read_paused else ""
+
+    def _wait_for(self, awaited: str) -> None:
+        self._awaited = awaited
+        self._waiting_since = self.loop.time() if awaited else None
+        self._bytes_before = self._bytes_in
+        self._cycle_before = self.cycle
+
+    def _is_too_late(self, seconds: float) -> bool:
+        limits = self.slowness
+        if self._awaited == "body":
+            if seconds < limits.body:
+                return False
+            is_slow = self._bytes_in - self._bytes_before < limits.body_bytes
+            if not is_slow:
+                self._wait_for("body")
+            return is_slow
+        return seconds >= (limits.head if self._awaited == "head" else limits.reading)
+
+    def _end(self) -> None:
+        if self._awaited == "reading":
+            # Closing would wait until everything has been sent, which this client does not allow.
+            self.transport.abort()
+            return
+        if self._awaited == "head" and self._bytes_in:
+            self.transport.write(_LATE)
+        self.transport.close()
