@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio.to_thread
 import httpx2
@@ -21,6 +22,7 @@ from orchestration.clock import Clock
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.response import OnCallCalendar, OnCallRotation, ResponseSettings
 from orchestration.incidents.icalendar_feed import MAX_BYTES, CalendarError, read_calendar
+from orchestration.outbound import OutboundRule, OutboundTransport, blocked
 from orchestration.storage.oncall import OnCallCalendarRow, OnCallCalendars
 from orchestration.tls import shared_tls_context
 
@@ -123,7 +125,7 @@ class OnCallCalendarReader:
         try:
             async with (
                 httpx2.AsyncClient(
-                    verify=shared_tls_context(),
+                    transport=OutboundTransport(_rule(calendar, url), shared_tls_context()),
                     timeout=_TIMEOUT_SECONDS,
                     trust_env=False,
                     follow_redirects=True,
@@ -134,8 +136,13 @@ class OnCallCalendarReader:
                 if not response.is_success:
                     raise CalendarError(f"its server answered {response.status_code}")
                 return await _text(response)
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise CalendarError(f"its server was not reached ({type(error).__name__})") from error
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+            raise CalendarError(f"its server was not reached ({blocked(error) or type(error).__name__})") from error
+
+
+def _rule(calendar: OnCallCalendar, url: str) -> OutboundRule:
+    """A calendar may be in one's own network; where its server redirects to may not."""
+    return OutboundRule(private=calendar.private_network, hosts=frozenset({(urlsplit(url).hostname or "").lower()}))
 
 
 def states(settings: ResponseSettings, calendars: OnCallCalendars, now: datetime) -> Iterator[CalendarState]:

@@ -75,11 +75,13 @@ class OnCallOverride(Section):
 class OnCallCalendar(Section):
     """A calendar in the iCalendar format (RFC 5545) that says who is on call: each event is a shift of the contact
     whose id, name or e-mail address its summary or an attendee is. It is read every `refreshSeconds`; while it cannot
-    be read, what was read last stays in force. It is at a `url`, or in a `file` of the project."""
+    be read, what was read last stays in force. It is at a `url`, or in a `file` of the project. With `privateNetwork`
+    a public name may lead to a private address."""
 
     url: str | None = None
     url_env: EnvironmentName | None = None
     file: str | None = None
+    private_network: bool = False
     refresh_seconds: Annotated[float, Field(ge=60, le=DAY)] = 15 * MINUTE
 
 
@@ -250,6 +252,8 @@ class ResponseSettings(Section):
         }
     )
     dead_man_url_env: EnvironmentName | None = None
+    # Whether a public name in that address may lead to a private one.
+    dead_man_private_network: bool = False
     dashboard_url: str | None = None
     message_links: MessageLinkSettings = MessageLinkSettings()
     # Not a part of the file, and never stored with it.

@@ -93,6 +93,8 @@ class ProviderSettings(Section):
     prompt_cache: PromptCacheMode = PromptCacheMode.AUTOMATIC
     status_url: str | None = None
     status_services: tuple[str, ...] = ()
+    # Whether a public name in `statusUrl` may lead to a private address.
+    status_private_network: bool = False
     # Who gets a request for more quota: contacts, rotations or levels, as in the response.
     quota_contacts: tuple[str, ...] = ()
     options: dict[str, Any] = Field(default_factory=dict)
@@ -344,6 +346,8 @@ class MonitoringSettings(Section):
     audit_dependencies: bool = True
     audit_seconds: PositiveSeconds = 6 * 3600.0
     advisories_directory: str = "var/advisories"
+    # OSV's export of all Python packages, or a mirror of it: https://google.github.io/osv.dev/data/#data-dumps
+    advisories_url: str = "https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"
     # Below the shortest period that common dead man's switch services accept, with room for a lost request.
     dead_man_seconds: PositiveSeconds = 60.0
     collectors: Annotated[dict[str, CollectorSettings], Field(default_factory=dict)]

@@ -109,7 +109,11 @@ class Monitoring:
             [self.providers, self.workers, self._secrets],
             self._counting.count_failed_round,
         )
-        self._dead_man = DeadManSwitch(self._dead_man_url, self.monitor.healthy)
+        self._dead_man = DeadManSwitch(
+            self._dead_man_url,
+            self.monitor.healthy,
+            lambda: configuration().response.dead_man_private_network,
+        )
         reader = ServiceStatusReader(configuration, context.credentials, clock)
         self.service_status = ServiceStatusWatch(reader, clock)
         self._add_loops()

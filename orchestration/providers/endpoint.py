@@ -17,6 +17,7 @@ import httpx2
 
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import ProviderSettings
+from orchestration.outbound import OutboundRule, OutboundTransport
 from orchestration.providers import classification
 from orchestration.providers.connections import Connections
 from orchestration.providers.dialects.error_shapes import error_in
@@ -176,9 +177,13 @@ class Endpoint:
         return httpx2.AsyncClient(
             # The other limits depend on whether there was a token yet, so each attempt keeps them itself.
             timeout=httpx2.Timeout(None, connect=self.settings.timeouts.connect),
-            verify=shared_tls_context(),
-            # The slots of the gateway limit connections: a call that waits in the pool cannot take another route.
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30),
+            # Model servers are in one's own network more often than not; a metadata service is none.
+            transport=OutboundTransport(
+                OutboundRule(private=True),
+                shared_tls_context(),
+                # The slots of the gateway limit connections: a call that waits in the pool cannot take another route.
+                httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30),
+            ),
             # A proxy from the environment would receive the keys; providers are reached directly.
             trust_env=False,
         )

@@ -36,6 +36,9 @@ class ChannelSettings(Section):
 
     `caFile` holds the certificates of further authorities that its server may be certified by, in the PEM format;
     `certificateFile` and `keyFile` what this side shows of itself to a server that asks.
+
+    A public name that leads to a private address is refused, since its owner could so have messages sent into your own
+    network; with `privateNetwork` it is meant so. Addresses such as 10.0.0.7 or chat.internal are always meant.
     """
 
     type: ChannelType
@@ -54,6 +57,7 @@ class ChannelSettings(Section):
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
+    private_network: bool = False
     timeout: Annotated[float, Field(gt=0, le=120)] = 10.0
     per_second: Annotated[float, Field(gt=0)] | None = None
     options: dict[str, Any] = Field(default_factory=dict)

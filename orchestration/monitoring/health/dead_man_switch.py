@@ -7,6 +7,7 @@ from collections.abc import Callable
 import httpx2
 
 from orchestration import logs
+from orchestration.outbound import OutboundRule, OutboundTransport, blocked
 from orchestration.tls import shared_tls_context
 
 _log = logs.get_logger(__name__)
@@ -16,7 +17,14 @@ _SECONDS = 10.0
 class DeadManSwitch:
     """Pings a secret address. While a loop of the monitoring lags, it stays silent on purpose."""
 
-    def __init__(self, url: Callable[[], str | None], healthy: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        url: Callable[[], str | None],
+        healthy: Callable[[], bool],
+        private: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`private` says whether a public name may lead to a private address."""
+        self._private = private
         self._url = url
         self._healthy = healthy
         self._failed = False
@@ -27,11 +35,12 @@ class DeadManSwitch:
         if url is None or not self._healthy():
             return False
         try:
-            async with httpx2.AsyncClient(verify=shared_tls_context(), timeout=_SECONDS, trust_env=False) as client:
+            transport = OutboundTransport(OutboundRule(private=self._private()), shared_tls_context())
+            async with httpx2.AsyncClient(transport=transport, timeout=_SECONDS, trust_env=False) as client:
                 answer = await client.get(url)
             problem = "" if answer.is_success else f"status {answer.status_code}"
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            problem = type(error).__name__  # its text would show the address
+            problem = blocked(error) or type(error).__name__  # its text would show the address
         if problem and not self._failed:
             _log.warning("dead_man.unanswered", message=f"the dead-man address did not answer: {problem}")
         self._failed = bool(problem)

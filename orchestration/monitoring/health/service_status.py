@@ -27,6 +27,7 @@ from orchestration.monitoring.health.service_documents import (
     read_document,
     worst_state,
 )
+from orchestration.outbound import OutboundRule, OutboundTransport, blocked
 from orchestration.security.vendors.azure_token import resource_manager_token
 from orchestration.security.vendors.http import VendorError, VendorHttp
 from orchestration.security.vendors.registry import VendorRegistry
@@ -95,9 +96,9 @@ class ServiceStatusReader:
         kind = find_provider_kind(settings.type)
         services = settings.status_services or (kind.status_services if kind else ())
         try:
-            body = await _fetched(url)
+            body = await _fetched(url, private=settings.status_private_network)
         except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, ValueError) as error:
-            return ServiceReport(ServiceState.UNKNOWN, detail=f"not read ({type(error).__name__})")
+            return ServiceReport(ServiceState.UNKNOWN, detail=f"not read ({blocked(error) or type(error).__name__})")
         return read_document(body, services, self._clock.now())
 
     async def _resource_health(self, options: AzureRevokerOptions, settings: ProviderSettings) -> ServiceReport:
@@ -148,11 +149,13 @@ def status_page(settings: ProviderSettings) -> str | None:
     return kind.status_url if any(host == one or host.endswith(f".{one}") for one in kind.status_hosts) else None
 
 
-async def _fetched(url: str) -> bytes:
+async def _fetched(url: str, *, private: bool) -> bytes:
     """The document at an address. Raises what the client raises, TimeoutError, and ValueError if it is too large."""
-    # A page is public, and asked for without credentials: a redirect gives nothing away.
+    # A page is public, and asked for without credentials: a redirect gives nothing away. It must not lead into our own
+    # network, though.
+    rule = OutboundRule(private=private, hosts=frozenset({(urlsplit(url).hostname or "").lower()}))
     async with httpx2.AsyncClient(
-        verify=shared_tls_context(),
+        transport=OutboundTransport(rule, shared_tls_context()),
         timeout=_SECONDS,
         trust_env=False,
         follow_redirects=True,

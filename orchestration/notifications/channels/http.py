@@ -15,6 +15,7 @@ from orchestration.clock import Clock
 from orchestration.config.channels.settings import ChannelSettings
 from orchestration.notifications.channels.channel import DeliveryError
 from orchestration.notifications.channels.tls import distrust, tls_context
+from orchestration.outbound import OutboundRule, OutboundTransport, blocked
 from orchestration.tls import shared_tls_context
 
 # Enough for any error message; a receiver must not be able to fill our memory or the audit trail.
@@ -63,9 +64,11 @@ class HttpPoster:
                     raise _refusal(response, answer, host, self._clock.wall())
                 return await _first_bytes(response, keep) if keep else b""
         except httpx2.TransportError as error:
-            reason = distrust(error) or type(error).__name__
+            refused = blocked(error)
+            reason = refused or distrust(error) or type(error).__name__
             message = f"{host} was not reached ({reason})"
-            raise DeliveryError(message, permanent=isinstance(error, httpx2.UnsupportedProtocol)) from error
+            permanent = bool(refused) or isinstance(error, httpx2.UnsupportedProtocol)
+            raise DeliveryError(message, permanent=permanent) from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise DeliveryError(f"{host} sent an invalid answer ({type(error).__name__})", permanent=False) from error
 
@@ -78,7 +81,10 @@ class HttpPoster:
         # Not made at once: a file with certificates that cannot be read concerns a delivery, not the whole start.
         if self._made is None:
             self._made = httpx2.AsyncClient(
-                verify=tls_context(self._settings) or shared_tls_context(),
+                transport=OutboundTransport(
+                    OutboundRule(private=self._settings.private_network),
+                    tls_context(self._settings) or shared_tls_context(),
+                ),
                 timeout=self._settings.timeout,
                 trust_env=False,
                 follow_redirects=False,

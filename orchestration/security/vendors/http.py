@@ -15,6 +15,7 @@ import httpx2
 
 from orchestration.clock import Clock
 from orchestration.errors import OrchestratorError
+from orchestration.outbound import OutboundRule, OutboundTransport
 from orchestration.tls import shared_tls_context
 
 # A list of a hundred keys has some 40 kB; more than this is no answer of a vendor.
@@ -54,7 +55,11 @@ class VendorHttp:
         self._clock = clock
         self._timeout = timeout
         self._client = httpx2.AsyncClient(
-            verify=shared_tls_context(), timeout=timeout, trust_env=False, follow_redirects=False
+            # The operator names the vendor's address, or it is the vendor's own.
+            transport=OutboundTransport(OutboundRule(private=True), shared_tls_context()),
+            timeout=timeout,
+            trust_env=False,
+            follow_redirects=False,
         )
 
     async def send(

@@ -1,0 +1,178 @@
+"""Connections to addresses of others, which must not lead into our own network.
+
+A webhook, a calendar or a status page is at a name, and its owner decides which address the name has: also 127.0.0.1,
+or that of a cloud's metadata service. So the address is checked when the connection is made, that very address is
+connected to, and the same holds for every redirect. Names and addresses that are private as they are written are meant.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import httpcore2
+import httpx2
+
+# Clouds hand out the machine's credentials here; no service of a user's is at these addresses:
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html,
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html,
+# https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata
+_METADATA = frozenset(
+    ipaddress.ip_address(one) for one in ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "100.100.100.200")
+)
+_METADATA_NAMES = frozenset({"metadata.google.internal", "metadata"})
+# Names that no public name server answers for: https://www.iana.org/assignments/special-use-domain-names, ICANN's
+# `.internal`, and those of clusters and of home routers.
+_PRIVATE_ENDINGS = (".localhost", ".internal", ".local", ".lan", ".home.arpa", ".corp", ".home", ".svc", ".test")
+# IPv4 addresses in IPv6 ones, by which a translator reaches them (RFC 6052).
+_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+# Raw bytes of a compressed answer that are decompressed at a time. They become a megabyte at most, and every reader
+# checks how much it has after each part.
+_PIECE = 1_000
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class BlockedAddressError(httpcore2.ConnectError):
+    """The address must not be connected to."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundRule:
+    """Which private addresses a client may connect to.
+
+    `private`: all, but for metadata services, as the operator has said or as it is for one's own model servers.
+    `hosts` are those that the configuration names; None means that every host that is requested is one of them, as it
+    is for clients that follow no redirect.
+    """
+
+    private: bool = False
+    hosts: frozenset[str] | None = None
+
+    def allows(self, host: str, address: str) -> bool:
+        """Whether a host that was resolved to this address may be connected to."""
+        found = _plain(ipaddress.ip_address(address.partition("%")[0]))
+        if found in _METADATA or host.rstrip(".").lower() in _METADATA_NAMES or found.is_multicast:
+            return False
+        is_named = self.hosts is None or host.lower() in self.hosts
+        return found.is_global or (is_named and (self.private or is_private_name(host)))
+
+
+def is_private_name(host: str) -> bool:
+    """Whether a host is private as it is written: an address, or a name that is in no public name server."""
+    name = host.strip("[]").rstrip(".").lower()
+    try:
+        return not _plain(ipaddress.ip_address(name)).is_global
+    except ValueError:
+        return "." not in name or name.endswith(_PRIVATE_ENDINGS)
+
+
+class OutboundTransport(httpx2.AsyncHTTPTransport):
+    """httpx's transport, whose connections are checked by a rule."""
+
+    def __init__(self, rule: OutboundRule, verify: ssl.SSLContext, limits: httpx2.Limits | None = None) -> None:
+        super().__init__(verify=verify, trust_env=False)
+        chosen = limits or httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=5.0)
+        # httpx has no parameter for it: https://github.com/encode/httpx/discussions/2811.
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=verify,
+            max_connections=chosen.max_connections,
+            max_keepalive_connections=chosen.max_keepalive_connections,
+            keepalive_expiry=chosen.keepalive_expiry,
+            network_backend=_CheckedBackend(rule),
+        )
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request; a compressed answer is handed on in small pieces."""
+        response = await super().handle_async_request(request)
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            response.stream = _Pieces(response.stream)
+        return response
+
+
+def blocked(error: BaseException | None) -> str:
+    """Why an address was not connected to; empty where an error, with what caused it, is about something else."""
+    while error is not None:
+        if isinstance(error, BlockedAddressError):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+class _Pieces(httpx2.AsyncByteStream):
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in self._stream:
+            for start in range(0, len(part), _PIECE):
+                yield part[start : start + _PIECE]
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class _CheckedBackend(httpcore2.AsyncNetworkBackend):
+    def __init__(self, rule: OutboundRule) -> None:
+        self._rule = rule
+        self._backend = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 (the interface's)
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Connect to the first address that is allowed and answers; the name is not resolved a second time."""
+        addresses = await _resolved(host, port, timeout)
+        allowed = [one for one in addresses if self._rule.allows(host, one)]
+        if not allowed:
+            raise BlockedAddressError(
+                f"its name leads to {addresses[0]}, which is a private address; set privateNetwork if it is meant"
+            )
+        share = None if timeout is None else timeout / len(allowed)
+        for number, address in enumerate(allowed):
+            try:
+                return await self._backend.connect_tcp(address, port, share, local_address, socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                if number == len(allowed) - 1:
+                    raise
+        raise httpcore2.ConnectError("no address")
+
+    async def connect_unix_socket(self, path: str, *_: Any, **__: Any) -> httpcore2.AsyncNetworkStream:
+        """Refuse: no address leads to a socket file."""
+        raise BlockedAddressError(f"{path} is no address")
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await self._backend.sleep(seconds)
+
+
+async def _resolved(host: str, port: int, seconds: float | None) -> list[str]:
+    try:
+        with anyio.fail_after(seconds):
+            found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except TimeoutError as error:
+        raise httpcore2.ConnectTimeout("the name was not resolved in time") from error
+    except (OSError, UnicodeError) as error:
+        raise httpcore2.ConnectError(str(error)) from error
+    addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+    if not addresses:
+        raise httpcore2.ConnectError("the name has no address")
+    return addresses
+
+
+def _plain(address: _Address) -> _Address:
+    """An IPv4 address that is written as an IPv6 one, as what it is."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _TRANSLATED:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else address)
