@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from orchestration.config.matchers import Matcher, all_fit, parse_matchers
@@ -27,9 +27,12 @@ class Silence:
         return in_force and bool(self.matchers) and all_fit(self.matchers, labels)
 
 
-def validate_matchers(texts: Sequence[str]) -> tuple[Matcher, ...]:
-    """Parse the matchers of a new silence. Raises UsageError, also if they would match every alert."""
-    matchers = parse_matchers(texts)
+def validate_matchers(texts: Sequence[str], redact: Callable[[str], str] = str) -> tuple[Matcher, ...]:
+    """Parse the matchers of a new silence. Raises UsageError, also if they would match every alert.
+
+    A secret in a value is redacted, as it is in the labels that it is compared with.
+    """
+    matchers = tuple(_redacted(matcher, redact) for matcher in parse_matchers(texts))
     # At least one matcher must not match the empty value, as Alertmanager requires of its silences too: an empty target
     # has to mean refusal, never "everything".
     if all_fit(matchers, {}):
@@ -38,6 +41,15 @@ def validate_matchers(texts: Sequence[str]) -> tuple[Matcher, ...]:
             f"{', '.join(map(str, matchers)) or 'no matcher'} would mute everything"
         )
     return matchers
+
+
+def _redacted(matcher: Matcher, redact: Callable[[str], str]) -> Matcher:
+    value = redact(matcher.value)
+    if value == matcher.value:
+        return matcher
+    if matcher.operator not in ("=", "!="):
+        raise UsageError(f"The expression after {matcher.name}{matcher.operator} holds a secret. Leave it out.")
+    return replace(matcher, value=value)
 
 
 def parse_silences(rows: Iterable[SilenceRow]) -> tuple[Silence, ...]:

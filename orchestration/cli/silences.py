@@ -53,7 +53,7 @@ def add(
         silence = SilenceRow(
             id=new_id("silence", now.timestamp()),
             kind=SilenceKind.SILENCE if start is None else SilenceKind.MAINTENANCE,
-            matchers=[str(matcher) for matcher in validate_matchers(matchers)],
+            matchers=[str(matcher) for matcher in validate_matchers(matchers, opened.redactor.text)],
             starts_at=begins,
             ends_at=begins + read_duration(duration),
             author=author or common.user_name(),

@@ -54,8 +54,6 @@ def _table(characters: bytes) -> bytes:
     return bytes(ord("a") if code in characters else ord(" ") for code in range(256))
 
 
-# Names in code are long, too, but hardly a token has no digit; those of Hugging Face are letters alone.
-_MACHINE_MADE = re.compile(r"[0-9]|hf_|api_org_")
 _DIGEST = re.compile(r"(?:(?<![^\s\"'`=,])|(?<=sha256:)|(?<=sha512:))[0-9a-f]{32,128}+(?![\w-])")
 # A run is what every token has in it; a stretch is what a whole token may consist of.
 _RUNS = _table(_LETTERS + b"_-")
@@ -67,6 +65,12 @@ def _tokens() -> Iterator[_Token]:
         for shape in shapes:
             lead, anchor = shape_anchor(shape)
             yield _Token(kind, anchor, re.compile(shape_expression(shape)), lead)
+
+
+def _machine_made() -> re.Pattern[str]:
+    """What every token has and hardly a long name in code: a digit, or, where chance has given it none, a beginning."""
+    anchors = {token.anchor for token in _tokens() if token.lead == (0, 0) and not token.is_weak}
+    return re.compile("|".join(["[0-9]", *map(re.escape, sorted(anchors))]))
 
 
 def _by_beginning() -> dict[str, tuple[_Token, ...]]:
@@ -96,6 +100,7 @@ def _breaks() -> re.Pattern[str]:
 
 
 _BY_BEGINNING = _by_beginning()
+_MACHINE_MADE = _machine_made()
 # One expression for each beginning: most often, none of the tokens that begin so is there.
 _BEGUN = {
     beginning: re.compile("|".join(token.expression.pattern for token in tokens))

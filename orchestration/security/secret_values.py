@@ -60,6 +60,10 @@ def reads_like_prose(value: str) -> bool:
     return _PROSE.fullmatch(value) is not None
 
 
+# Hardly a word has so many in a row, and hardly a random token has not. One in twenty keys of AWS has no digit.
+_CONSONANTS = re.compile(r"[B-DF-HJ-NP-TV-XZ]{4}|(?i:[b-df-hj-np-tv-xz]{5})")
+
+
 def has_randomness(token: str) -> bool:
     """Whether a token with the right beginning is more than words, or an example such as `AKIAXXXXXXXXXXXXXXXX`.
 
@@ -67,7 +71,8 @@ def has_randomness(token: str) -> bool:
     """
     if any(token.count(filler) > len(token) // 2 for filler in _FILLERS):
         return False
-    return any(character.isdigit() for character in token) or _changes_case(token)
+    has_digit = any(character.isdigit() for character in token)
+    return has_digit or _changes_case(token) or _CONSONANTS.search(token) is not None
 
 
 def looks_random(value: str) -> bool:
