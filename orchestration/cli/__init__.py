@@ -103,6 +103,8 @@ def _remote_command(name: str) -> str:
         "users": ("users:users", "Add, change and list who can sign in."),
         "credentials": ("credentials:credentials", "Probe an exposed credential at its vendor."),
         "secrets": ("secrets:secrets", "Find secrets in files, and in the history of git."),
+        "advisories": ("advisories:advisories", "Known vulnerabilities of the installed packages."),
+        "sbom": ("sbom:sbom", "List what is installed, as a bill of materials (CycloneDX)."),
         "tokens": ("tokens:tokens", "Create and revoke tokens for the API and the gateway endpoint."),
         "audit": ("tokens:audit", "List and verify the audit trail."),
     },

@@ -7,6 +7,7 @@ PEP 440. Without advisories nothing is said to be well: an audit that had nothin
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from packaging.version import InvalidVersion, Version
 
 _STALE_DAYS = 7
 _MOST_BYTES = 5_000_000
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,80}")
 _BEGINNING = Version("0.dev0")
 
 
@@ -53,7 +55,8 @@ class VulnerabilityAudit:
         if not self.advisories or self.newest is None:
             return (
                 "not audited: expected advisories (OSV records, one JSON file each), found none; "
-                "put them into the folder that `monitoring.advisoriesDirectory` names"
+                "fetch them with `orchestrator advisories update`, or put them into the folder that "
+                "`monitoring.advisoriesDirectory` names"
             )
         days = max(0, (now - self.newest).days)
         age = f"{self.advisories} advisories, the newest {days} days old"
@@ -162,13 +165,32 @@ def _same(version: Version, listed: object) -> bool:
         return False
 
 
+def is_record(data: bytes, ecosystem: str) -> bool:
+    """Whether a file is a record about an ecosystem, with an identifier that may be the name of a file."""
+    record = _parsed(data)
+    if record is None or not _ID.fullmatch(record["id"]):
+        return False
+    packages = [one.get("package") for one in _list(record.get("affected")) if isinstance(one, dict)]
+    return any(isinstance(one, dict) and one.get("ecosystem") == ecosystem for one in packages)
+
+
+def record_name(data: bytes) -> str:
+    """The identifier of a record."""
+    return str(json.loads(data)["id"])
+
+
 def _record(path: Path) -> dict[str, Any] | None:
     """A record; None for what is none."""
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            return None
-        record = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return None if path.stat().st_size > _MOST_BYTES else _parsed(path.read_bytes())
+    except OSError:
+        return None
+
+
+def _parsed(data: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(data)
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) and isinstance(record.get("id"), str) and "affected" in record else None
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.agents.sandbox import isolation_gaps
 from orchestration.app.config_check import check_files
-from orchestration.app.doctor import links, machine, providers
+from orchestration.app.doctor import advisories, links, machine, providers
 from orchestration.app.doctor.diagnosis import CheckResult, ok, problem, warning
 from orchestration.app.oncall_calendars import CalendarState, states
 from orchestration.app.project import DATABASE_FILE
@@ -39,6 +39,7 @@ async def examine(config_file: Path, environment: Mapping[str, str], clock: Cloc
     credentials = EnvironmentCredentials(environment, read_env_file(loader.root / ".env")[0])
     configuration = loader.load(credentials.names).configuration or Configuration()
     here = list(machine.check(configuration, loader.root, clock.now()))
+    audited = await anyio.to_thread.run_sync(advisories.check, configuration, loader.root, clock.now())
     database = await anyio.to_thread.run_sync(_database, configuration, loader.root, credentials)
     isolated = await anyio.to_thread.run_sync(_isolated, configuration, loader.root, credentials, clock.now())
     read = await anyio.to_thread.run_sync(_calendars, configuration, loader.root, credentials, clock.now())
@@ -57,6 +58,7 @@ async def examine(config_file: Path, environment: Mapping[str, str], clock: Cloc
         *checked,
         *read,
         *links.check(configuration, credentials),
+        audited,
         *asked,
         *reported,
     ]
