@@ -99,6 +99,56 @@ def restore(config: str, backup: str, yes: bool, as_json: bool) -> None:
         echo(f"{restored.backup} restored in {restored.seconds:.1f} s; the old one is kept: {restored.aside}")
 
 
+@backups.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def key(file: Path) -> None:
+    """Make a private key for archives in FILE, and print its public one. Keep FILE away from this machine."""
+    from orchestration.app.complete_archives import write_identity
+
+    echo(
+        f"{write_identity(file)}\nput this into maintenance.backups.recipients; {file} opens the archives: keep it safe"
+    )
+
+
+@backups.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--recipient", "recipients", multiple=True, help="A public key, age1… or of SSH. Repeatable.")
+@common.json_option
+@click.pass_obj
+def archive(config: str, file: Path, recipients: tuple[str, ...], as_json: bool) -> None:
+    """Make a backup, and write it with artifacts, configuration and `.env` to FILE, encrypted in the age format.
+
+    Only its recipients can open it: those that are named, else `maintenance.backups.recipients`.
+    """
+    from orchestration.app.complete_archives import write_archive
+
+    with project(config) as opened:
+        done = write_archive(opened, Path(config), file, recipients)
+    if as_json:
+        common.print_json(done)
+    else:
+        echo(f"{done.file}: {done.bytes:,} bytes, with {done.backup} and {', '.join(done.content)}")
+
+
+@backups.command("open")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--identity", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The private key's file."
+)
+@click.option("--into", "folder", type=click.Path(path_type=Path, file_okay=False), required=True, help="A new folder.")
+@common.json_option
+def open_archive(file: Path, identity: Path, folder: Path, as_json: bool) -> None:
+    """Open an archive: unpack the whole project into a new folder."""
+    from orchestration.app.complete_archives import read_archive
+
+    names = read_archive(file, identity, folder)
+    if as_json:
+        common.print_json({"folder": str(folder), "content": names})
+    else:
+        echo(f"{folder}: {', '.join(names)}")
+        echo(f"next, in {folder}: orchestrator backups restore latest")
+
+
 def _print(found: Sequence[Backup]) -> None:
     now = SystemClock().now()
     rows = [(one.id, age(now, one.made_at), _size(one), one.source, one.version) for one in found]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from orchestration.app import project
@@ -11,6 +13,7 @@ from orchestration.cli.render import console, table
 from orchestration.cli.timespec import MOMENT, ahead
 from orchestration.cli.users import access_control, trail_of
 from orchestration.security.access import AREAS, CLIENT_LIMITS, GATEWAY
+from orchestration.security.audit_export import compare, export
 from orchestration.security.principal import Role
 from orchestration.storage.access import TokenRow
 
@@ -133,13 +136,37 @@ def list_audit(config: str, actor: str | None, limit: int, as_json: bool) -> Non
         console().print(table(("NUMBER", "TIME (UTC)", "ACTOR", "ACTION", "OUTCOME"), rows))
 
 
-@audit.command()
+@audit.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @common.json_option
 @click.pass_obj
-def verify(config: str, as_json: bool) -> int:
+def export_audit(config: str, file: Path, as_json: bool) -> None:
+    """Write all entries to FILE, one JSON object a line. Keep it elsewhere; `audit verify --export` compares it."""
+    with project(config) as opened:
+        lines, digest = export(trail_of(opened).table, file)
+    if as_json:
+        common.print_json({"file": str(file), "lines": lines, "digest": digest})
+    else:
+        echo(f"{lines} entries in {file}; the last digest is {digest or '(none)'}")
+
+
+@audit.command()
+@click.option(
+    "--export",
+    "exported",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also compare with an earlier export, by which missing entries at the end are noticed.",
+)
+@common.json_option
+@click.pass_obj
+def verify(config: str, exported: Path | None, as_json: bool) -> int:
     """Verify all entries. The exit code is 1 if one was changed or removed."""
     with project(config) as opened:
-        found = trail_of(opened).verify()
+        trail = trail_of(opened)
+        found = trail.verify()
+        if exported is not None and found.broken_at is None:
+            found = compare(trail.table, exported, found)
     if as_json:
         common.print_json(found)
     elif found.broken_at is None:

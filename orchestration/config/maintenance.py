@@ -36,9 +36,12 @@ class JobSettings(Section):
 
 class BackupSettings(Section):
     """Where backups go (by default `backups` in the state directory; another disk is better), and how many are kept:
-    the newest of each of that many days, weeks and months."""
+    the newest of each of that many days, weeks and months.
+
+    `recipients` are public keys (`age1…`, or of SSH) for complete archives: `orchestrator backups archive FILE`."""
 
     directory: str | None = None
+    recipients: tuple[str, ...] = ()
     daily: Annotated[int, Field(ge=1, le=3650)] = 7
     weekly: Annotated[int, Field(ge=0, le=520)] = 5
     monthly: Annotated[int, Field(ge=0, le=120)] = 12

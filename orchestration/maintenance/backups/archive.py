@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import shutil
 import zlib
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +16,8 @@ from orchestration.maintenance.backups.manifest import BackupError
 _CHUNK = 1_048_576
 # Low levels save most of what can be saved; the higher ones take many times as long.
 _LEVEL = 3
+# Left on the disk while something is unpacked, so that what unpacks to a thousand times its size stops nothing else.
+_RESERVE = 50 * 1_048_576
 
 
 def pack(source: Path, target: Path) -> None:
@@ -29,10 +32,15 @@ def pack(source: Path, target: Path) -> None:
 
 
 def unpack(source: Path, target: Path) -> None:
-    """Write the decompressed file, and flush it to the disk. Raises BackupError if it is damaged."""
+    """Write the decompressed file, and flush it to the disk. Raises BackupError if it is damaged, and if it is larger
+    than there is room for."""
+    room = shutil.disk_usage(target.parent).free - _RESERVE
     try:
         with gzip.open(source, "rb") as packed, target.open("xb") as file:
             while data := packed.read(_CHUNK):
+                room -= len(data)
+                if room < 0:
+                    raise BackupError(f"there is not enough room in {target.parent} to unpack {source.name}")
                 file.write(data)
             sync(file)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

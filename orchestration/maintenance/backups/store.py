@@ -184,7 +184,7 @@ class BackupStore:
             return (f"expected a backup of {self._databases.source}, got one of {backup.source}",)
         for copy in backup.copies:
             # A manifest can come from elsewhere, and must not name a file outside its folder.
-            if Path(copy.file).name != copy.file or not (folder / copy.file).is_file():
+            if not _is_plain(copy.file) or not _is_plain(copy.name) or not _is_own_file(folder / copy.file):
                 return (f"{copy.file} is missing",)
             # Before the restore, whose tools would fail in ways that say less.
             if archive.sha256(folder / copy.file) != copy.sha256:
@@ -245,3 +245,12 @@ class BackupStore:
             file.write(text.encode())
             archive.sync(file)
         path.chmod(0o600)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name in a manifest is that of a file, and no way out of its folder."""
+    return Path(name).name == name and name not in ("", ".", "..")
+
+
+def _is_own_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()

@@ -334,3 +334,38 @@ def test_without_pg_dump_the_failure_says_what_to_install(
     with pytest.raises(BackupError, match="expected pg_dump on this machine, got none; install"):
         vault.make()
     assert vault.list() == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"file": "../../orchestrator.db"},
+        {"file": "/etc/hostname"},
+        {"file": ".."},
+        {"file": "link.gz"},
+        {"name": "../../../outside.db"},
+        {"name": ".."},
+    ],
+)
+def test_a_manifest_from_elsewhere_names_nothing_outside_its_folder(house: House, change: dict[str, str]) -> None:
+    house.add_run("run-1")
+    backup = house.vault.make()
+    manifest = house.vault.folder / backup.id / "manifest.json"
+    content = json.loads(manifest.read_text())
+    (manifest.parent / "link.gz").symlink_to(manifest.parent / content["copies"][0]["file"])
+    content["copies"][0] |= change
+    manifest.write_text(json.dumps(content))
+    checked = house.vault.verify(house.vault.find(backup.id))
+    assert (checked.good, "missing" in checked.problems[0]) == (False, True)
+    assert not list(house.vault.folder.parents[1].rglob("outside*"))
+
+
+def test_a_backup_that_unpacks_to_more_than_there_is_room_for_is_refused(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.add_run("run-1")
+    backup = house.vault.make()
+    free = shutil.disk_usage(house.vault.folder).free
+    monkeypatch.setattr("orchestration.maintenance.backups.archive._RESERVE", free)
+    if house.database.is_sqlite:
+        assert "not enough room" in house.vault.verify(backup).problems[0]
