@@ -28,6 +28,7 @@ from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.catalogue import json_schema as playbook_schema
 from orchestration.playbooks.reference import actions_page, playbook_page
 from orchestration.providers.reference import providers_table
+from tests.support.attacks_page import attacks_page
 from tests.support.project import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -208,6 +209,7 @@ def rotation_page() -> str:
 
 PAGES: dict[Path, Callable[[], str]] = {
     REFERENCE / "api.md": api_page,
+    REFERENCE / "attacks.md": attacks_page,
     REFERENCE / "commands.md": commands_page,
     REFERENCE / "configuration.md": configuration_page,
     REFERENCE / "events.md": events_page,
