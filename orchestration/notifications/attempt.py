@@ -27,13 +27,15 @@ FIRST_SECONDS, AT_MOST_SECONDS, AT_LEAST_SECONDS = 2.0, 60.0, 0.25
 # An error that no channel expects may be a mistake of ours, which repeating does not mend.
 MAX_UNEXPECTED = 5
 _MAX_DETAIL_LENGTH = 500
+# Not every channel recognises a message by its key, and a person who reads of one incident twice should know why.
+_SENT_AGAIN = "Sent again, since no answer confirmed that it had arrived: you may have this message already."
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
     """How an attempt ended. `wait` are the seconds before the next attempt; `hold` are those for which the receiver
     asked; `error` is an unexpected one, to be raised when everything else has been done. `thread` is what the channel
-    has returned."""
+    has returned. An `unclear` one may have arrived all the same."""
 
     outcome: SendOutcome
     seconds: float
@@ -42,6 +44,7 @@ class DeliveryResult:
     hold: float = 0.0
     error: Exception | None = None
     thread: str | None = None
+    unclear: bool = False
 
 
 def no_links(_row: OutboxRow, _notice: Notice, _now: datetime) -> tuple[MessageLink, ...]:
@@ -75,11 +78,11 @@ async def attempt(
             return DeliveryResult(SendOutcome.FAILED, since(), detail)
         # The longer of the two: a receiver that names too short a time must not switch off our own backoff.
         wait = max(_wait(row.attempts, random), error.retry_after or 0.0)
-        return DeliveryResult(SendOutcome.RETRIED, since(), detail, wait, error.retry_after or 0.0)
+        return DeliveryResult(SendOutcome.RETRIED, since(), detail, wait, error.retry_after or 0.0, unclear=error.unclear)
     except Exception as error:  # noqa: BLE001 — one message that cannot be handled must not hold up the others
         outcome = SendOutcome.FAILED if row.attempts >= MAX_UNEXPECTED else SendOutcome.RETRIED
         return DeliveryResult(
-            outcome, since(), f"unexpected {type(error).__name__}", _wait(row.attempts, random), error=error
+            outcome, since(), f"unexpected {type(error).__name__}", _wait(row.attempts, random), error=error, unclear=True
         )
     return DeliveryResult(SendOutcome.SENT, since(), thread=begun)
 
@@ -100,10 +103,11 @@ def message_of(row: OutboxRow, redact: Redact, thread: str = "") -> ChannelMessa
         contact=row.named,
         address=row.address,
         subject=payload["subject"],
-        plain_body=payload["body"],
+        plain_body=f"{_SENT_AGAIN}\n\n{payload['body']}" if row.may_have_arrived else payload["body"],
         notice=Notice.from_json(payload["notice"]),
         created_at=row.created_at,
         thread=thread,
+        may_have_arrived=row.may_have_arrived,
     )
 
 

@@ -38,8 +38,8 @@ class OutboxRow:
     `key` makes it idempotent: incident, step, contact and channel are in it.
 
     `stops_on_acknowledge` marks a page: once somebody has acknowledged the incident it must not go out any more.
-    `attempts` counts the tries that were begun; `due_at` is when the next may begin; `urgency` is the number of the
-    severity.
+    `attempts` counts the tries that were begun, and `refusals` those of them that certainly did not arrive; `due_at` is
+    when the next may begin; `urgency` is the number of the severity.
     """
 
     key: str
@@ -57,6 +57,13 @@ class OutboxRow:
     settled_at: datetime | None = None
     detail: str = ""
     urgency: int = LEAST_URGENT
+    refusals: int = 0
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether a try before the present one may have reached the recipient: its answer was lost, or its process
+        died."""
+        return self.attempts - 1 > self.refusals
 
     @property
     def recipient(self) -> str:
@@ -84,13 +91,15 @@ class SendOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
-    """The evidence of one try. `seconds` is how long it took, `detail` what the receiver said, without secrets."""
+    """The evidence of one try. `seconds` is how long it took, `detail` what the receiver said, without secrets; one that
+    is `unclear` may have arrived, although no answer has confirmed it."""
 
     key: str
     at: datetime
     outcome: SendOutcome
     seconds: float
     detail: str = ""
+    unclear: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +255,7 @@ class Outbox:
         self, row: OutboxRow, due_at: datetime, delivery: DeliveryAttempt, meanwhile: Sequence[OutboxRow] = ()
     ) -> None:
         """It did not go out now; try again at `due_at`. `meanwhile` is put, unless it was cancelled."""
+        values = {"due_at": due_at, "detail": delivery.detail, "refusals": row.refusals + (not delivery.unclear)}
         query = sa.update(outbox).where(
             outbox.c.key == row.key,
             outbox.c.state == OutboxState.PENDING.value,
@@ -254,7 +264,7 @@ class Outbox:
         with self._database.write() as connection:
             # The attempt was made, whatever has become of the message since: its evidence is stored in any case.
             connection.execute(sa.insert(deliveries), [_delivery_values(delivery)])
-            if connection.execute(query.values(due_at=due_at, detail=delivery.detail)).rowcount and meanwhile:
+            if connection.execute(query.values(**values)).rowcount and meanwhile:
                 self.add(meanwhile, connection)
 
     def add_settled(self, row: OutboxRow, delivery: DeliveryAttempt) -> None:
@@ -370,7 +380,8 @@ def _place(table: sa.FromClause) -> sa.Tuple:
 
 def _row(row: sa.Row[Any]) -> OutboxRow:
     urgency = MOST_URGENT if row.urgency is None else row.urgency
-    return OutboxRow(**{**row._mapping, "state": OutboxState(row.state), "urgency": urgency})
+    read = {"state": OutboxState(row.state), "urgency": urgency, "refusals": row.refusals or 0}
+    return OutboxRow(**{**row._mapping, **read})
 
 
 def _delivery_values(delivery: DeliveryAttempt) -> dict[str, Any]:

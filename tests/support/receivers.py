@@ -172,9 +172,9 @@ class _AnyPort(Controller):
 
 
 @contextmanager
-def mail_server(**options: Any) -> Iterator[tuple[Mailbox, int]]:
+def mail_server(mailbox: Mailbox | None = None, **options: Any) -> Iterator[tuple[Mailbox, int]]:
     """A running SMTP server and its port; `options` are aiosmtpd's."""
-    mailbox = Mailbox()
+    mailbox = mailbox or Mailbox()
     controller = _AnyPort(mailbox, hostname="127.0.0.1", port=0, **options)
     controller.start()
     try:

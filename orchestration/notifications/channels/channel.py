@@ -19,7 +19,7 @@ class ChannelMessage:
     same each time it is sent, so that receivers recognise it.
 
     `thread` is what `Channel.send` has returned for an earlier message about the same incident to the same recipient;
-    empty for the first one. `links` are signed links by which the recipient can answer; they are secret. `body` has
+    empty for the first one. `may_have_arrived` says that an earlier try may have reached the recipient. `links` are signed links by which the recipient can answer; they are secret. `body` has
     them at its end, and `plain_body`, for channels that show them in another way, has not.
     """
 
@@ -31,6 +31,7 @@ class ChannelMessage:
     notice: Notice
     created_at: datetime
     thread: str = ""
+    may_have_arrived: bool = False
     links: tuple[MessageLink, ...] = ()
 
     @property
@@ -47,12 +48,16 @@ class ChannelMessage:
 class DeliveryError(Exception):
     """A message was not delivered.
 
-    `permanent`: sending it again will not help. `retry_after`: the seconds that the receiver asked us to wait. The text
-    may quote the receiver's answer, so redact it before it is shown.
+    `permanent`: sending it again will not help. `retry_after`: the seconds that the receiver asked us to wait.
+    `unclear`: it was handed over, but the answer was lost, so it may have arrived all the same. The text may quote the
+    receiver's answer, so redact it before it is shown.
     """
 
-    def __init__(self, message: str, *, permanent: bool, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, permanent: bool, retry_after: float | None = None, unclear: bool = False
+    ) -> None:
         super().__init__(message)
+        self.unclear = unclear
         self.permanent = permanent
         self.retry_after = retry_after
 

@@ -20,6 +20,8 @@ from orchestration.notifications.channels.tls import distrust, tls_context
 _PORTS = {"none": 25, "starttls": 587, "implicit": 465}
 # Python refuses a header with a line feed in it, and the page would be lost. Subjects are made from alerts' texts.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
+# The server may have accepted the mail before it fell silent.
+_AFTER_THE_CONNECTION = (aiosmtplib.SMTPReadTimeoutError, aiosmtplib.SMTPServerDisconnected)
 _NOT_IN_AN_ADDRESS = re.compile(r"""[\s"(),:;<>@\[\\\]]""")
 
 
@@ -63,10 +65,10 @@ class EmailChannel:
             ) from error
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             told = str(error) if type(error) is aiosmtplib.SMTPException else type(error).__name__
-            reason = distrust(error) or told
-            raise DeliveryError(
-                f"the mail server {settings.host} was not reached: {reason}", permanent=False
-            ) from error
+            unclear = isinstance(error, _AFTER_THE_CONNECTION)
+            what = "sent no answer" if unclear else "was not reached"
+            told_why = f"the mail server {settings.host} {what}: {distrust(error) or told}"
+            raise DeliveryError(told_why, permanent=False, unclear=unclear) from error
         return message.thread or str(mail["Message-ID"])
 
     async def aclose(self) -> None:

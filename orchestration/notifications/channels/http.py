@@ -26,6 +26,16 @@ _MAX_JSON_BYTES = 1_000_000
 _MAX_WAIT = 3600.0
 # Request Timeout, Too Early (RFC 8470) and Too Many Requests: the same request may be accepted later.
 _RETRYABLE = {408, 425, 429}
+# Nothing of the message was handed over when one of these ended the attempt.
+_BEFORE_THE_REQUEST = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+)
+# A proxy gave up waiting for the receiver, which may have accepted (RFC 9110, 15.6.5).
+_GATEWAY_TIMEOUT = 504
 
 
 class HttpPoster:
@@ -51,7 +61,8 @@ class HttpPoster:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise DeliveryError(f"{_host(url)} sent an invalid answer (not a JSON object)", permanent=False)
+            message = f"{_host(url)} sent an invalid answer (not a JSON object)"
+            raise DeliveryError(message, permanent=False, unclear=True)
         return found
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], keep: int = 0) -> bytes:
@@ -65,12 +76,14 @@ class HttpPoster:
                 return await _first_bytes(response, keep) if keep else b""
         except httpx2.TransportError as error:
             refused = blocked(error)
+            unclear = not refused and not isinstance(error, _BEFORE_THE_REQUEST)
             reason = refused or distrust(error) or type(error).__name__
-            message = f"{host} was not reached ({reason})"
+            message = f"{host} sent no answer ({reason})" if unclear else f"{host} was not reached ({reason})"
             permanent = bool(refused) or isinstance(error, httpx2.UnsupportedProtocol)
-            raise DeliveryError(message, permanent=permanent) from error
+            raise DeliveryError(message, permanent=permanent, unclear=unclear) from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise DeliveryError(f"{host} sent an invalid answer ({type(error).__name__})", permanent=False) from error
+            message = f"{host} sent an invalid answer ({type(error).__name__})"
+            raise DeliveryError(message, permanent=False, unclear=True) from error
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -119,7 +132,7 @@ def _refusal(response: httpx2.Response, answer: str, host: str, now: datetime) -
         return DeliveryError(f"{host} answered {status}, a redirect; use the address that it leads to", permanent=True)
     wait = retry_after(response.headers.get("retry-after"), now)
     permanent = status < 500 and status not in _RETRYABLE
-    return DeliveryError(f"{host} answered {status}: {answer}".rstrip(": "), permanent=permanent, retry_after=wait)
+    return DeliveryError(f"{host} answered {status}: {answer}".rstrip(": "), permanent=permanent, retry_after=wait, unclear=status == _GATEWAY_TIMEOUT)
 
 
 async def _first_bytes(response: httpx2.Response, at_most: int) -> bytes:

@@ -24,6 +24,7 @@ outbox = sa.Table(
     sa.Column("settled_at", UtcDateTime),
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("urgency", sa.Integer),
+    sa.Column("refusals", sa.Integer),
     sa.Index("ix_outbox_state_due_at", "state", "due_at"),
 )
 
