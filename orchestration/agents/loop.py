@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import anyio.to_thread
 from pydantic import BaseModel
 
 from orchestration.agents import answers, prompts
@@ -39,7 +38,7 @@ from orchestration.events.agents import (
 from orchestration.providers.wire import GatewayCall
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows.attempts import limits_of
-from orchestration.workflows.engine import Flow, NamedStep, StepError
+from orchestration.workflows.engine import Flow, NamedStep, StepError, outlasting
 from orchestration.workflows.model import (
     AgentResult,
     AgentTask,
@@ -110,7 +109,7 @@ class AgentLoop:
 
     async def body(self, flow: Flow, task: AgentTask) -> AgentResult:
         """The flow itself; returns a result whatever happens short of being cancelled."""
-        run = await self._gate.follow(await anyio.to_thread.run_sync(self._runs.get, task.run_id))
+        run = await self._gate.follow(await outlasting(partial(self._runs.get, task.run_id)))
         publish = partial(self._bus.publish, run_id=run.id, agent=task.agent)
         publish(AgentStarted(flow.id, _title(task)))
         try:
@@ -205,7 +204,7 @@ class AgentLoop:
 
     async def _run_limits(self, run: Run, configuration: Configuration) -> RunLimits:
         # Read again, since the limit of the run itself may have been raised.
-        return limits_of(await anyio.to_thread.run_sync(self._runs.get, run.id), configuration)
+        return limits_of(await outlasting(partial(self._runs.get, run.id)), configuration)
 
     async def _deliver(self, work: AgentWork) -> dict[str, Any]:
         """Attempt the task, again where a fresh conversation may help: by another route if there is one, else in words

@@ -78,11 +78,18 @@ async def attempt(
             return DeliveryResult(SendOutcome.FAILED, since(), detail)
         # The longer of the two: a receiver that names too short a time must not switch off our own backoff.
         wait = max(_wait(row.attempts, random), error.retry_after or 0.0)
-        return DeliveryResult(SendOutcome.RETRIED, since(), detail, wait, error.retry_after or 0.0, unclear=error.unclear)
+        return DeliveryResult(
+            SendOutcome.RETRIED, since(), detail, wait, error.retry_after or 0.0, unclear=error.unclear
+        )
     except Exception as error:  # noqa: BLE001 — one message that cannot be handled must not hold up the others
         outcome = SendOutcome.FAILED if row.attempts >= MAX_UNEXPECTED else SendOutcome.RETRIED
         return DeliveryResult(
-            outcome, since(), f"unexpected {type(error).__name__}", _wait(row.attempts, random), error=error, unclear=True
+            outcome,
+            since(),
+            f"unexpected {type(error).__name__}",
+            _wait(row.attempts, random),
+            error=error,
+            unclear=True,
         )
     return DeliveryResult(SendOutcome.SENT, since(), thread=begun)
 

@@ -210,7 +210,9 @@ class OutboxSender:
 
     async def _mark(self, row: OutboxRow, result: DeliveryResult) -> None:
         now = self._clock.now()
-        delivery = DeliveryAttempt(row.key, now, result.outcome, round(result.seconds, 3), result.detail, result.unclear)
+        delivery = DeliveryAttempt(
+            row.key, now, result.outcome, round(result.seconds, 3), result.detail, result.unclear
+        )
         match result.outcome:
             case SendOutcome.SENT:
                 await self._call(lambda: self._outbox.mark_sent(row, delivery, result.thread))

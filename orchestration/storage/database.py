@@ -10,10 +10,11 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 
 from orchestration.errors import OrchestratorError
 from orchestration.storage.engines import BUSY_SECONDS, close_engine, make_engine, waiting
+from orchestration.storage.outage import UnavailableError
 
 T = TypeVar("T")
 
@@ -30,11 +31,6 @@ REPLACING = "restore-unfinished"
 
 class StorageError(OrchestratorError):
     """The database cannot be reached or used."""
-
-
-class UnavailableError(SQLAlchemyError):
-    """The database is known to be unavailable, so it is not asked. This is an error of SQLAlchemy, so that code which
-    survives an outage survives this as well."""
 
 
 class Database:

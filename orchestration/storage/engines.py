@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from orchestration.private_folder import make_private_folder
+from orchestration.storage.outage import GoneError
 
 # SQLite has one writer. More connections only contend for its lock: with a pool of 20, the 99th percentile of a write
 # was four to five times that with a pool of 2.
@@ -85,7 +86,7 @@ def _refuse_new_file(file: Path) -> Callable[..., None]:
         nonlocal seen
         # The first connection may create the file, as in a new project; only a later one must find it.
         if seen and not file.exists():
-            raise sqlite3.OperationalError(f"the database file {file.name} is gone")
+            raise GoneError(f"the database file {file.name} is gone")
         seen = file.name != ":memory:"
 
     return check

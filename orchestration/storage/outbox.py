@@ -91,8 +91,8 @@ class SendOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
-    """The evidence of one try. `seconds` is how long it took, `detail` what the receiver said, without secrets; one that
-    is `unclear` may have arrived, although no answer has confirmed it."""
+    """The evidence of one try. `seconds` is how long it took, `detail` what the receiver said, without secrets; what is
+    `unclear` may have arrived, although no answer has confirmed it."""
 
     key: str
     at: datetime

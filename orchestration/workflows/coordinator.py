@@ -21,7 +21,7 @@ from orchestration.storage.runs import Run, Runs
 from orchestration.workflows import documents, graph
 from orchestration.workflows.approvals import Approvals, DeniedError
 from orchestration.workflows.attempts import Attempts, settings_of
-from orchestration.workflows.engine import ChildFlow, Flow, FlowKind, StepError
+from orchestration.workflows.engine import ChildFlow, Flow, FlowKind, StepError, outlasting
 from orchestration.workflows.execution import AGENT, EXECUTION, ExecutionPlan, ExecutionTask
 from orchestration.workflows.model import (
     AgentResult,
@@ -85,7 +85,7 @@ class Coordinator:
 
     async def body(self, flow: Flow, _payload: None) -> RunOutcome:
         """The flow itself. The goal and the options are in the run's record."""
-        run = await anyio.to_thread.run_sync(self._runs.get, flow.id)
+        run = await outlasting(partial(self._runs.get, flow.id))
         await self._gate.enter(run)
         progress = RunProgress(_NOTHING)
         try:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import anyio.to_thread
+from functools import partial
 
 from orchestration.events import EventBus
 from orchestration.events.runs import PlanStarted, StepOfPlan
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows import graph
 from orchestration.workflows.attempts import Attempts, AttemptSettings
-from orchestration.workflows.engine import Flow, FlowKind
+from orchestration.workflows.engine import Flow, FlowKind, outlasting
 from orchestration.workflows.model import (
     AgentResult,
     AgentTask,
@@ -101,7 +101,7 @@ class PlanExecution:
 
     async def body(self, flow: Flow, execution: ExecutionTask) -> AgentResult:
         """The flow: run the waves one after the other; stop after the first in which an agent failed."""
-        run = await anyio.to_thread.run_sync(self._runs.get, execution.task.run_id)
+        run = await outlasting(partial(self._runs.get, execution.task.run_id))
         progress = ExecutionProgress(execution.task)
         steps = tuple(StepOfPlan(_child_id(flow, step), step.title) for step in execution.steps)
         self._bus.publish(PlanStarted(steps), run_id=run.id, agent=execution.task.agent)

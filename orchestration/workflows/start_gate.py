@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-
-import anyio.to_thread
+from functools import partial
 
 from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
 from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
 from orchestration.storage.runs import PlaceTakenError, Run, Runs
+from orchestration.workflows.engine import outlasting
 
 _POLL_SECONDS = 0.5
 # Such a run is resumed by somebody, who sets it to running first.
@@ -49,7 +49,7 @@ class StartGate:
         said = ""
         while run.status is not RunStatus.RUNNING and not _is_over(run) and (why := await self._obstacle(run)):
             if why != said:
-                await anyio.to_thread.run_sync(self._runs.explain, run, why)
+                await outlasting(partial(self._runs.explain, run, why))
                 said = why
             await self._clock.sleep(_POLL_SECONDS)
             run = await self._present(run)
@@ -68,13 +68,13 @@ class StartGate:
         if self._configuration().runtime.isolated:
             return "the system is isolated, and no run starts before that is lifted"
         try:
-            await anyio.to_thread.run_sync(self._runs.begin, run.id, self._clock.now())
+            await outlasting(partial(self._runs.begin, run.id, self._clock.now()))
         except PlaceTakenError as error:
             return f"{error.holder.id} works in the same folder, and comes to its end first"
         return ""
 
     async def _present(self, run: Run) -> Run:
-        return await anyio.to_thread.run_sync(self._runs.get, run.id)
+        return await outlasting(partial(self._runs.get, run.id))
 
 
 def _is_over(run: Run) -> bool:

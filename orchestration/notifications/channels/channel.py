@@ -19,8 +19,9 @@ class ChannelMessage:
     same each time it is sent, so that receivers recognise it.
 
     `thread` is what `Channel.send` has returned for an earlier message about the same incident to the same recipient;
-    empty for the first one. `may_have_arrived` says that an earlier try may have reached the recipient. `links` are signed links by which the recipient can answer; they are secret. `body` has
-    them at its end, and `plain_body`, for channels that show them in another way, has not.
+    empty for the first one. `may_have_arrived` says that an earlier try may have reached the recipient. `links` are
+    signed links by which the recipient can answer; they are secret. `body` has them at its end, and `plain_body`, for
+    channels that show them in another way, has not.
     """
 
     key: str

@@ -132,7 +132,12 @@ def _refusal(response: httpx2.Response, answer: str, host: str, now: datetime) -
         return DeliveryError(f"{host} answered {status}, a redirect; use the address that it leads to", permanent=True)
     wait = retry_after(response.headers.get("retry-after"), now)
     permanent = status < 500 and status not in _RETRYABLE
-    return DeliveryError(f"{host} answered {status}: {answer}".rstrip(": "), permanent=permanent, retry_after=wait, unclear=status == _GATEWAY_TIMEOUT)
+    return DeliveryError(
+        f"{host} answered {status}: {answer}".rstrip(": "),
+        permanent=permanent,
+        retry_after=wait,
+        unclear=status == _GATEWAY_TIMEOUT,
+    )
 
 
 async def _first_bytes(response: httpx2.Response, at_most: int) -> bytes:

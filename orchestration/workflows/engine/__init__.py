@@ -5,7 +5,7 @@ recorded result instead of running. Whatever a body does outside its steps must 
 randomness, no reading of anything that changes.
 """
 
-from orchestration.workflows.engine.flow import ChildFlow, Flow, FlowBody, NamedStep, StepError
+from orchestration.workflows.engine.flow import ChildFlow, Flow, FlowBody, NamedStep, StepError, outlasting
 from orchestration.workflows.engine.kinds import FlowKind, untyped
 from orchestration.workflows.engine.records import FlowSchedule, FlowState, FlowStatus, StepRecord
 from orchestration.workflows.engine.service import Engine
@@ -26,5 +26,6 @@ __all__ = [
     "StepRecord",
     "StoredType",
     "StoredValueError",
+    "outlasting",
     "untyped",
 ]

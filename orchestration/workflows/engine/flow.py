@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import anyio.to_thread
+import sqlalchemy as sa
 from dbos import DBOS, PortableWorkflowError, SetWorkflowID
+from dbos._dbos import _get_dbos_instance
 
 from orchestration.errors import OrchestratorError
-from orchestration.storage.database import UnavailableError
+from orchestration.storage.outage import is_outage
 from orchestration.workflows.engine.kinds import FlowKind
 from orchestration.workflows.engine.values import StoredType, from_json, to_json
 
@@ -24,8 +28,8 @@ ChildStarter = Callable[[FlowKind[Any, Any], Any], Awaitable[Any]]
 
 # DBOS asks once a second by default, which every agent of a run would add to its time.
 _CHILD_POLL_SECONDS = 0.1
-# How soon a step is tried again while our own database is away.
-_AWAY_SECONDS = 0.5
+# How soon work is tried again while our own database is away, and at the longest.
+_AWAY_SECONDS, _AWAY_AT_MOST_SECONDS = 0.5, 5.0
 
 
 class StepError(OrchestratorError):
@@ -152,17 +156,48 @@ def _portable(step: NamedStep[Any]) -> StepFunction[Any]:
     """The function that the engine calls: it returns JSON and raises only what the engine can store."""
 
     async def wrapped() -> Any:
-        while True:
+        for failures in itertools.count():
             try:
                 return to_json(step.model, await step.function())
-            except UnavailableError:
-                # It is known to be away and is watched, so the step is done when it is back: a response or a run that
-                # ended for it would stay unfinished. Like any step it may be repeated.
-                await asyncio.sleep(_AWAY_SECONDS)
             except Exception as error:
-                raise as_portable(error) from error
+                if not is_outage(error):
+                    raise as_portable(error) from error
+            # The step is done when the database is back: a response or a run that ended for it would stay unfinished.
+            # Like any step it may be repeated.
+            await _database_back(failures)
+        raise AssertionError("the count never ends")
 
     return wrapped
+
+
+async def outlasting(function: Callable[[], T]) -> T:
+    """Call a function that uses our database, in a thread, and again while the database is away: for what a body does
+    outside of its steps, where the error would end the flow."""
+    for failures in itertools.count():
+        try:
+            return await anyio.to_thread.run_sync(function)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+        await _database_back(failures)
+    raise AssertionError("the count never ends")
+
+
+async def _database_back(failures: int) -> None:
+    """Wait until the engine's database answers. A step may cost a model call, so it is not repeated to find that out.
+    After several failures the wait is longer: an open connection may answer from a file that is gone."""
+    while True:
+        await asyncio.sleep(min(_AWAY_AT_MOST_SECONDS, _AWAY_SECONDS * 2.0 ** min(failures, 8)))
+        try:
+            return await anyio.to_thread.run_sync(_ask)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+
+
+def _ask() -> None:
+    with _get_dbos_instance()._sys_db.engine.connect() as connection:
+        connection.execute(sa.text("SELECT 1"))
 
 
 async def _unwrapped(awaitable: Awaitable[Any]) -> Any:

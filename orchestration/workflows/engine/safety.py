@@ -8,8 +8,11 @@ from typing import Any, NoReturn
 
 import dbos._core
 import dbos._serialization
+import dbos._sys_db
 import sqlalchemy as sa
 from dbos._sys_db import SystemDatabase
+
+from orchestration.storage.outage import is_outage
 
 # How often a running step checks whether its flow was cancelled by another process. The engine's own second is too
 # slow: a tool has to stop within its limit plus one second.
@@ -37,6 +40,9 @@ def make_safe() -> None:
     dbos._serialization.DefaultSerializer.serialize = _refuse  # type: ignore[method-assign, assignment]
     dbos._serialization.DefaultSerializer.deserialize = _refuse  # type: ignore[method-assign, assignment]
     dbos._core._PREEMPTIBLE_POLL_INTERVAL_SEC = _CANCEL_POLL_SECONDS
+    # The engine waits for a lock of SQLite, and for a server of PostgreSQL; a file that is away for some seconds would
+    # end every flow that asks for it meanwhile.
+    dbos._sys_db.retriable_sqlite_exception = is_outage  # type: ignore[attr-defined, assignment]
     SystemDatabase.get_cancelled_workflow_ids = _not_ours_any_more  # type: ignore[method-assign, assignment]
 
 

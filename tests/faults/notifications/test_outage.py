@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 import socket
@@ -89,13 +90,12 @@ def chat_servers(weather: Weather, arrivals: Arrivals) -> Iterator[str]:
             text = self.rfile.read(int(self.headers["content-length"])).decode()
             recipient = self.path.split("/")[1]
             fault = weather.draw("refuse", "refuse", "limit", "limit", "hang", "cut", "cut", "drop", "accept")
-            if fault in ("accept", "cut"):
-                # The message in the channel is only brought up to date by this.
-                if not self.path.endswith("chat.update"):
-                    arrivals.add(recipient, text, answered=fault == "accept")
+            # An update only changes the message that is there.
+            if fault in ("accept", "cut") and not self.path.endswith("chat.update"):
+                arrivals.add(recipient, text, answered=fault == "accept")
             if fault in ("cut", "drop", "hang"):
                 if fault == "hang":
-                    threading.Event().wait(1.0)
+                    threading.Event().wait(0.6)
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
             self._answer(fault)
@@ -136,14 +136,14 @@ class MoodyMailbox(Mailbox):
         super().__init__()
         self._weather, self._arrivals = weather, arrivals
 
-    async def handle_RCPT(
+    async def handle_RCPT(  # noqa: N802 (aiosmtpd's names)
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if self._weather.draw("greylist", "accept") == "greylist":
             return "451 4.7.1 greylisted, try again later"
         return await super().handle_RCPT(server, session, envelope, address, options)
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         fault = self._weather.draw("busy", "cut", "drop", "accept")
         if fault == "busy":
             return "421 4.3.2 too busy"
@@ -151,7 +151,7 @@ class MoodyMailbox(Mailbox):
             assert isinstance(envelope.content, bytes)
             self._arrivals.add("mail", envelope.content.decode(), answered=fault == "accept")
         if fault in ("cut", "drop"):
-            assert server.transport is not None
+            assert isinstance(server.transport, asyncio.WriteTransport)
             server.transport.abort()
         return "250 taken"
 
@@ -173,7 +173,7 @@ async def pass_a_minute(sender: OutboxSender, clock: FakeClock) -> None:
     await clock.advance(max(0.0, end - clock.monotonic()))
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_nothing_is_lost_the_order_is_kept_and_what_may_be_doubled_says_so(seed: int, tmp_path: Path) -> None:
     clock, arrivals = FakeClock(NOON), Arrivals()
     weather = Weather(seed, clock)

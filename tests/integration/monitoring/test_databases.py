@@ -20,7 +20,8 @@ from orchestration.clock import FakeClock
 from orchestration.events import Event
 from orchestration.monitoring.collectors import databases
 from orchestration.monitoring.collectors.databases import DatabaseWatch, is_damage, quick_check, unreadable
-from orchestration.storage.database import Database, UnavailableError
+from orchestration.storage.database import Database
+from orchestration.storage.outage import UnavailableError
 from orchestration.storage.timeline import Timeline
 from tests.support.database import migrated
 from tests.support.patience import fail_after, patient

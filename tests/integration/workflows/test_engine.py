@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from orchestration.storage.database import UnavailableError
 from orchestration.storage.leases import Leases
+from orchestration.storage.outage import UnavailableError
 from orchestration.workflows.engine import JSON, Engine, Flow, FlowState, NamedStep, StepError, executor, untyped
 from tests.support import prefork
 from tests.support.database import migrated
