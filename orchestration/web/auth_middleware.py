@@ -131,7 +131,9 @@ class AuthMiddleware:
             known = None if secret is None else self._access.known_token(secret)
             return known or SignedIn(Principal(_LOCAL, Role.ADMIN), self._open_csrf)
         if secret is not None:
-            return self._access.of_token(secret, source_of(scope), place=lock_source(scope))
+            # Who the other end is stands in a table of the kernel's, which only a token that is refused has to pay for.
+            known = self._access.known_token(secret)
+            return known or self._access.of_token(secret, source_of(scope), place=lock_source(scope))
         state["session"] = session_of(headers, https=is_https(scope))
         return self._access.of_session(state["session"]) if state["session"] else None
 
