@@ -57,6 +57,7 @@ class RunRecord:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     outcome: Mapping[str, Any] | None = None
+    hold: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +217,21 @@ class Client:
         """What the agents of a run do now, for how long and with which text, and the steps of its plan."""
         progress: Mapping[str, Any] = self.get(f"/runs/{_part(run)}/progress")
         return progress
+
+    def run_events(self, run: str, *, after: int = 0, limit: int = 500) -> Sequence[EventRecord]:
+        """What has happened in a run so far, behind the event of that number."""
+        found = self.get(f"/runs/{_part(run)}/events", after=after, limit=limit)
+        return [_record(EventRecord, {"id": one["id"], **one["event"]}) for one in found]
+
+    def artifacts(self, run: str) -> Sequence[Mapping[str, Any]]:
+        """What a run has left: `name`, `size` and so on of each file."""
+        return list(self.get(f"/runs/{_part(run)}")["artifacts"])
+
+    def artifact(self, run: str, name: str) -> bytes:
+        """One of these files."""
+        # Its name may have folders in it.
+        path = "/".join(_part(part) for part in name.split("/"))
+        return self._request("GET", f"/runs/{_part(run)}/artifacts/{path}").content
 
     def start_run(self, goal: str, workspace: str, *, key: str | None = None, **options: Any) -> RunRecord:
         """Begin a run; `options` are the further fields of the API. Repeating it with the same `key` begins no second

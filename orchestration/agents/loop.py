@@ -19,7 +19,8 @@ from orchestration.agents.conversation import AgentConversation
 from orchestration.agents.evidence import Evidence
 from orchestration.agents.history_summary import HistorySummaries, HistorySummary, summary_request
 from orchestration.agents.model_calls import AgentRequest, ModelCalls, ModelReply
-from orchestration.agents.tool_calls import OwnCodeAnswer, ToolAnswer, ToolCalls, name_of
+from orchestration.agents.tool_calls import OwnCodeAnswer, ToolCalls, name_of
+from orchestration.agents.tool_rounds import ToolRounds, reads_only, rules_of
 from orchestration.agents.usage_budget import AgentGaveUpError, AgentSetup, UsageBudget, least
 from orchestration.config.schema import AgentRole, AgentSettings, Configuration
 from orchestration.domain.failure_class import UNEXPECTED, kind_of_error
@@ -38,7 +39,7 @@ from orchestration.events.agents import (
 from orchestration.providers.wire import GatewayCall
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows.attempts import limits_of
-from orchestration.workflows.engine import Flow, NamedStep, StepError, outlasting
+from orchestration.workflows.engine import Flow, StepError, outlasting
 from orchestration.workflows.model import (
     AgentResult,
     AgentTask,
@@ -84,6 +85,7 @@ class AgentLoop:
         runs: Runs,
         model_calls: ModelCalls,
         tool_calls: ToolCalls,
+        tool_rounds: ToolRounds,
         gate: StartGate,
         bus: EventBus,
         configuration: Callable[[], Configuration],
@@ -99,6 +101,7 @@ class AgentLoop:
         self._model_calls = model_calls
         self._summaries = HistorySummaries(model_calls, bus)
         self._tool_calls = tool_calls
+        self._tool_rounds = tool_rounds
         self._gate = gate
         self._bus = bus
         self._configuration = configuration
@@ -176,9 +179,10 @@ class AgentLoop:
         if agent is None:
             raise NotFoundError(f"There is no agent '{task.agent}' in the configuration any more. Was it removed?")
         provider, model = route_of(run, agent, configuration)
+        tools = await self._tool_calls.offered(agent, Path(run.folder))
         setup = AgentSetup(
             system=prompts.system_prompt(agent, answers.OUTPUTS[task.role], self._project_root),
-            tools=tuple(self._tool_calls.schemas(agent)),
+            tools=tuple(tool.schema() for tool in tools),
             limits=agent.limits.model_dump(mode="json", exclude_none=True),
             attempts=1 + configuration.runtime.agent_retries,
             provider=provider,
@@ -189,6 +193,7 @@ class AgentLoop:
             run_limits=await self._run_limits(run, configuration),
             parameters=agent.parameters.request_fields,
             context_tokens=self._model_calls.window(run.provider or agent.provider, agent.default_model),
+            own_tools=rules_of(tools),
         )
         prepared = AgentPrepared(
             agent_run_id=flow_id,
@@ -313,37 +318,12 @@ class AgentLoop:
     async def _use_tools(
         self, work: AgentWork, conversation: AgentConversation, calls: Sequence[Mapping[str, Any]]
     ) -> CircleStage:
-        """Run the requested tools: concurrently if all of them only read, otherwise in the model's order."""
-        seconds, after = work.usage.seconds_left(), work.usage.last_number
-        side_by_side = all(self._tool_calls.only_reads(name_of(call)) for call in calls)
-        named = [
-            NamedStep(
-                f"tool:{name_of(call)}",
-                ToolAnswer,
-                partial(
-                    self._flushed,
-                    self._tool_calls.use,
-                    work.run,
-                    work.task,
-                    work.flow.id,
-                    work.usage.next_number(),
-                    call,
-                    seconds,
-                    after=after if side_by_side else after + place,
-                ),
-            )
-            for place, call in enumerate(calls)
-        ]
-        if side_by_side:
-            results = await work.flow.steps(named)
-            work.usage.add(AgentUsage(seconds=max(result.seconds for result in results)))
-        else:
-            results = [await work.flow.step(one.name, one.model, one.function) for one in named]
-            work.usage.add(AgentUsage(seconds=sum(result.seconds for result in results)))
+        """Run the requested tools."""
+        results = await self._tool_rounds.carry_out(work.flow, work.run, work.task, work.setup, work.usage, calls)
         for call, result in zip(calls, results, strict=True):
-            reads_only = self._tool_calls.only_reads(name_of(call))
-            work.evidence.add(ok=result.ok, reads_only=reads_only, command=result.command)
-        return conversation.add_results(calls, results, self._tool_calls.only_reads)
+            reads = reads_only(name_of(call), work.setup)
+            work.evidence.add(ok=result.ok, reads_only=reads, command=result.command)
+        return conversation.add_results(calls, results, lambda name: reads_only(name, work.setup))
 
     async def _call_own_code(self, work: AgentWork, entry_point: str) -> dict[str, Any]:
         """The user's own function instead of a model: one step, in a process of its own."""

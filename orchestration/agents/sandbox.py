@@ -27,6 +27,7 @@ import anyio
 import psutil
 
 from orchestration.clock import Clock, SystemClock
+from orchestration.declarations.child import VARIABLE
 from orchestration.errors import OrchestratorError
 
 _INIT = Path(__file__).with_name("sandbox_init.py")
@@ -38,7 +39,7 @@ _INIT_SECONDS = 0.9
 # How long to wait for the rest of the output once the command has ended.
 _PIPE_SECONDS = 2.0
 # The result is stored as a checkpoint and sent to the next agent.
-_MOST_RESULT_BYTES = 5_000_000
+MOST_RESULT_BYTES = 5_000_000
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "VIRTUAL_ENV")
 
 OutputCallback = Callable[[str], None]
@@ -155,6 +156,25 @@ class HeadAndEnd:
         return f"{head}\n[… {self.cut:,} bytes in the middle were cut]\n{end.decode('utf-8', 'replace')}"
 
 
+def init_command(
+    command: Sequence[str], limits: SandboxLimits, cwd: Path, home: Path, status_fd: int, *more: str
+) -> tuple[str, ...]:
+    """The command line of the init process that runs a command in a folder with these limits; `more` are further
+    settings. Its standard input has to be a pipe: when that closes, everything ends."""
+    settings = [
+        f"seconds={limits.seconds}",
+        f"memory_bytes={limits.memory_mb * 1_048_576}",
+        f"cpu_seconds={limits.cpu_seconds}",
+        f"file_bytes={limits.file_bytes}",
+        f"disk_bytes={limits.disk_bytes}",
+        f"processes={limits.processes}",
+        f"status_fd={status_fd}",
+        *(limits.isolation.settings(cwd, home) if limits.isolation else ()),
+        *more,
+    ]
+    return (sys.executable, "-I", "-S", str(_INIT), *settings, "--", *command)
+
+
 class OwnCodeError(OrchestratorError):
     """The user's own function failed or was stopped."""
 
@@ -228,19 +248,8 @@ class _Command:
     async def _start(
         self, command: Sequence[str], cwd: Path, variables: dict[str, str], told: int
     ) -> asyncio.subprocess.Process:
-        limits = self._limits
-        settings = [
-            f"seconds={limits.seconds}",
-            f"memory_bytes={limits.memory_mb * 1_048_576}",
-            f"cpu_seconds={limits.cpu_seconds}",
-            f"file_bytes={limits.file_bytes}",
-            f"disk_bytes={limits.disk_bytes}",
-            f"processes={limits.processes}",
-            f"status_fd={told}",
-            *(limits.isolation.settings(cwd, Path(variables["HOME"])) if limits.isolation else ()),
-        ]
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(_INIT), *settings, "--", *command),
+            *init_command(command, self._limits, cwd, Path(variables["HOME"]), told),
             cwd=cwd,
             env=variables,
             stdin=asyncio.subprocess.PIPE,
@@ -357,6 +366,13 @@ def _kill_all_of(home: str) -> None:
                 process.kill()
 
 
+def own_code_environment(python_path: Sequence[str]) -> dict[str, str]:
+    """The variables of a process that imports a function of the user's."""
+    # Without the empty name, which stands for the working folder: that may be one in which an agent can write modules.
+    folders = [*python_path, *filter(None, sys.path)]
+    return {"PYTHONPATH": os.pathsep.join(folders), VARIABLE: "yes"}
+
+
 async def call_python(
     entry_point: str,
     payload: Any,
@@ -364,8 +380,10 @@ async def call_python(
     limits: SandboxLimits,
     *,
     on_output: OutputCallback | None = None,
+    python_path: Sequence[str] = (),
 ) -> Any:
-    """Call the user's own `module:function` with JSON in a process of its own; returns its result as JSON.
+    """Call the user's own `module:function` with JSON in a process of its own; returns its result as JSON. It is
+    imported from `cwd`, or from `python_path`.
 
     Raises OwnCodeError if it fails or has to be stopped.
     """
@@ -374,16 +392,16 @@ async def call_python(
         given.write_text(json.dumps(payload))
         command = (sys.executable, str(_FUNCTION_HOST), entry_point, str(given), str(result))
         ended = await run(
-            command, cwd, limits, extra_environment={"PYTHONPATH": os.pathsep.join(sys.path)}, on_output=on_output
+            command, cwd, limits, extra_environment=own_code_environment(python_path), on_output=on_output
         )
         if ended.stopped is not None:
             kind = OwnCodeTimeError if ended.stopped == limits.describe("seconds") else OwnCodeError
             raise kind(f"{entry_point} was stopped: {ended.stopped}")
         if not result.is_file():
             raise OwnCodeError(f"{entry_point} failed (exit code {ended.exit_code}): {ended.output[-2000:].strip()}")
-        if (size := result.stat().st_size) > _MOST_RESULT_BYTES:
+        if (size := result.stat().st_size) > MOST_RESULT_BYTES:
             raise OwnCodeError(
-                f"{entry_point} returned {size:,} bytes of JSON; at most {_MOST_RESULT_BYTES:,} are allowed. "
+                f"{entry_point} returned {size:,} bytes of JSON; at most {MOST_RESULT_BYTES:,} are allowed. "
                 "Let it write a file instead"
             )
         return json.loads(result.read_text())

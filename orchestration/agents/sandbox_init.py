@@ -1,12 +1,12 @@
 """The init process of a sandbox: nothing of a command outlives its limits. Run as a script, never imported.
 
 `python sandbox_init.py SETTINGS -- COMMAND…`: the settings are `seconds=…`, `memory_bytes=…`, `cpu_seconds=…`,
-`file_bytes=…`, `disk_bytes=…`, `processes=…`, `status_fd=…`; with `isolated=yes` those of `isolation.furnish` as well,
-and `required=yes` where it must not be left incomplete. This process adopts whatever the command leaves behind
-(PR_SET_CHILD_SUBREAPER, see prctl(2)). When a limit is reached, or its standard input closes because the caller wants
-it to or has died, it ends everything, first with SIGTERM, then with SIGKILL. It reports on `status_fd`: the exit code,
-negative for a signal, and the limit that was reached. It enforces the limits itself, so that they hold even while the
-calling process hangs.
+`file_bytes=…`, `disk_bytes=…`, `processes=…`, `status_fd=…`, and `input_fd=…` for a command that reads; with
+`isolated=yes` those of `isolation.furnish` as well, and `required=yes` where it must not be left incomplete. This
+process adopts whatever the command leaves behind (PR_SET_CHILD_SUBREAPER, see prctl(2)). When a limit is reached, or
+its standard input closes because the caller wants it to or has died, it ends everything, first with SIGTERM, then with
+SIGKILL. It reports on `status_fd`: the exit code, negative for a signal, and the limit that was reached. It enforces
+the limits itself, so that they hold even while the calling process hangs.
 
 An agent starts hundreds of commands, so only what is quickly imported is used: `signal`, `json`, `contextlib` and
 `typing` would take twice as long as everything else here together.
@@ -57,6 +57,8 @@ def main() -> None:
     if child == 0:
         os.close(status)
         become(command, limits, settings, missing, libc, init)
+    for number in settings.get("input_fd", ()):
+        os.close(int(number))
     # Our copies of the output's pipe would keep it open after the command has closed its own.
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
@@ -83,7 +85,8 @@ def become(
     # The parent may have died before the line above took effect.
     if os.getppid() != init:
         os._exit(1)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    given = settings.get("input_fd")
+    os.dup2(int(given[0]) if given else os.open(os.devnull, os.O_RDONLY), 0)
     for number in _IGNORED:
         signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,11 +20,20 @@ from orchestration.agents.run_workspace import command_record
 from orchestration.agents.sandbox import OutputCallback, SandboxLimits
 from orchestration.agents.text import excerpt
 from orchestration.agents.toolchains import allowed_commands
-from orchestration.agents.tools import AgentTool, BadArgumentsError, ToolContext, ToolResult, parse_arguments
+from orchestration.agents.tools import (
+    AgentTool,
+    BadArgumentsError,
+    ToolContext,
+    ToolResult,
+    ToolSource,
+    ToolUnavailableError,
+    parse_arguments,
+)
 from orchestration.agents.tools.notes import FolderNotes
 from orchestration.agents.tools.registry import ALL, granted
 from orchestration.clock import Clock
 from orchestration.config.schema import AgentSettings, Configuration
+from orchestration.declarations.task import Call
 from orchestration.domain.work_phase import WorkPhase
 from orchestration.errors import OrchestratorError
 from orchestration.events import EventBus
@@ -39,6 +49,10 @@ from orchestration.workflows.heartbeat import Activity, HeartbeatEmitter
 from orchestration.workflows.model import AgentTask, CommandRecord, StoredRecord
 
 ISOLATED = "the system is isolated: no tool may be used until a person lifts that; say what is still to be done"
+_UNKNOWN_END = (
+    "{name}: the process that made this call died in the middle of it, and nobody knows whether it was carried out. "
+    "It was not repeated, since {name} is not declared as idempotent. Find out what it did before you call it again"
+)
 _SHOWN_CHARACTERS = 120
 _QUOTED_CHARACTERS = 300
 _LEAST_SECONDS = 0.1
@@ -106,9 +120,10 @@ class ToolCalls:
         project_root: Path,
         state_folders: Sequence[Path],
         history: RefusalHistory = _no_history,
+        sources: Sequence[ToolSource] = (),
     ) -> None:
         """`state_folders` are where this system keeps what agents must never see, the first its own state; `history`
-        returns the earlier refusals of a run."""
+        returns the earlier refusals of a run; `sources` have the tools that do not ship."""
         self._configuration = configuration
         self._bus = bus
         self._clock = clock
@@ -116,15 +131,23 @@ class ToolCalls:
         self._project_root = project_root
         self._state = tuple(str(folder) for folder in state_folders)
         self._history = history
+        self._sources = tuple(sources)
+        self._begun: set[str] = set()
 
-    def schemas(self, agent: AgentSettings) -> list[dict[str, Any]]:
-        """The tools of an agent, for the model."""
-        return [ALL[name].schema() for name in granted(agent.tools) if name in ALL]
+    async def offered(self, agent: AgentSettings, folder: Path) -> list[AgentTool]:
+        """The tools of an agent in a folder: those that ship, then those from elsewhere."""
+        shipped = [ALL[name] for name in granted(agent.tools) if name in ALL]
+        return [*shipped, *[tool for source in self._sources for tool in await source.offered(agent, folder)]]
 
-    def only_reads(self, name: str) -> bool:
-        """Whether a tool only reads, so that it may run concurrently with others."""
-        tool = ALL.get(name)
-        return tool is not None and tool.reads_only
+    async def begin(self) -> str:
+        """Note that a call is about to be made which must not be made twice; returns the note's name.
+
+        It is known to this process alone. Where a flow finds it recorded and the process does not know it, the call was
+        begun by one that has died, and nobody knows how far it came.
+        """
+        name = secrets.token_hex(8)
+        self._begun.add(name)
+        return name
 
     async def use(
         self,
@@ -136,21 +159,27 @@ class ToolCalls:
         seconds: float | None,
         *,
         after: int,
+        begun: str | None = None,
     ) -> ToolAnswer:
         """One tool call as a step.
 
-        `after` is the number of the last step that was committed when this one began. A model's mistake is never an
-        error: the answer tells the model what to do instead.
+        `after` is the number of the last step that was committed when this one began; `begun` what `begin` returned for
+        a call that must not be made twice. A model's mistake is never an error: the answer tells the model what to do
+        instead.
         """
         name = name_of(call)
+        if begun is not None and begun not in self._begun:
+            return ToolAnswer(text=_UNKNOWN_END.format(name=name), ok=False, seconds=0.0, command=None)
+        self._begun.discard(begun or "")
         started = self._clock.monotonic()
         heartbeat = self._heartbeat(run, task, agent_run_id)
         text = str(call["function"]["arguments"])
-        about = self._about(text)
+        about = self._about(text, name)
         report = partial(heartbeat.beat, Activity(f"uses {name}", WorkPhase.TOOL, about))
         report()
         async with heartbeat.ticking():
-            result = await self._result_in_the_end(run, task, name, text, seconds, heartbeat, report)
+            key = f"{agent_run_id}/{number}"
+            result = await self._result_in_the_end(run, task, name, text, key, seconds, heartbeat, report)
         took = self._clock.monotonic() - started
         self._bus.publish(
             ToolCallFinished(
@@ -195,6 +224,7 @@ class ToolCalls:
                 # The function is all of the agent's work, so it gets all of the agent's time.
                 limits if seconds is None else replace(limits, seconds=max(_LEAST_SECONDS, seconds)),
                 on_output=report,
+                python_path=self._configuration().runtime.python_path,
             )
         clean = self._redactor.data(sound_value(output), "the output of own code", run_id=run.id, agent=task.agent)
         return OwnCodeAnswer(output=clean, seconds=self._clock.monotonic() - started)
@@ -205,6 +235,7 @@ class ToolCalls:
         task: AgentTask,
         name: str,
         text: str,
+        key: str,
         seconds: float | None,
         heartbeat: HeartbeatEmitter,
         on_output: OutputCallback,
@@ -212,7 +243,7 @@ class ToolCalls:
         """The result of a call, tried again while the machine is at fault. Raises MachineFaultError."""
         for wait in (*_WAITS, None):
             try:
-                return await self._result(run, task, name, text, seconds, on_output)
+                return await self._result(run, task, name, text, key, seconds, on_output)
             except OSError as error:
                 if wait is None:
                     raise MachineFaultError(
@@ -224,17 +255,27 @@ class ToolCalls:
         raise AssertionError
 
     async def _result(
-        self, run: Run, task: AgentTask, name: str, text: str, seconds: float | None, on_output: OutputCallback
+        self,
+        run: Run,
+        task: AgentTask,
+        name: str,
+        text: str,
+        key: str,
+        seconds: float | None,
+        on_output: OutputCallback,
     ) -> ToolResult:
         configuration = self._configuration()
         if configuration.runtime.isolated:
             # No `tool_call.refused` event: that would look like an agent that exceeds its permissions.
             return ToolResult(f"refused: {ISOLATED}", ok=False)
         agent = configuration.agent(task.agent)
-        tool = ALL.get(name)
         # By the configuration in force, not by the tools that the agent started with: one that was taken away since is
         # refused.
-        if agent is None or tool is None or name not in granted(agent.tools):
+        try:
+            tool = None if agent is None else await self._find(agent, name, Path(run.folder))
+        except ToolUnavailableError as error:
+            return ToolResult(str(error), ok=False)
+        if agent is None or tool is None:
             known = ", ".join(granted(agent.tools)) if agent and agent.tools else "none"
             attempt = RefusedAttempt("tool", name)
             return await self._refused(run, task, attempt, f"there is no tool '{name}' for you; there is: {known}")
@@ -245,8 +286,17 @@ class ToolCalls:
             limits_in(self._limits(task, seconds), configuration, self._project_root, folder.root),
             on_output,
             FolderNotes(Path(self._state[0]) / "notes" / run.id, self._redactor.quiet),
+            Call(run.id, agent.id, run.folder, key),
         )
         return await self._invoke(run, task, tool, context, text)
+
+    async def _find(self, agent: AgentSettings, name: str, folder: Path) -> AgentTool | None:
+        if name in ALL:
+            return ALL[name] if name in granted(agent.tools) else None
+        for source in self._sources:
+            if (tool := await source.find(agent, name, folder)) is not None:
+                return tool
+        return None
 
     async def _invoke(self, run: Run, task: AgentTask, tool: AgentTool, context: ToolContext, text: str) -> ToolResult:
         try:
@@ -305,18 +355,20 @@ class ToolCalls:
             self._bus, self._clock, self._redactor, run_id=run.id, agent=task.agent, agent_run_id=agent_run_id
         )
 
-    def _about(self, arguments: str) -> str:
-        """The subject of a call in a few words: its path, pattern or command."""
+    def _about(self, arguments: str, name: str) -> str:
+        """The subject of a call in a few words: its path, pattern or command; of other tools, their arguments."""
         # Redacted before it is cut: half a secret would not be recognised.
-        return self._redactor.quiet(_subject(arguments))[:_SHOWN_CHARACTERS]
+        return self._redactor.quiet(_subject(arguments, shipped=name in ALL))[:_SHOWN_CHARACTERS]
 
 
-def _subject(arguments: str) -> str:
+def _subject(arguments: str, *, shipped: bool) -> str:
     try:
         values = sound_value(json.loads(arguments or "{}"))
     except (ValueError, RecursionError):
         return ""
     if not isinstance(values, dict):
         return ""
+    if not shipped:
+        return json.dumps(values, ensure_ascii=False) if values else ""
     chosen = values.get("path") or values.get("pattern") or values.get("command") or ""
     return " ".join(map(str, chosen)) if isinstance(chosen, Sequence) and not isinstance(chosen, str) else str(chosen)

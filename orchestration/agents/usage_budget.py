@@ -12,14 +12,24 @@ from orchestration.workflows.model import AgentTask, AgentUsage, FailingCheck, R
 T = TypeVar("T")
 
 
+class ToolRule(StoredRecord):
+    """How a tool that does not ship is called: `reads` if it only reads, `once` if a call must not be repeated, `asks`
+    if a person has to approve each call."""
+
+    reads: bool = False
+    once: bool = False
+    asks: bool = False
+
+
 class AgentSetup(StoredRecord):
     """The settings of this agent in one attempt of the run, with the version of the configuration that they are from.
 
     `run_limits` are those of the whole run, where they may have changed since the agent got its task. `context_tokens`
-    is the context of its model, where it is known.
+    is the context of its model, where it is known. The rules of its `own_tools` are kept, since the steps of a call
+    follow from them, and have to be the same on replay.
     """
 
-    added = ("attempt", "config_version", "run_limits", "parameters", "context_tokens")
+    added = ("attempt", "config_version", "run_limits", "parameters", "context_tokens", "own_tools")
 
     system: str
     tools: tuple[dict[str, Any], ...]
@@ -33,6 +43,7 @@ class AgentSetup(StoredRecord):
     run_limits: RunLimits | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     context_tokens: int | None = None
+    own_tools: dict[str, ToolRule] = Field(default_factory=dict)
 
 
 class AgentGaveUpError(Exception):

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from orchestration.app import game_days
 from orchestration.app.background_tasks import BackgroundTasks
 from orchestration.app.live_credentials import LiveCredentials
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.app.project_database import check_database
+from orchestration.clock import Clock
 from orchestration.config.schema import AgentRole, Configuration
 from orchestration.errors import OrchestratorError
 from orchestration.providers.wire import GatewayCall
@@ -22,6 +23,7 @@ from orchestration.storage.spend import Spend
 
 if TYPE_CHECKING:
     from orchestration.agents.loop import AgentLoop
+    from orchestration.agents.mcp.source import McpTools
     from orchestration.agents.run_workspace import RunWorkspace
     from orchestration.providers.gateway import Gateway
     from orchestration.runs.launcher import RunLauncher
@@ -32,15 +34,16 @@ if TYPE_CHECKING:
     from orchestration.workflows.run_control import RunControl
 
 
-class Application(Project):
+class Application(ProjectRecords):
     """A project with everything that runs agents. Use `application` to build and start one.
 
     The builders import what they build: the engine alone takes up to two seconds to import, which a command that only
     reads records must not pay.
     """
 
-    def __init__(self, config_file: Path, *, shared: bool = False) -> None:
-        super().__init__(config_file)
+    def __init__(self, config_file: Path, *, shared: bool = False, clock: Clock | None = None) -> None:
+        super().__init__(config_file, clock)
+        from orchestration.agents.tools.foreign import ForeignTools
         from orchestration.runs.changes import RunChanges
         from orchestration.runs.placement import RunPlacement
         from orchestration.runs.recovery import RunRecovery
@@ -68,6 +71,7 @@ class Application(Project):
         self.recovery = RunRecovery(self.engine, self.control, self.bus, self.clock)
         self.calendar = self._build_calendar()
         attempts = Attempts(self.runs, self.effective, self.store.refresh_in_thread, workspace.baseline)
+        self.foreign_tools = ForeignTools(self.effective, self._build_foreign_tools)
         self._gate = StartGate(self.runs, self.clock, self.effective, self.store.refresh_in_thread)
         self._register_flows(self._build_coordinator(workspace, attempts), self._build_agent_loop(redactor), attempts)
 
@@ -82,6 +86,7 @@ class Application(Project):
             self._rehearsal,  # outermost, so that no call of a stopping run fails for want of a server
             self.launcher.restoring_stopped(),
             self.gateway.running(),
+            contextlib.aclosing(self.foreign_tools),
             self.engine.running(),
             self.tasks.running(),
         ):
@@ -184,21 +189,29 @@ class Application(Project):
         from orchestration.agents.model_calls import ModelCalls
         from orchestration.agents.refusal_history import history_from
         from orchestration.agents.tool_calls import ToolCalls
+        from orchestration.agents.tool_rounds import ToolRounds
+        from orchestration.agents.tools.own import OwnTools
+        from orchestration.workflows.approvals import Approvals
         from orchestration.workflows.suspension import RunSuspension
 
         suspension = RunSuspension(self.runs, self.bus)
+        approvals = Approvals(self.approvals, self.runs, self.bus, self.clock)
+        own_tools = OwnTools(self.effective, self._credential, self.clock, self.root)
+        tool_calls = ToolCalls(
+            self.effective,
+            self.bus,
+            self.clock,
+            redactor,
+            self.root,
+            (self.state_folder, self.root / ".env", self.root / "config", self.root / "logs"),
+            history_from(self.timeline),
+            [own_tools, self.foreign_tools],
+        )
         return AgentLoop(
             self.runs,
             ModelCalls(self.gateway, suspension, self.bus, self.clock, redactor),
-            ToolCalls(
-                self.effective,
-                self.bus,
-                self.clock,
-                redactor,
-                self.root,
-                (self.state_folder, self.root / ".env", self.root / "config", self.root / "logs"),
-                history_from(self.timeline),
-            ),
+            tool_calls,
+            ToolRounds(tool_calls, approvals, self.redactor.text, self.recorded),
             self._gate,
             self.bus,
             self.effective,
@@ -207,6 +220,17 @@ class Application(Project):
             self.recorded,
             self.root,
         )
+
+    def _build_foreign_tools(self) -> McpTools:
+        from orchestration.agents.mcp.acceptance import AcceptedTools
+        from orchestration.agents.mcp.source import McpTools
+
+        accepted = AcceptedTools(self.state_folder)
+        return McpTools(self.effective, self._credential, self.bus, self.root, accepted)
+
+    def _credential(self, name: str) -> str | None:
+        """The value of a variable now: `.env` may have changed since the start."""
+        return self.store.credentials.get(name)
 
     def _register_flows(self, coordinator: Coordinator, loop: AgentLoop, attempts: Attempts) -> None:
         from orchestration.runs.schedules import SCHEDULED
@@ -220,13 +244,16 @@ class Application(Project):
 
 
 @contextlib.asynccontextmanager
-async def application(config_file: str, *, shared: bool = False) -> AsyncIterator[Application]:
+async def application(
+    config_file: str, *, shared: bool = False, clock: Clock | None = None
+) -> AsyncIterator[Application]:
     """Build and start an application; `shared` for a worker, which works on any run that waits and is restarted again
-    and again: where the file is broken it continues with the last good configuration.
+    and again: where the file is broken it continues with the last good configuration. `clock` is the machine's unless a
+    test gives another.
 
     An error from inside is raised as it is, not as a group of one.
     """
-    app = Application(Path(config_file), shared=shared)
+    app = Application(Path(config_file), shared=shared, clock=clock)
     with app.opened(or_last_good=shared):
         try:
             async with app.running():

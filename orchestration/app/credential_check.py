@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestration.app.live_credentials import EvenRevokedCredentials
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.errors import UsageError
 from orchestration.playbooks.credential_probes import probe_exposed
 from orchestration.security.exposed_credentials import FILE, ExposedCredentials, ExposedValue
@@ -23,7 +23,7 @@ class CredentialCheck:
     incidents: tuple[str, ...]
 
 
-async def check_credential(here: Project, value: str, variable: str) -> CredentialCheck:
+async def check_credential(here: ProjectRecords, value: str, variable: str) -> CredentialCheck:
     """Probe a value; `variable` is the name that it had, if it is known. Raises UsageError for an empty one."""
     if not value:
         raise UsageError("There is no value to probe. Type it, or pass it on standard input.")

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from orchestration.alerts.heartbeats.alerts import expectation
 from orchestration.alerts.heartbeats.state import HeartbeatStatus, judge
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.domain.severity import Severity
 from orchestration.storage.heartbeat_monitors import HeartbeatMonitorRow, HeartbeatMonitors
 
@@ -33,7 +33,7 @@ class HeartbeatView:
     path: str
 
 
-def heartbeats_of(here: Project) -> Sequence[HeartbeatView]:
+def heartbeats_of(here: ProjectRecords) -> Sequence[HeartbeatView]:
     """All heartbeats that are expected, those that are down first. Blocks."""
     monitors, now = HeartbeatMonitors(here.database), here.clock.now()
     rows, listened = monitors.list(), monitors.listened_until()

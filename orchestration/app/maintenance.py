@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.app.application import Application
 from orchestration.app.leadership import while_leading
-from orchestration.app.project import DATABASE_FILE, ENGINE_FILE, Project, database_url, load_runtime
+from orchestration.app.project import DATABASE_FILE, ENGINE_FILE, ProjectRecords, database_url, load_runtime
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.loader import ConfigLoader
 from orchestration.config.maintenance import MaintenanceSettings
@@ -147,26 +147,26 @@ class ProjectMaintenance:
         return self._app.root / self._app.configuration.monitoring.advisories_directory
 
 
-def vault_of(here: Project) -> BackupStore:
+def vault_of(here: ProjectRecords) -> BackupStore:
     """The backups of an open project."""
     server_url = None if here.database.is_sqlite else here.database.url
     settings = here.configuration.maintenance
     return _vault(here.root, here.state_folder, server_url, settings, here.clock, here.bus)
 
 
-def reports_folder(here: Project) -> Path:
+def reports_folder(here: ProjectRecords) -> Path:
     """The folder of a project's reports."""
     named = here.configuration.maintenance.reports_directory
     return here.root / named if named else here.state_folder / "reports"
 
 
-def list_reports(here: Project) -> list[Path]:
+def list_reports(here: ProjectRecords) -> list[Path]:
     """The reports of a project, newest first."""
     found = reports_folder(here).glob("*.md")
     return sorted(found, key=lambda path: (path.stem[-10:], path.stem), reverse=True)
 
 
-def find_report(here: Project, name: str) -> str:
+def find_report(here: ProjectRecords, name: str) -> str:
     """The text of a report. Raises NotFoundError, and OrchestratorError for one that cannot be read."""
     # By comparison with existing files: no path is built from a name in a request.
     path = next((one for one in list_reports(here) if one.stem == name), None)
@@ -180,7 +180,7 @@ def find_report(here: Project, name: str) -> str:
         ) from error
 
 
-def sign_off(here: Project, duty: str, by: str, note: str) -> tuple[SignOff, ...]:
+def sign_off(here: ProjectRecords, duty: str, by: str, note: str) -> tuple[SignOff, ...]:
     """Sign off a duty for every open month; returns its sign-offs. Raises NotFoundError for an unknown duty, and
     ConflictError if none is open."""
     if duty not in SIGN_OFFS:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from urllib.parse import quote
 
 from orchestration.app.oncall import find_rotation
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.errors import NotFoundError, UsageError
 from orchestration.incidents.icalendar_feed import write_calendar
 from orchestration.incidents.oncall import shifts
@@ -17,7 +17,7 @@ FEED_PATH = "/oncall/"
 _BACK, _AHEAD = timedelta(days=31), timedelta(days=120)
 
 
-def feed_url(project: Project, rotation: str) -> str:
+def feed_url(project: ProjectRecords, rotation: str) -> str:
     """The address of a rotation's feed. Raises NotFoundError, and UsageError where nobody could reach it."""
     find_rotation(project.response, rotation)
     base = project.response.dashboard_url or project.serves_at
@@ -27,7 +27,7 @@ def feed_url(project: Project, rotation: str) -> str:
     return f"{base.rstrip('/')}{FEED_PATH}{quote(rotation)}.ics?token={feed_token(key, rotation)}"
 
 
-def feed(project: Project, rotation: str, token: str) -> bytes:
+def feed(project: ProjectRecords, rotation: str, token: str) -> bytes:
     """The calendar of a rotation for whoever has its token. Raises NotFoundError for anybody else: what there is must
     not be learned by trying."""
     key = project.link_key()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestration.app.heartbeats import HeartbeatView, heartbeats_of
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.config.isolation import isolation_of
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.run_status import RunStatus
@@ -50,7 +50,7 @@ class Overview:
     heartbeats: Sequence[HeartbeatView] = ()
 
 
-def overview(here: Project) -> Overview:
+def overview(here: ProjectRecords) -> Overview:
     """Read it all."""
     isolation = isolation_of(here.store)
     return Overview(
@@ -66,7 +66,7 @@ def overview(here: Project) -> Overview:
     )
 
 
-def _unacknowledged(here: Project) -> list[IncidentRow]:
+def _unacknowledged(here: ProjectRecords) -> list[IncidentRow]:
     records = here.incident_service.records
     rows = records.table.list(severities=_SEVERE, is_open=True)
     # The row keeps who acknowledged the incident first; after it was reopened, only the incident itself says whether
@@ -75,7 +75,7 @@ def _unacknowledged(here: Project) -> list[IncidentRow]:
     return sorted(waiting, key=lambda row: (row.severity, row.detected_at))
 
 
-def _out_of_use(here: Project) -> list[ProviderOutOfUse]:
+def _out_of_use(here: ProjectRecords) -> list[ProviderOutOfUse]:
     """The routes of configured providers whose breaker is not closed, by the last report of any process."""
     known = here.configuration.runtime.providers
     return [

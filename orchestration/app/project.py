@@ -69,7 +69,7 @@ _TEMPLATES = Path("config", "templates")
 _RECORDED_SECONDS = 1.0
 
 
-class Project:
+class ProjectRecords:
     """A project's configuration and records.
 
     Raises ConfigurationError if neither the file nor an earlier version of it can be used, and UsageError if the
@@ -270,9 +270,9 @@ class Project:
 
 
 @contextlib.contextmanager
-def project(config_file: str) -> Iterator[Project]:
+def project(config_file: str) -> Iterator[ProjectRecords]:
     """Open a project's records; with a broken configuration, by its last good version."""
-    here = Project(Path(config_file))
+    here = ProjectRecords(Path(config_file))
     with here.opened(or_last_good=True):
         yield here
 

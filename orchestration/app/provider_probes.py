@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import anyio
 
 from orchestration.app.live_credentials import LiveCredentials
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.config.isolation import require_not_isolated
 from orchestration.config.schema import Configuration
 from orchestration.errors import NotFoundError
@@ -20,7 +20,7 @@ from orchestration.storage.route_states import RouteStates
 from orchestration.storage.spend import Spend
 
 
-async def probe_providers(here: Project, names: Sequence[str], *, deep: bool) -> tuple[ProbeResult, ...]:
+async def probe_providers(here: ProjectRecords, names: Sequence[str], *, deep: bool) -> tuple[ProbeResult, ...]:
     """Probe providers in parallel, and share the results with other processes. Raises NotFoundError for an unknown
     name, and IsolatedError."""
     require_not_isolated(here.store, "probe a provider")
@@ -41,7 +41,7 @@ async def probe_providers(here: Project, names: Sequence[str], *, deep: bool) ->
 
 
 @contextlib.asynccontextmanager
-async def _gateway(here: Project, names: Sequence[str]) -> AsyncIterator[Gateway]:
+async def _gateway(here: ProjectRecords, names: Sequence[str]) -> AsyncIterator[Gateway]:
     async with EmbeddedRehearsal() as rehearsal:
         known = here.configuration.runtime.providers
         # A server is started only if it is probed: `orchestrator providers probe NAME` should touch nothing else.

@@ -82,6 +82,7 @@ def _remote_command(name: str) -> str:
         "coordinate": ("coordinate:coordinate", "Show every unfinished or failed run, and continue what can continue."),
         "runs": ("runs:runs", "List, show, resume, cancel, fork and approve runs."),
         "agents": ("agents:agents", "List agents; run or restart one, or all of them in parallel."),
+        "mcp": ("mcp:mcp", "List the servers of tools; accept held tools; be a server."),
         "providers": ("providers:providers", "List providers with their state; probe them; read their status pages."),
         "alerts": ("alerts:alerts", "List and show alerts."),
         "heartbeats": ("heartbeats:heartbeats", "List what has to report that it is alive, and what is late."),

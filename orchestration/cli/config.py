@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from orchestration.app.config_check import ConfigCheck, check_files
-from orchestration.app.project import Project, project
+from orchestration.app.project import ProjectRecords, project
 from orchestration.cli import common
 from orchestration.cli.output import echo
 from orchestration.cli.render import age, console, table
@@ -208,13 +208,13 @@ def remove(config: str, override: str, as_json: bool) -> None:
             echo(f"{override} has ended")
 
 
-def _as_json(here: Project, override: Override) -> Any:
+def _as_json(here: ProjectRecords, override: Override) -> Any:
     # A pinned version carries the whole configuration, and `over` repeats the file's own value: neither says what
     # changed.
     return here.redactor.data(override.model_dump(mode="json", exclude={"change": {"document", "over"}}))
 
 
-def _sentence(here: Project, override: Override) -> str:
+def _sentence(here: ProjectRecords, override: Override) -> str:
     change = override.change
     values = change.model_dump(mode="json", exclude={"kind", "target", "document", "over"}, exclude_none=True)
     about = " ".join(f"{key}={_value(value)}" for key, value in values.items())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import anyio.to_thread
 import click
 
-from orchestration.app import Project, project
+from orchestration.app import ProjectRecords, project
 from orchestration.cli import common
 from orchestration.cli.render import console, table
 from orchestration.config.channels.kinds import find_channel_kind
@@ -94,12 +94,14 @@ def test_contacts(config: str, contact: str | None, channel: str | None, as_json
         return 0 if all(one.outcome == SendOutcome.SENT.value for one in results) else 1
 
 
-def _contacts(opened: Project) -> tuple[Contact, ...]:
+def _contacts(opened: ProjectRecords) -> tuple[Contact, ...]:
     """The contacts of the configuration; without any, the operator, who reads the log and the console."""
     return opened.configuration.response.contacts or (OPERATOR,)
 
 
-def _contact_channels(opened: Project, contact: Contact, last: Mapping[str, DeliveryAttempt]) -> list[_ContactChannel]:
+def _contact_channels(
+    opened: ProjectRecords, contact: Contact, last: Mapping[str, DeliveryAttempt]
+) -> list[_ContactChannel]:
     return [
         _ContactChannel(
             contact.id,
@@ -113,7 +115,7 @@ def _contact_channels(opened: Project, contact: Contact, last: Mapping[str, Deli
     ]
 
 
-def _state(opened: Project, contact: Contact, name: str) -> str:
+def _state(opened: ProjectRecords, contact: Contact, name: str) -> str:
     """Whether a contact's channel is ready, or the first thing that keeps it from being used."""
     response = opened.configuration.response
     settings = response.channel(name)
@@ -131,7 +133,7 @@ def _state(opened: Project, contact: Contact, name: str) -> str:
     return "ready" if name in {address.channel for address in response.reachable(contact)} else "no address"
 
 
-def _choose(opened: Project, name: str | None, channel: str | None) -> list[tuple[Contact, ContactAddress]]:
+def _choose(opened: ProjectRecords, name: str | None, channel: str | None) -> list[tuple[Contact, ContactAddress]]:
     """The addresses to test, whether they can be used or not. Raises NotFoundError for an unknown name."""
     known = _contacts(opened)
     chosen = [contact for contact in known if name in (None, contact.id)]
@@ -147,7 +149,7 @@ def _choose(opened: Project, name: str | None, channel: str | None) -> list[tupl
     return addresses
 
 
-async def _send_tests(opened: Project, addresses: Sequence[tuple[Contact, ContactAddress]]) -> list[_TestResult]:
+async def _send_tests(opened: ProjectRecords, addresses: Sequence[tuple[Contact, ContactAddress]]) -> list[_TestResult]:
     """Send to every address that can be used, all at once, and record each attempt for `contacts list`."""
     now, response = opened.clock.now(), opened.configuration.response
     notice = Notice(
@@ -175,7 +177,7 @@ async def _send_tests(opened: Project, addresses: Sequence[tuple[Contact, Contac
 
 
 def _result(
-    opened: Project, contact: Contact, address: ContactAddress, delivery: DeliveryAttempt | None
+    opened: ProjectRecords, contact: Contact, address: ContactAddress, delivery: DeliveryAttempt | None
 ) -> _TestResult:
     place = (contact.id, address.channel, address.address or "")
     if delivery is None:

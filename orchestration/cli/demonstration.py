@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.cli import common
 from orchestration.cli.output import echo, secho
 from orchestration.clock import SystemClock
@@ -32,7 +32,7 @@ _OPENING = (
 )
 
 
-def show_demonstration(here: Project, *, as_json: bool) -> int:
+def show_demonstration(here: ProjectRecords, *, as_json: bool) -> int:
     """Carry it out in a folder of its own, and tell it; returns the exit code."""
     folder = here.new_demo_folder()
     if not as_json:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from orchestration.app import Project, project
+from orchestration.app import ProjectRecords, project
 from orchestration.cli import common
 from orchestration.cli.blind_drills import BlindChoice, blind_options, run_blind_drills, run_idle_watch
 from orchestration.cli.output import echo
@@ -134,7 +134,7 @@ def _possible(one: Drill, against: str | None, *, aside: bool) -> bool:
     return not reason
 
 
-def _held(here: Project, one: Drill, where: DrillDatabase, *, aside: bool) -> DrillResult:
+def _held(here: ProjectRecords, one: Drill, where: DrillDatabase, *, aside: bool) -> DrillResult:
     """Run one drill, print its result, and add it to the history."""
     echo(f"{one.name}: {one.fault}", err=aside)
     result = common.run_async(lambda: run_drill(one, SystemClock(), keep=where.keep, against=where.against))

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from orchestration.app import Project, project
+from orchestration.app import ProjectRecords, project
 from orchestration.cli import common
 from orchestration.cli.command_parameters import add_commands, add_opening_commands
 from orchestration.cli.incident_options import (
@@ -209,7 +209,7 @@ def _print(after: Incident, as_json: bool) -> None:
 
 
 @contextmanager
-def _found(config: str, text: str) -> Iterator[tuple[Project, Incident]]:
+def _found(config: str, text: str) -> Iterator[tuple[ProjectRecords, Incident]]:
     with project(config) as here:
         yield here, here.incident_service.records.find(text)
 
@@ -224,7 +224,7 @@ def _me() -> Actor:
     return person(common.user_name())
 
 
-def _markdown(here: Project, found: Incident) -> str:
+def _markdown(here: ProjectRecords, found: Incident) -> str:
     return here.reviews.markdown(found)
 
 

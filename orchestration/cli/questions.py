@@ -17,7 +17,7 @@ from orchestration.domain.console_command import PROGRAM, answer_command, one_li
 from orchestration.errors import ConflictError, UsageError
 
 if TYPE_CHECKING:  # a command on a server need not load what opens a project
-    from orchestration.app import Project
+    from orchestration.app import ProjectRecords
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def question_lines(questions: Sequence[OpenQuestion], program: str = PROGRAM) ->
         yield f"    answer: {answer_command(one.subject, chosen, program=program)}  (or deny)"
 
 
-def asking_here(here: Project, subject: str, status: str) -> AskingSubject:
+def asking_here(here: ProjectRecords, subject: str, status: str) -> AskingSubject:
     """A run or an incident of this machine's project."""
 
     def answer(question: OpenQuestion, approved: bool, reason: str) -> Any:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-from orchestration.app import Project, project
+from orchestration.app import ProjectRecords, project
 from orchestration.cli import common
 from orchestration.cli.output import echo
 from orchestration.cli.render import console, table
@@ -129,7 +129,7 @@ def access_control(config: str) -> Iterator[tuple[str, AccessControl, AuditTrail
         yield common.user_name(), AccessControl(opened.database, opened.bus, opened.clock), trail_of(opened)
 
 
-def trail_of(opened: Project) -> AuditTrail:
+def trail_of(opened: ProjectRecords) -> AuditTrail:
     """A project's audit trail."""
     return AuditTrail(AuditTable(opened.database), opened.bus, opened.clock, opened.redactor.data)
 

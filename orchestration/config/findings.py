@@ -61,6 +61,7 @@ class FindingCode(StrEnum):
     UNWRITABLE_DIRECTORY = "E025", "A directory is not writable."
     NOT_AN_OBJECT = "E026", "The file is JSON, but not an object."
     PROVIDER_TYPE_MISSING = "E027", "No installed package has the type of a provider that would be used."
+    RESERVED_TOOL = "E028", "A tool has the name of one that ships."
     RULE_INCOMPLETE = "E030", "An alert rule neither changes a built-in rule nor is complete in itself."
     BAD_MATCHER = "E031", "A label matcher is invalid."
     BAD_TEMPLATE = "E032", "A text template of an alert rule is invalid."

@@ -37,11 +37,13 @@ WELL_KNOWN_PROVIDERS: dict[str, ProviderKind] = {
 
 
 class Metadata(Section):
-    """What this configuration is for; free text, shown in reports."""
+    """What this configuration is for; free text, shown in reports. `writtenBy` says that a program writes the file, so
+    that an edit by hand would be lost."""
 
     name: str = "agents"
     version: str = "1"
     description: str = ""
+    written_by: str = ""
 
 
 class Timeouts(Section):
@@ -164,6 +166,8 @@ class RuntimeSettings(Section):
     `workspace` says where runs work in a git repository: each in a worktree and on a branch of its own, or in your own
     tree. Folders without git are always worked in directly.
 
+    `python_path` are further folders from which functions of your own are imported, besides the project's.
+
     `isolated` turns isolation mode on: no run starts or is resumed, agents have no tools, clients get no model calls.
     """
 
@@ -179,6 +183,7 @@ class RuntimeSettings(Section):
     # A run without any limit could go on, and spend, for ever.
     limits: UsageLimits = UsageLimits(seconds=3600)
     commands: CommandSettings = CommandSettings()
+    python_path: tuple[str, ...] = ()
     isolated: bool = False
     daily_tokens: Annotated[int, Field(gt=0)] | None = None
     daily_usd: Annotated[float, Field(gt=0)] | None = None
@@ -257,6 +262,12 @@ class ModelSettings(Section):
     parameters: ModelParameters = ModelParameters()
 
 
+# What every vendor accepts as the name of a function.
+# A part of the names of its tools, which have 64 characters at most.
+McpServerName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,30}$")]
+ToolName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
+
+
 class AgentRole(StrEnum):
     """The part that an agent plays in a run."""
 
@@ -291,6 +302,66 @@ class AgentSettings(Section):
             return self.role
         known = {role.value: role for role in AgentRole}
         return known.get(self.id, AgentRole.WORKER)
+
+
+class ToolLimits(Section):
+    """The limits of one call of a tool."""
+
+    seconds: PositiveSeconds | None = None
+    output_bytes: Annotated[int, Field(ge=256, le=1_000_000)] | None = None
+    memory_mb: Annotated[int, Field(ge=32)] | None = None
+
+
+class ToolSettings(Section):
+    """A tool of your own: a Python function, which runs in a process of its own.
+
+    `description` and `parameters` (a JSON Schema) are what the model is shown; without them, the function's docstring
+    and annotations are. A tool that `readsOnly` may run beside others. Only one that is `idempotent`, or reads only,
+    is called again after a failure or a crash. `approval` asks a person before each call. `agents` are those that may
+    use it, all that list it if empty; `variables` are the names of variables of `.env` or the environment that it gets.
+    """
+
+    entry_point: Annotated[str, Field(pattern=r"^[\w.]+:[\w.]+$")]
+    description: str = ""
+    parameters: dict[str, Any] | None = None
+    reads_only: bool = False
+    idempotent: bool = False
+    approval: bool = False
+    agents: tuple[str, ...] = ()
+    variables: tuple[EnvironmentName, ...] = ()
+    limits: ToolLimits = ToolLimits()
+
+
+class McpServerSettings(Section):
+    """A server of the Model Context Protocol whose tools agents may use, under the names `SERVER__TOOL`.
+
+    It is a `command`, which runs isolated in the workspace of the run, or has a `url`. `variables` are the variables
+    of `.env` or the environment that a command gets; `tokenEnv` is the one whose value is sent as a bearer token, and
+    `headersEnv` those of further headers. In `tools`, `approval`, `readsOnly` and `idempotent` are names of its tools,
+    or patterns such as `search_*`: which may be used (all if empty), before which a person is asked, which change
+    nothing, and which may be called again when a call has failed. `agents` are those that may use the server, all that
+    list its tools if empty. What the server itself says about that is not believed.
+    """
+
+    command: tuple[str, ...] = ()
+    url: str | None = None
+    enabled: bool = True
+    variables: tuple[EnvironmentName, ...] = ()
+    token_env: EnvironmentName | None = None
+    headers_env: dict[str, EnvironmentName] = Field(default_factory=dict)
+    network: bool = True
+    tools: tuple[str, ...] = ()
+    approval: tuple[str, ...] = ()
+    reads_only: tuple[str, ...] = ()
+    idempotent: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    limits: ToolLimits = ToolLimits()
+
+    @model_validator(mode="after")
+    def _has_one_address(self) -> McpServerSettings:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("a command, or a url, and not both")
+        return self
 
 
 class WorkflowEdge(Section):
@@ -403,6 +474,8 @@ class Configuration(Section):
     runtime: RuntimeSettings = RuntimeSettings()
     models: dict[str, tuple[ModelSettings, ...]] = Field(default_factory=dict)
     agents: tuple[AgentSettings, ...] = ()
+    tools: dict[ToolName, ToolSettings] = Field(default_factory=dict)
+    mcp_servers: dict[McpServerName, McpServerSettings] = Field(default_factory=dict)
     workflow: tuple[WorkflowEdge, ...] = ()
     schedules: tuple[ScheduleSettings, ...] = ()
     monitoring: MonitoringSettings = MonitoringSettings()

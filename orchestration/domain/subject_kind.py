@@ -17,6 +17,7 @@ class SubjectKind(StrEnum):
     WORKERS = "workers"
     BACKUPS = "backups"
     CHANNELS = "channels"
+    TOOL_SERVERS = "tool-servers"
     LOOPS = "loops"
     SCHEDULES = "schedules"
     LOG = "log"

@@ -20,6 +20,7 @@ from orchestration.events import (
     providers,
     runs,
     security,
+    tools,
     workers,
 )
 from orchestration.events.payload import EventPayload, UnlistedPayload
@@ -28,6 +29,7 @@ from orchestration.events.payload import EventPayload, UnlistedPayload
 MODULES = (
     runs,
     agents,
+    tools,
     providers,
     workers,
     alerts,

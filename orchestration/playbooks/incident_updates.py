@@ -39,7 +39,7 @@ from orchestration.playbooks.step_results import ClosedResponse, OpenedResponse
 from orchestration.storage.playbooks import PlaybookRecords, PlaybookRun
 
 # The alert rules about the system itself begin with the part that they watch: `database-down`, `workers-crash-loop`.
-_COMPONENTS = ("database", "worker", "backup", "channel")
+_COMPONENTS = ("database", "worker", "backup", "channel", "tool-server")
 # A fact of a response: whether its playbook can verify that what was reported is repaired.
 PROVES_SUBJECT = "playbook.proves_subject"
 # The first level was notified when the incident was opened.

@@ -36,7 +36,7 @@ _RULES: Mapping[Scenario, Mapping[str, Kind]] = MappingProxyType(
         Scenario.SECURITY_ALERT: {
             **dict.fromkeys(("secret-exposed", "secret-redacted"), Kind.SECRETS),
             **dict.fromkeys(("sign-ins-failed", "token-revoked"), Kind.SIGN_INS),
-            "tool-refused": Kind.TOOL_USE,
+            **dict.fromkeys(("tool-refused", "tool-held"), Kind.TOOL_USE),
             "vulnerability": Kind.PACKAGES,
         },
         Scenario.CONTROL_PLANE: {
@@ -47,13 +47,20 @@ _RULES: Mapping[Scenario, Mapping[str, Kind]] = MappingProxyType(
             **dict.fromkeys(("worker-lost", "workers-crashing"), Kind.WORKERS),
             **dict.fromkeys(("backup-old", "backup-failed"), Kind.BACKUPS),
             "channel-down": Kind.CHANNELS,
+            "tool-server-down": Kind.TOOL_SERVERS,
         },
         Scenario.EXTERNAL_ALERT: {},
     }
 )
 # The parts of the system that have playbooks of their own, which say so in `applies_when`.
 _COMPONENTS: Mapping[str, Kind] = MappingProxyType(
-    {"database": Kind.DATABASE, "worker": Kind.WORKERS, "backup": Kind.BACKUPS, "channel": Kind.CHANNELS}
+    {
+        "database": Kind.DATABASE,
+        "worker": Kind.WORKERS,
+        "backup": Kind.BACKUPS,
+        "channel": Kind.CHANNELS,
+        "tool-server": Kind.TOOL_SERVERS,
+    }
 )
 
 

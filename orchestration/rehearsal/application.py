@@ -11,12 +11,19 @@ from orchestration.errors import UsageError
 from orchestration.rehearsal.call_log import CallLog
 from orchestration.rehearsal.controls import Controls
 from orchestration.rehearsal.fault_registry import FaultRegistry
-from orchestration.rehearsal.provider import RehearsalEndpoints
+from orchestration.rehearsal.provider import Answer, RehearsalEndpoints
 from orchestration.rehearsal.transmission import Line, Transmission
 from orchestration.rehearsal.wire_reply import WireReply, dialect_of, whole
 
 
-def build_application(clock: Clock, faults: FaultRegistry, call_log: CallLog, line: Line, latency: float) -> Starlette:
+def build_application(
+    clock: Clock,
+    faults: FaultRegistry,
+    call_log: CallLog,
+    line: Line,
+    latency: float,
+    answer: Answer | None = None,
+) -> Starlette:
     """All routes. Errors are answered in the dialect of the path, and marked as rehearsed like every other reply."""
 
     def send(reply: WireReply) -> Transmission:
@@ -31,7 +38,7 @@ def build_application(clock: Clock, faults: FaultRegistry, call_log: CallLog, li
         return send(_error(request, status, message, "not_found_error"))
 
     routes = [
-        *RehearsalEndpoints(clock, faults, call_log, send, latency).routes(),
+        *RehearsalEndpoints(clock, faults, call_log, send, latency, answer).routes(),
         *Controls(faults, call_log, send).routes(),
     ]
     return Starlette(routes=routes, exception_handlers={UsageError: usage_error, HTTPException: http_error})

@@ -43,6 +43,8 @@ class RehearsalRequest:
     past_calls: tuple[PastToolCall, ...] = ()
     tools: frozenset[str] = frozenset()
     schema: Mapping[str, Any] | None = None
+    # How many replies of the model the conversation has already.
+    turn: int = 0
 
     @property
     def step(self) -> str:
@@ -88,6 +90,7 @@ def read_conversation(request: WireChatRequest) -> RehearsalRequest:
         past_calls=tuple(_past_calls(request.messages)),
         tools=frozenset(tool.function.name for tool in request.tools or ()),
         schema=request.schema_wanted,
+        turn=sum(message.role == "assistant" for message in request.messages),
     )
 
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from orchestration.clock import Clock
-from orchestration.rehearsal import ollama_wire, openai_wire
+from orchestration.rehearsal import ollama_wire, openai_wire, scenes
 from orchestration.rehearsal.answer import RehearsalAnswer, count_tokens, fingerprint
 from orchestration.rehearsal.call_log import CallLog, ChatCall
 from orchestration.rehearsal.conversation import RehearsalReply, RehearsalRequest, read_conversation
@@ -17,7 +17,6 @@ from orchestration.rehearsal.faults import Injection, parse_fault
 from orchestration.rehearsal.labels import FAULT_HEADER, MODEL, MODEL_PREFIX
 from orchestration.rehearsal.request_bodies import as_shape, read_json
 from orchestration.rehearsal.requests import OllamaChatRequest, WireChatRequest
-from orchestration.rehearsal.scenes import answer
 from orchestration.rehearsal.transmission import Transmission
 from orchestration.rehearsal.wire_reply import WireReply, dialect_of, whole
 
@@ -25,6 +24,7 @@ _MODELS = (MODEL,)
 # For clients that cannot add a header: every one of them lets its user name a model.
 _FAULT_MARK = "?fault="
 
+Answer = Callable[[RehearsalRequest], RehearsalReply]
 Endpoint = Callable[[Request], Awaitable[Transmission]]
 
 
@@ -38,12 +38,14 @@ class RehearsalEndpoints:
         call_log: CallLog,
         send: Callable[[WireReply], Transmission],
         latency: float,
+        answer: Answer | None = None,
     ) -> None:
         self._clock = clock
         self._faults = faults
         self._call_log = call_log
         self._send = send
         self._latency = latency
+        self._answer = answer or scenes.answer
 
     def routes(self) -> list[Route]:
         now = self._clock.now
@@ -107,7 +109,7 @@ class RehearsalEndpoints:
         # Recorded before anything is sent: a call that a fault leaves without an answer was made all the same.
         self._call_log.add_call(ChatCall(path, model, conversation.role, key, chat.stream, name))
         prompt_tokens = sum(count_tokens(message.text) for message in chat.messages)
-        answered = RehearsalAnswer(_reply(conversation, injection), model, key, self._clock.now(), prompt_tokens)
+        answered = RehearsalAnswer(self._reply(conversation, injection), model, key, self._clock.now(), prompt_tokens)
         return self._finish(render(answered), injection)
 
     def _injection(self, request: Request, *, role: str | None, model_fault: str = "") -> Injection | None:
@@ -118,13 +120,12 @@ class RehearsalEndpoints:
             self._call_log.add_fault(injection.fault.name)
         return injection
 
+    def _reply(self, conversation: RehearsalRequest, injection: Injection | None) -> RehearsalReply:
+        reply = self._answer(conversation)
+        return injection.distort(reply, conversation) if injection else reply
+
     def _finish(self, wire: WireReply, injection: Injection | None) -> Transmission:
         return self._send(injection.spoil(wire, self._clock.now()) if injection else wire)
-
-
-def _reply(conversation: RehearsalRequest, injection: Injection | None) -> RehearsalReply:
-    reply = answer(conversation)
-    return injection.distort(reply, conversation) if injection else reply
 
 
 def _unknown_model(path: str, model: str) -> WireReply:

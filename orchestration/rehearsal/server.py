@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -10,6 +11,7 @@ import anyio
 from orchestration.clock import Clock, SystemClock
 from orchestration.errors import ConflictError, UsageError
 from orchestration.rehearsal.call_log import CallLog
+from orchestration.rehearsal.conversation import RehearsalReply, RehearsalRequest
 from orchestration.rehearsal.fault_registry import FaultRegistry
 from orchestration.rehearsal.labels import LOOPBACK
 
@@ -21,11 +23,17 @@ class RehearsalServer:
     """A provider that needs no key, no network and no model.
 
     `port` 0 takes any free one; `latency` is in seconds, between two pieces of a stream. Any `host` but 127.0.0.1 is a
-    UsageError: whoever reaches the server can set its faults.
+    UsageError: whoever reaches the server can set its faults. `answer` replies in the place of the scenes.
     """
 
     def __init__(
-        self, *, port: int = 0, host: str = LOOPBACK, latency: float = 0.005, clock: Clock | None = None
+        self,
+        *,
+        port: int = 0,
+        host: str = LOOPBACK,
+        latency: float = 0.005,
+        clock: Clock | None = None,
+        answer: Callable[[RehearsalRequest], RehearsalReply] | None = None,
     ) -> None:
         if host != LOOPBACK:
             raise UsageError(f"expected the rehearsal provider on {LOOPBACK}, got {host}; it serves this machine only")
@@ -35,6 +43,7 @@ class RehearsalServer:
             raise UsageError(f"expected a latency of zero or more seconds, got {latency}")
         self._port = port
         self._latency = latency
+        self._answer = answer
         self._clock = clock or SystemClock()
         self.faults = FaultRegistry(self._clock)
         self._listener: LoopbackListener | None = None
@@ -53,7 +62,9 @@ class RehearsalServer:
         from orchestration.rehearsal.listener import LoopbackListener
 
         listener = LoopbackListener(self._port, self._clock)
-        await listener.open(build_application(self._clock, self.faults, self.call_log, listener, self._latency))
+        await listener.open(
+            build_application(self._clock, self.faults, self.call_log, listener, self._latency, self._answer)
+        )
         # Remembered only once it serves: `url` and `refuse` must not reach a listener whose port was taken.
         self._listener = listener
 

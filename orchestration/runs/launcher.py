@@ -116,7 +116,7 @@ class RunLauncher:
         """The options that say where a run works. One that only reads needs no place of its own."""
         configuration = self._store.current
         taking_part = [one for one in configuration.agents if agent in (None, one.id)]
-        if not any(may_write(one) for one in taking_part):
+        if not any(may_write(one, configuration.tools) for one in taking_part):
             return {}
         if configuration.runtime.workspace == "in-place" if in_place is None else in_place:
             return {IN_PLACE: True}

@@ -41,6 +41,8 @@ VENDOR_ANSWERS = "/api/v1/answers/"
 _INTAKE_AT_ROOT = frozenset(source.at_root for source in shipped_sources() if source.at_root)
 HEARTBEATS = "/heartbeat/"
 _OWN_KEYS = (INTAKE, HEARTBEATS, ANSWER_PATH, VENDOR_ANSWERS, FEED_PATH)
+# What its tools do are requests of their own, and audited as such.
+MCP = "/mcp"
 _HEALTH = ("/healthz", "/readyz")
 _OPEN = ("/sign-in", "/setup")
 _STREAMS = frozenset({"/stream", "/api/v1/events"})
@@ -205,7 +207,7 @@ def _token_in(headers: Headers, path: str) -> str | None:
 def _is_for_programs(path: str) -> bool:
     """Whether a path is for scripts and programs, which send the CSRF token as a header. Forms of pages send it as a
     field, which the pages check."""
-    return path.startswith(("/api/", *GATEWAY))
+    return path.startswith(("/api/", *GATEWAY)) or path == MCP
 
 
 def source_of(scope: Scope) -> str:
@@ -267,7 +269,7 @@ def _is_same_origin(headers: Headers) -> bool:
 
 def _unauthenticated(scope: Scope) -> Response:
     path = scope["path"]
-    if scope["method"] not in _SAFE or path.startswith(("/api/", *GATEWAY, "/metrics", "/stream")):
+    if scope["method"] not in _SAFE or path.startswith(("/api/", *GATEWAY, "/metrics", "/stream", MCP)):
         detail = "Sign in, or send a token (`Authorization: Bearer …`)."
         return problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
     query = scope.get("query_string", b"").decode("latin-1")
@@ -278,6 +280,6 @@ def _is_audited(scope: Scope) -> bool:
     """Whether a request belongs in the audit trail: all writes except model calls and alerts, which have records of
     their own, and signing in, which has events."""
     path = scope["path"]
-    if scope["method"] in _SAFE or path.startswith((*GATEWAY, INTAKE)) or path in _OPEN:
+    if scope["method"] in _SAFE or path.startswith((*GATEWAY, INTAKE)) or path in (MCP, *_OPEN):
         return False
     return scope["state"]["principal"] is not None

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from orchestration.app.oncall_feed import FEED_PATH, feed
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.errors import NotFoundError
 from orchestration.storage.database import StorageError
 from orchestration.web.problems import problem
@@ -19,7 +19,7 @@ from orchestration.web.problems import problem
 _LONGEST_TOKEN = 200
 
 
-def routes(project: Project) -> list[Route]:
+def routes(project: ProjectRecords) -> list[Route]:
     """The route, to be mounted at the root."""
 
     async def handle(request: Request) -> Response:

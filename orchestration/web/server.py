@@ -43,6 +43,7 @@ from orchestration.web.gateway.endpoint import GatewayEndpoint
 from orchestration.web.health import HealthEndpoints
 from orchestration.web.heartbeats import HeartbeatEndpoint
 from orchestration.web.http_protocol import http_protocol
+from orchestration.web.mcp.endpoint import McpEndpoint
 from orchestration.web.problems import problem
 from orchestration.web.run_progress import RunProgressReader
 from orchestration.web.security_headers import SecurityHeaders
@@ -78,6 +79,8 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
     feed = Feed(app.timeline, app.clock, ordered=app.database.is_sqlite)
     heartbeats = HeartbeatEndpoint(app, control.incidents.heartbeats)
     pages, close_pages = _pages(app)
+    interface = api.build(ApiServices(app, control, access, trail, feed, progress))
+    mcp = McpEndpoint(interface.openapi)
     routes: list[BaseRoute] = [
         *HealthEndpoints(
             control.has_leader, control.incidents.monitoring.metrics, lambda: isolation_of(app.store)
@@ -89,7 +92,8 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
         *intake.routes(control.incidents.intake, app.clock, app.bus),
         *heartbeats.routes(),
         *GatewayEndpoint(app).routes(),
-        Mount(api.PREFIX, api.build(ApiServices(app, control, access, trail, feed, progress))),
+        *mcp.routes(),
+        Mount(api.PREFIX, interface),
         *pages,
     ]
     authentication = Middleware(
@@ -106,6 +110,7 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
         close_pages()
 
     asgi = Starlette(routes=routes, middleware=[authentication], exception_handlers={HTTPException: _http})
+    mcp.serve(asgi)
     return WebServer(asgi, access, feed, heartbeats.listen, close)
 
 

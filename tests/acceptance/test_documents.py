@@ -76,12 +76,13 @@ def commands_of(block: str) -> list[tuple[str, list[str]]]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """One in which `orchestrator` is this one, and no setting of the machine counts."""
+    """One in which `orchestrator` and `python` are these, and no setting of the machine counts."""
     programs = folder / "bin"
     programs.mkdir(exist_ok=True)
-    program = programs / "orchestrator"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m orchestration "$@"\n')
-    program.chmod(0o755)
+    for name, words in (("orchestrator", "-m orchestration "), ("python", "")):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words}"$@"\n')
+        program.chmod(0o755)
     return {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder),

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestration.app.maintenance import reports_folder, vault_of
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.domain.alert_status import AlertStatus
 from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.domain.run_status import RunStatus
@@ -34,7 +34,7 @@ from orchestration.workflows.processes import this_process
 BEN = person("ben")
 
 
-def declare(here: Project, key: str, title: str, facts: Facts, **values: Any) -> Incident:
+def declare(here: ProjectRecords, key: str, title: str, facts: Facts, **values: Any) -> Incident:
     """An incident, detected now."""
     scenario = values.pop("scenario", Scenario.AGENT_FAILURE)
     summary = values.pop("summary", "3 of its last 4 steps failed")
@@ -43,7 +43,7 @@ def declare(here: Project, key: str, title: str, facts: Facts, **values: Any) ->
     )
 
 
-def fill(here: Project) -> dict[str, Incident]:
+def fill(here: ProjectRecords) -> dict[str, Incident]:
     """Fill all pages; returns the incidents by a word for each."""
     worst = declare(
         here, "db", "the database does not answer", Facts(database_unreachable=True), scenario=Scenario.CONTROL_PLANE,
@@ -71,7 +71,7 @@ def fill(here: Project) -> dict[str, Incident]:
     return {"worst": worst, "taken": taken, "over": over, "owing": owing}
 
 
-def respond(here: Project, incident_id: str, number: int = 1) -> None:
+def respond(here: ProjectRecords, incident_id: str, number: int = 1) -> None:
     """A playbook's run on an incident that has helped, with an action that can be undone, one held back, and its guard
     tripped."""
     now, records, run_id = here.clock.now(), PlaybookRecords(here.database), f"playbook-run-{number}"
@@ -101,7 +101,7 @@ def respond(here: Project, incident_id: str, number: int = 1) -> None:
     records.add_trip(trip)
 
 
-def finished_run(here: Project, number: int = 1, calls: int = 4, at: datetime | None = None) -> Run:
+def finished_run(here: ProjectRecords, number: int = 1, calls: int = 4, at: datetime | None = None) -> Run:
     """A run that has come to its end, with an agent whose model calls were retried, fell back and failed."""
     end = at or here.clock.now()
     name = f"run-finished{number:05d}"
@@ -149,7 +149,7 @@ def _try(route: str, outcome: str, status: int) -> dict[str, Any]:
     return {"route": route, "outcome": outcome, "status": status, "seconds": 2.0, "detail": ""}
 
 
-def _upkeep(here: Project) -> None:
+def _upkeep(here: ProjectRecords) -> None:
     """Drills, a backup, a duty, a report, and lines of the audit trail."""
     now, history = here.clock.now(), DrillHistory(here.database)
     figures = {"detected_after": 0.8, "mitigated_after": 1.2, "resolved_after": 4.25, "steps_lost": 0}
@@ -168,7 +168,7 @@ def _upkeep(here: Project) -> None:
         trail.write("ben", f"POST /runs/run-{number}/cancel", "done", {"status": 303, "source": "127.0.0.1"})
 
 
-def hold_drills(here: Project) -> None:
+def hold_drills(here: ProjectRecords) -> None:
     """Drills that are under way, as the process that holds them tells: one has passed, one is held, one waits, one was
     left out."""
     now = here.clock.now()
@@ -184,7 +184,7 @@ def hold_drills(here: Project) -> None:
     here.leases.acquire("drills", "drills-1", 60, this_process(session=session))
 
 
-def _alerts(here: Project) -> None:
+def _alerts(here: ProjectRecords) -> None:
     now = here.clock.now()
     common: dict[str, Any] = {"source": "monitoring", "scenario": "agent-failure", "value": 1.0, "updated_at": now}
     rows = [
@@ -204,7 +204,7 @@ def _alerts(here: Project) -> None:
     )  # fmt: skip
 
 
-def _samples(here: Project) -> None:
+def _samples(here: ProjectRecords) -> None:
     now = here.clock.now()
     batch = []
     for number in range(120):

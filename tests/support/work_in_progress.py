@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.domain.run_status import RunStatus
 from orchestration.events import Event
 from orchestration.storage.runs import Run
@@ -13,7 +13,7 @@ from orchestration.storage.runs import Run
 USE = {"seconds": 1.0, "model_calls": 1, "tokens": 2, "usd": 0, "rehearsal": False}
 
 
-def a_run_at_work(here: Project, run_id: str) -> Run:
+def a_run_at_work(here: ProjectRecords, run_id: str) -> Run:
     """Record it as another process would: events and a heartbeat in the database."""
     now = here.clock.now()
     run = Run(run_id, "count to three", "/nowhere", now, RunStatus.RUNNING, started_at=now)
@@ -32,7 +32,7 @@ def a_run_at_work(here: Project, run_id: str) -> Run:
     return run
 
 
-def beat_of(here: Project, run: Run, tokens: int, tail: str) -> None:
+def beat_of(here: ProjectRecords, run: Run, tokens: int, tail: str) -> None:
     """The executor's next heartbeat."""
     about = {"phase": "answering", "about": "a/m", "tokens": tokens, "seconds": 30.0, "tail": tail}
     name = f"{run.id}.executor.two"
@@ -40,6 +40,6 @@ def beat_of(here: Project, run: Run, tokens: int, tail: str) -> None:
     here.timeline.save_heartbeats([beat])
 
 
-def _event(here: Project, run_id: str, kind: str, **data: Any) -> Event:
+def _event(here: ProjectRecords, run_id: str, kind: str, **data: Any) -> Event:
     at = here.clock.now() - timedelta(seconds=0.1)
     return Event(kind, at, run_id, "executor", data=data)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestration.agents.sandbox import SandboxLimits
+from orchestration.config.schema import AgentSettings
+from orchestration.declarations.task import Call
 from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.security.safe_folder import SafeFolder
 
@@ -18,6 +21,12 @@ class Arguments(BaseModel):
     """The arguments of a tool. Unknown keys are refused, so that the model learns of its mistake."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AnyArguments(Arguments):
+    """Arguments that are described by a schema of their own, and checked by whatever carries out the call."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
 
 
 class RunNotes(Protocol):
@@ -34,13 +43,15 @@ class RunNotes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What a tool works with. `on_output` receives what a command prints, as it comes: a sign of progress."""
+    """What a tool works with. `on_output` receives what a command prints, as it comes: a sign of progress. `call` says
+    which call this is; the same one, if it is repeated after a crash, has the same key."""
 
     folder: SafeFolder
     commands: Sequence[str]
     limits: SandboxLimits
     on_output: Callable[[str], None]
     notes: RunNotes
+    call: Call | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +65,44 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class AgentTool:
-    """A tool: name, arguments, function. Tools that only read may run concurrently."""
+    """A tool: name, arguments, function. Tools that only read may run concurrently.
+
+    `parameters` is the schema of a tool from outside, in the place of that of `arguments`. One that is not `repeatable`
+    is never called twice for one request of a model; with `approval`, a person is asked before each call.
+    """
 
     name: str
     description: str
     arguments: type[Arguments]
     run: Callable[[ToolContext, Any], Awaitable[ToolResult]]
     reads_only: bool
+    parameters: Mapping[str, Any] | None = None
+    repeatable: bool = True
+    approval: bool = False
 
     def schema(self) -> dict[str, Any]:
         """The tool in the form of an OpenAI request."""
-        parameters = self.arguments.model_json_schema()
+        parameters = dict(self.parameters) if self.parameters is not None else self.arguments.model_json_schema()
         parameters.pop("title", None)
         parameters.pop("description", None)
         function = {"name": self.name, "description": self.description, "parameters": parameters}
         return {"type": "function", "function": function}
+
+
+class ToolSource(Protocol):
+    """Where tools come from that do not ship."""
+
+    async def offered(self, agent: AgentSettings, folder: Path) -> Sequence[AgentTool]:
+        """The tools that an agent may use now in a folder; those that cannot be used are left out."""
+        ...
+
+    async def find(self, agent: AgentSettings, name: str, folder: Path) -> AgentTool | None:
+        """The tool of that name, if the agent may use it. Raises ToolUnavailableError if it cannot be used now."""
+        ...
+
+
+class ToolUnavailableError(Exception):
+    """A tool exists and cannot be used now; the message tells the model why."""
 
 
 class BadArgumentsError(ValueError):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from orchestration.agents.tools import AgentTool, command, edits, files, repository_map, search
-from orchestration.config.schema import AgentSettings
+from orchestration.config.schema import AgentSettings, ToolSettings
 
 ALL: dict[str, AgentTool] = {
     tool.name: tool for tool in (*files.TOOLS, *search.TOOLS, *repository_map.TOOLS, *edits.TOOLS, *command.TOOLS)
@@ -20,9 +21,12 @@ _BROUGHT = {
 }
 
 
-def may_write(agent: AgentSettings) -> bool:
+def may_write(agent: AgentSettings, own: Mapping[str, ToolSettings] = MappingProxyType({})) -> bool:
     """Whether an agent can change files: with a tool, or by code of the user's own."""
-    return agent.entry_point is not None or any(not ALL[name].reads_only for name in agent.tools if name in ALL)
+    shipped = any(not ALL[name].reads_only for name in agent.tools if name in ALL)
+    return (
+        agent.entry_point is not None or shipped or any(not own[name].reads_only for name in agent.tools if name in own)
+    )
 
 
 def granted(names: Iterable[str]) -> tuple[str, ...]:

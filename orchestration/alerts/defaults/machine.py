@@ -103,6 +103,15 @@ def control_plane() -> Iterator[AlertRule]:
         title="The channel {channel} fails",
         summary="{detail}",
     )
+    # A server says how it is only when an agent asks for it, which may be hours later.
+    yield down("tool-server-down", "tool_server_up", _ITSELF, window=_DAY).replace(
+        hold=20,
+        by=("server",),
+        subject="{server}",
+        severity=Severity.P2,
+        title="The tool server {server} does not work",
+        summary="Agents do without its tools: {reason}",
+    )
     # The sum, not the count: the collector reports repetitions of one error as a single signal with their number.
     yield counted("errors-logged", "log_errors", _ITSELF, at_least=20, window=300).replace(
         aggregate=Aggregate.SUM,

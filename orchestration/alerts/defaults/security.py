@@ -83,6 +83,15 @@ def _access() -> Iterator[AlertRule]:
         title="Agent {agent} tried to get at what it may not have",
         summary="{value} refused calls of {agent} in {window} s are evidence of intent, the last ({because}): {reason}",
     )
+    yield counted("tool-held", "tool_held", _SECURITY, at_least=1, window=3600).replace(
+        by=("server", "tool"),
+        subject="{server}",
+        facts=FactKind.ACCESS,
+        absence_proves=False,
+        title="The server {server} describes a tool in a way that is not accepted",
+        summary="{tool} of {server} is not offered to agents: {reason}. Look at it, then accept it by "
+        "`orchestrator mcp accept {server} {tool}`, or take the server out of the configuration",
+    )
     # Once is enough: whoever still uses a revoked token has either missed the rotation or should never have had the
     # token.
     yield counted("token-revoked", "token_revoked", _SECURITY, at_least=1, window=3600).replace(

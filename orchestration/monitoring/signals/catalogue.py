@@ -19,6 +19,7 @@ from orchestration.events.runs import (
     RunWaiting,
 )
 from orchestration.events.security import RevokedTokenUsed, SecretRedacted, SignInFailed
+from orchestration.events.tools import ToolHeld, ToolServerFailed, ToolServerRecovered
 from orchestration.events.workers import WorkerKilled, WorkerLost, WorkerReplaced, WorkerStarted
 from orchestration.monitoring.signals.descriptor import SignalDescriptor
 
@@ -170,6 +171,15 @@ SIGNALS: tuple[SignalDescriptor, ...] = (
         "database_intact", (), "1: its check found nothing, 0: it is damaged", unit="state", source="databases"
     ),
     SignalDescriptor(
+        "tool_server_up", ("server",), "1: a server of tools works, 0: it does not; evidence: reason", unit="state"
+    ),
+    SignalDescriptor(
+        "tool_held",
+        ("server", "tool"),
+        "1; a tool of a server is not offered to agents; evidence: reason",
+        unit="occurrence",
+    ),
+    SignalDescriptor(
         "worker_up", ("worker",), "1: its lease is good, 0: it stopped renewing it", unit="state", source="workers"
     ),
     SignalDescriptor(
@@ -271,6 +281,9 @@ EVENTS: tuple[EventSignal, ...] = (
     EventSignal(RouteOpened, ("route", "provider", "reason", "detail"), ("provider_up", "providers_usable")),
     EventSignal(RouteClosed, ("route", "provider"), ("provider_up", "providers_usable")),
     EventSignal(ToolCallRefused, ("about", "what", "reason", "assessment", "because"), ("tool_refused",)),
+    EventSignal(ToolServerFailed, ("server", "reason"), ("tool_server_up",)),
+    EventSignal(ToolServerRecovered, ("server",), ("tool_server_up",)),
+    EventSignal(ToolHeld, ("server", "tool", "reason"), ("tool_held",)),
     EventSignal(SecretRedacted, ("found", "place", "count"), ("secret_found",)),
     EventSignal(SignInFailed, ("source", "user", "reason"), ("sign_in_failed",)),
     EventSignal(RevokedTokenUsed, ("source", "name"), ("token_revoked",)),

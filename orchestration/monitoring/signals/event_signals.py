@@ -28,6 +28,7 @@ from orchestration.events.runs import (
     RunWaiting,
 )
 from orchestration.events.security import RevokedTokenUsed, SecretRedacted, SignInFailed
+from orchestration.events.tools import ToolHeld, ToolServerFailed, ToolServerRecovered
 from orchestration.events.workers import WorkerKilled, WorkerLost, WorkerReplaced, WorkerStarted
 
 
@@ -181,6 +182,17 @@ def _(payload: WorkerStarted | WorkerKilled | WorkerLost, event: Event) -> Itera
         case WorkerLost(exit_code=int(code)):
             reason = f"exit code {code}"
     yield _signal(event, "worker_up", {"worker": str(payload.worker)}, {"reason": reason}, up)
+
+
+@_signals.register
+def _(payload: ToolServerFailed | ToolServerRecovered, event: Event) -> Iterator[Signal]:
+    up, reason = (0.0, payload.reason) if isinstance(payload, ToolServerFailed) else (1.0, "")
+    yield _signal(event, "tool_server_up", {"server": payload.server}, {"reason": reason}, up)
+
+
+@_signals.register
+def _(payload: ToolHeld, event: Event) -> Iterator[Signal]:
+    yield _signal(event, "tool_held", {"server": payload.server, "tool": payload.tool}, {"reason": payload.reason})
 
 
 @_signals.register

@@ -27,6 +27,7 @@ from orchestration.playbooks.actions import (
     quota_request,
     runs,
     security,
+    tool_servers,
     workers,
 )
 
@@ -54,6 +55,7 @@ __all__ = [
     "quota_request",
     "runs",
     "security",
+    "tool_servers",
     "workers",
 ]
 

@@ -12,7 +12,7 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.routing import Route
 
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.config.isolation import require_not_isolated
 from orchestration.config.overrides import AnyChange, LimitProvider, Override, SwitchOffProvider
 from orchestration.errors import NotFoundError
@@ -101,7 +101,7 @@ def routes(site: DashboardSite) -> Sequence[Route]:
     return site.page(SitePage("/providers", "providers.html", "providers", providers.read, subjects), actions)
 
 
-def by_provider(app: Project) -> list[ProviderView]:
+def by_provider(app: ProjectRecords) -> list[ProviderView]:
     """All configured providers in the order of the fallback chain, those outside the chain last."""
     configuration, credentials = app.configuration, app.store.credentials
     states = RouteStates(app.database).load()

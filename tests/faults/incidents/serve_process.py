@@ -11,7 +11,7 @@ import sys
 from functools import partial
 
 from orchestration.app.incidents import IncidentResponse
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.cli import main
 
 
@@ -24,7 +24,7 @@ def die_at(point: str, at: str) -> None:
 if __name__ == "__main__":
     reached = partial(die_at, sys.argv[1])
     for module, name, port in (
-        (sys.modules[Project.__module__], "Ports", "reached"),
+        (sys.modules[ProjectRecords.__module__], "Ports", "reached"),
         (sys.modules[IncidentResponse.__module__], "OutboxSender", "on_point"),
     ):
         setattr(module, name, partial(getattr(module, name), **{port: reached}))

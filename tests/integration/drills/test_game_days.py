@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from orchestration.app import Project, game_days
+from orchestration.app import ProjectRecords, game_days
 from orchestration.config.schema import ScheduleSettings
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Project:
+def app(tmp_path: Path) -> ProjectRecords:
     file = tmp_path / "config" / "agents.config.json"
     file.parent.mkdir()
     runtime = {"defaultProvider": "rehearsal", "rehearsal": {"defaultModel": "rehearsal"}}
     file.write_text(json.dumps({"runtime": runtime, "agents": [{"id": "planner"}]}))
-    return Project(file)
+    return ProjectRecords(file)
 
 
 def planned(*drills: str) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def test_the_console_command_holds_them_under_the_name_of_the_schedule() -> None
     assert game_days.command("c.json", "monthly", ("provider-killed",)) == (*head, "provider-killed", *tail)
 
 
-async def test_a_game_day_that_cannot_be_held_is_an_event_and_no_crash(app: Project) -> None:
+async def test_a_game_day_that_cannot_be_held_is_an_event_and_no_crash(app: ProjectRecords) -> None:
     heard: list[Any] = []
     app.bus.subscribe(heard.append)
     assert await game_days.hold(app.config_file, app.bus, planned("no-such-drill")) == {"held": 0, "passed": 0}

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from orchestration.app import project
 from orchestration.app.isolation import isolate, lift
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.cli import cli
 from orchestration.domain.duty import DutyKind, DutyOwner, DutyState
 from orchestration.domain.incident_status import IncidentStatus
@@ -30,7 +30,7 @@ def config(tmp_path: Path) -> str:
     return str(file)
 
 
-def incidents(here: Project) -> list[Incident]:
+def incidents(here: ProjectRecords) -> list[Incident]:
     records = here.incident_service.records
     return [records.get(row.id) for row in records.table.list()]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from orchestration.app import Project, project
+from orchestration.app import ProjectRecords, project
 from orchestration.errors import ConflictError, NotFoundError, UsageError
 from orchestration.incidents.commands.manual_escalation import Escalate
 from orchestration.incidents.oncall import shifts
@@ -29,7 +29,7 @@ def console(tmp_path: Path) -> Console:
 
 
 @contextmanager
-def opened(console: Console) -> Iterator[Project]:
+def opened(console: Console) -> Iterator[ProjectRecords]:
     with project(str(console.config)) as here:
         yield here
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.app.project import Project, project
+from orchestration.app.project import ProjectRecords, project
 from orchestration.domain.scenario import Scenario
 from orchestration.incidents.report import Facts, TroubleReport
 from orchestration.storage.leases import Leases
@@ -26,12 +26,12 @@ def folder(tmp_path: Path) -> ConsoleProject:
     return made
 
 
-def serves(here: Project, url: str) -> None:
+def serves(here: ProjectRecords, url: str) -> None:
     """Another process says that it serves there."""
     Leases(here.database).acquire(CONTROL_PREFIX + "other", "other", 60, this_process(workers=[], url=url))
 
 
-def told(here: Project) -> list[str]:
+def told(here: ProjectRecords) -> list[str]:
     """The links in what is to be sent about a new incident."""
     at, facts = here.clock.now(), Facts(agents_failing=1, agents_total=2)
     incident = here.incident_service.open_or_join(

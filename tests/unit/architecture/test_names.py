@@ -14,6 +14,7 @@ _NOUNS = {
     "formatting",  # of numbers and times on pages
     "scoring",  # of a drill
     "streaming",  # of an answer
+    "testing",  # what libraries call their helpers for the tests of others
 }
 # Words of an earlier vocabulary that nobody would search for.
 _ABANDONED = {

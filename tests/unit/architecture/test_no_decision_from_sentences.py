@@ -27,6 +27,7 @@ _ALLOWED = {
     "orchestration.providers.dialects.": "servers have no codes for what they refuse, and templates only marks",
     "orchestration.rehearsal.conversation: ^Your step:": _SCRIPT,
     "orchestration.rehearsal.scenes.scripted_calls: ^call ": _SCRIPT,
+    "orchestration.agents.mcp.inspection: ": "orders to a model are looked for in what strangers write",
     "orchestration.agents.tools.": "patches and source code are what these tools read, in formats that others define",
     "orchestration.app.drill_sessions: left out: ": "a progress line of `orchestrator drill`, a process of ours",
     "orchestration.storage.migrations.": "what earlier versions wrote is read once, when the database is upgraded",
