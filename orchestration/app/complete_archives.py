@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.app.maintenance import vault_of
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.errors import UsageError
 from orchestration.maintenance.backups import complete
 from orchestration.security.link_key import FILE as LINK_KEY
@@ -29,7 +29,7 @@ class CompleteArchive:
     content: tuple[str, ...]
 
 
-def write_archive(project: Project, config_file: Path, file: Path, recipients: Sequence[str]) -> CompleteArchive:
+def write_archive(project: ProjectRecords, config_file: Path, file: Path, recipients: Sequence[str]) -> CompleteArchive:
     """Make a backup and write it to an archive. Raises UsageError, BackupError, CompleteArchiveError."""
     keys = recipients or project.configuration.maintenance.backups.recipients
     if not keys:
