@@ -8,12 +8,15 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
+from orchestration.app.incident_options import OfferedOption
+from orchestration.cli.briefing_lines import labelled
 from orchestration.cli.questions import OpenQuestion, question_lines
 from orchestration.cli.render import age, first_line, table
 from orchestration.config.response import ResponseSettings
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
 from orchestration.incidents import notices, resolution
+from orchestration.incidents.briefing import BriefingLine, briefing
 from orchestration.incidents.folded_timeline import fold
 from orchestration.incidents.model import Incident, TimelineEntry
 from orchestration.incidents.ownership import ownership
@@ -21,6 +24,8 @@ from orchestration.incidents.review import clock_lines, entry_text
 from orchestration.storage.incidents.table import IncidentRow
 from orchestration.storage.playbooks import PlaybookRun
 
+# The next ones to try; `orchestrator playbooks show` lists them all.
+_OFFERED = 3
 _COLOURS = {Severity.P0: "bold red", Severity.P1: "red", Severity.P2: "yellow", Severity.P3: "dim"}
 
 
@@ -49,60 +54,26 @@ def screen(
     now: datetime,
     response: PlaybookRun | None,
     questions: Sequence[OpenQuestion],
+    options: Sequence[OfferedOption] = (),
 ) -> str:
-    """What broke, since when, who is affected, the targets, what was tried, what to do now; then the timeline.
-    `response` is the newest run of a playbook on it."""
-    since = incident.impact_started_at or incident.detected_at
+    """The briefing; then the questions and what else can be done, the targets, and the timeline. `response` is the
+    newest run of a playbook on it."""
+    brief = briefing(incident, entries)
     lines = [
-        f"{incident.severity} {notices.status_word(incident)}: {incident.title}" + _mark(incident),
-        f"  what       {_indented(incident.summary) or 'Unknown'}",
-        f"  since      {since:%Y-%m-%d %H:%M:%S} UTC ({age(now, since)} ago); detected by {incident.source}",
-        f"  impact     {incident.impact or notices.affected(incident) or 'Unknown'}",
-        *_likely(entries),
-        f"  why {incident.severity}     {incident.severity_reason.value.replace('-', ' ')}",
+        brief.headline,
+        *labelled(brief.lines(now)),
+        *labelled(BriefingLine("try", f"{option.command}   ({option.summary})") for option in options[:_OFFERED]),
+        *(f"  {line}" for line in question_lines(questions)),
         f"  owner      {ownership(incident, entries, response, [one.text for one in questions])}",
         *(f"  SLA        {line}" for line in clock_lines(incident, settings, now)),
         f"  ETA        {notices.estimate(incident, now)}",
-        *_tried(incident),
         *_left(incident),
         *_links(incident),
-        *(
-            f"  {'now' if number == 0 else '':10} {command}"
-            for number, command in enumerate(notices.next_commands(incident))
-        ),
-        *(f"  {line}" for line in question_lines(questions)),
         "",
         "Timeline (UTC):",
         *(f"{entry.at:%Y-%m-%d %H:%M:%S} {entry_text(entry)}" for entry in fold(entries)),
     ]
     return "\n".join(lines)
-
-
-def _indented(text: str) -> str:
-    return text.replace("\n", "\n" + " " * 13)
-
-
-def _likely(entries: Sequence[TimelineEntry]) -> list[str]:
-    """The likely causes, as the playbook ranked them last."""
-    # A playbook ranks the causes anew when it learns more; only its last ranking counts, and none from before the
-    # incident had another cause.
-    ranked: list[Sequence[str]] = []
-    for entry in entries:
-        if "likely_causes" in entry.data:
-            ranked.append(entry.data["likely_causes"])
-        elif entry.kind == "cause-added":
-            ranked.clear()
-    return [f"  likely     {'; '.join(ranked[-1])}"] if ranked else []
-
-
-def _mark(incident: Incident) -> str:
-    return " [drill]" if incident.drill else ""
-
-
-def _tried(incident: Incident) -> list[str]:
-    failed = f" ({incident.failed_attempts} failed)" if incident.failed_attempts else ""
-    actions = incident.attempted_actions or ("nothing yet",)
-    return [f"  tried      {action}{failed if number == 0 else ''}" for number, action in enumerate(actions)]
 
 
 def _left(incident: Incident) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from orchestration.app import ProjectRecords, project
+from orchestration.app.incident_options import offered_options
 from orchestration.cli import common
 from orchestration.cli.command_parameters import add_commands, add_opening_commands
 from orchestration.cli.incident_options import (
@@ -107,7 +108,8 @@ def show(config: str, incident: str, as_json: bool) -> None:
         echo_isolation(isolation_of(here.store))
         response = PlaybookRecords(here.database).newest_run(found.id)
         questions = asking_here(here, found.id, found.status).questions
-        echo(screen(found, entries, settings, here.clock.now(), response, questions))
+        options = offered_options(here, found, response)
+        echo(screen(found, entries, settings, here.clock.now(), response, questions, options))
 
 
 @incidents.command()

@@ -10,6 +10,7 @@ import click
 from pydantic import TypeAdapter
 
 from orchestration.cli import common
+from orchestration.cli.briefing_lines import labelled
 from orchestration.cli.command_parameters import add_commands, add_opening_commands
 from orchestration.cli.incident_options import (
     action_item_commands,
@@ -23,6 +24,7 @@ from orchestration.cli.questions import AskingSubject, add_answer_commands, aski
 from orchestration.cli.render import first_line
 from orchestration.cli.server import client_of, limit_option, print_record, print_records, program_of
 from orchestration.client import IncidentRecord, RefusedError
+from orchestration.incidents.briefing import BriefingLine
 from orchestration.incidents.commands.base import IncidentCommand, OpeningCommand
 from orchestration.incidents.commands.review_field import WriteReview
 from orchestration.incidents.commands.table import COMMANDS, OPENING_COMMANDS
@@ -145,9 +147,11 @@ def _incident_lines(found: Mapping[str, Any], asked: Iterable[str]) -> list[str]
     head = f"{incident['id']}: {incident['severity']} {incident['status']}: {incident['title']}"
     entries = TypeAdapter(list[FoldedEntry]).validate_python(found["timeline"])
     timeline = [f"{entry.at:%Y-%m-%d %H:%M:%S} {entry_text(entry)}" for entry in entries]
-    # A server of an earlier version does not say who has the incident.
+    # A server of an earlier version says neither who has the incident nor what to know first.
     owner = [f"owner: {found['ownership']}"] if "ownership" in found else []
-    return [head, incident["summary"], *owner, *found["sla"], *asked, "", "Timeline (UTC):", *timeline]
+    brief = TypeAdapter(list[BriefingLine]).validate_python(found.get("briefing", ()))
+    first = list(labelled(brief)) or [incident["summary"]]
+    return [head, *first, *owner, *found["sla"], *asked, "", "Timeline (UTC):", *timeline]
 
 
 def _action_items(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -143,6 +143,14 @@ class IncidentCauseAdded(IncidentEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentOptionRequested(IncidentEvent):
+    """A person has asked for an option of the playbook."""
+
+    kind: ClassVar[str] = "incident.option_requested"
+    template: ClassVar[str] = "an option of the playbook was requested for {incident}"
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentReturned(IncidentEvent):
     """The problem was seen again before it was gone for long enough."""
 

@@ -105,5 +105,7 @@ def _answer_again(change: IncidentChange) -> None:
         change.set(
             mitigated_at=None,
             responses=incident.responses + 1,
+            requested_option="",
             failed_attempts=min(incident.failed_attempts + 1, len(incident.attempted_actions)),
+            failed_actions=(*incident.failed_actions, *incident.attempted_actions[-1:]),
         )

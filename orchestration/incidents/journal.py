@@ -25,8 +25,8 @@ from orchestration.errors import OrchestratorError
 from orchestration.events import EventBus
 from orchestration.events.incidents import IncidentJournalled, IncidentReplayed
 from orchestration.ids import new_id
+from orchestration.incidents.impact import describe_impact
 from orchestration.incidents.model import Incident
-from orchestration.incidents.notices import describe_impact
 from orchestration.incidents.records import report_from_json, report_to_json
 from orchestration.incidents.report import TroubleReport
 from orchestration.incidents.service import IncidentService

@@ -162,6 +162,9 @@ def _gain_causes(change: IncidentChange, report: TroubleReport, gained: list[str
         responses=incident.responses + 1,
         # What was tried against the earlier cause says nothing about this one.
         attempted_actions=() if gone and alone else incident.attempted_actions,
+        failed_actions=() if gone and alone else incident.failed_actions,
+        likely_causes=(),
+        requested_option="",
     )
     change.add_entry("cause-added", title=report.title, summary=report.summary, causes=gained)
     known = len(incident.causes) - len(gained)
@@ -195,6 +198,8 @@ def reopen(change: IncidentChange, reason: str, seen_at: datetime | None = None)
         proof="",
         active_response="",
         responses=0,
+        likely_causes=(),
+        requested_option="",
         **dict.fromkeys(_ENDS),
     )
     paged = {contact.id for contact in change.start_paging()}

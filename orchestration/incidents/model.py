@@ -130,6 +130,9 @@ class Incident:
     alerts, by the key of the condition; `flapping` are the keys of those that come and go. `answered_links` are the
     links in messages that were used. `attended_at` is when a person last did anything about it, `reminded_at` when
     whoever has it was last reminded, `lapsed_at` when an acknowledgement that was forgotten ceased to count.
+    `likely_causes` is the playbook's last ranking, the likeliest first. `failed_actions` are those of the attempted
+    actions that did not help, once for each time. `requested_option` is the option of the playbook that the person
+    `requested_by` has asked for, in the present response.
     `storm` says how many alerts share it, if it is a storm, and `storm_told` of how many people were last notified.
     """
 
@@ -199,6 +202,10 @@ class Incident:
     updates: int = 0
     failed_attempts: int = 0
     attempted_actions: tuple[str, ...] = ()
+    failed_actions: tuple[str, ...] = ()
+    likely_causes: tuple[str, ...] = ()
+    requested_option: str = ""
+    requested_by: str = ""
     escalated: tuple[str, ...] = ()
     warned: tuple[str, ...] = ()
     notified: tuple[str, ...] = ()

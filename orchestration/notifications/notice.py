@@ -43,9 +43,11 @@ class NoticeKind(StrEnum):
 class Notice:
     """One notice about an incident. None and empty values are unknown, and are shown as "Unknown".
 
-    `status` is one of the playbook's words in capitals (INVESTIGATING, MITIGATING, VERIFYING, RESOLVED …). `tried` is
-    what the system has done so far, `to_do` the commands to use next, one in each line. `reason` is why this notice is
-    sent if its kind does not say so, such as the rule that escalated. `drill` marks a drill in every text.
+    `status` is one of the playbook's words in capitals (INVESTIGATING, MITIGATING, VERIFYING, RESOLVED …).
+    `severity_reason` is why it has its severity, `origin` who has noticed it, `causes` are the likely ones, the
+    likeliest first. `tried` is what the system has done so far and what came of it, `to_do` the commands to use next,
+    one in each line. `reason` is why this notice is sent if its kind does not say so, such as the rule that escalated.
+    `drill` marks a drill in every text.
     """
 
     kind: NoticeKind
@@ -66,6 +68,9 @@ class Notice:
     resolution: str = ""
     review: str = ""
     reason: str = ""
+    severity_reason: str = ""
+    origin: str = ""
+    causes: tuple[str, ...] = ()
     tried: tuple[str, ...] = ()
     to_do: tuple[str, ...] = ()
     url: str = ""
@@ -89,7 +94,14 @@ class Notice:
                 known[name] = datetime.fromisoformat(known[name])
         if known.get("duration") is not None:
             known["duration"] = timedelta(seconds=known["duration"])
-        words = {"kind": NoticeKind, "severity": Severity, "scenario": Scenario, "tried": tuple, "to_do": tuple}
+        words = {
+            "kind": NoticeKind,
+            "severity": Severity,
+            "scenario": Scenario,
+            "causes": tuple,
+            "tried": tuple,
+            "to_do": tuple,
+        }
         return cls(**known | {name: make(known[name]) for name, make in words.items() if name in known})
 
 

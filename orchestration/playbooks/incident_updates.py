@@ -75,7 +75,7 @@ class IncidentUpdates:
         if not incident.status.is_open:
             return f"the incident is {incident.status.value} already"
         present = response_id(incident.id, incident.clock.number, incident.responses)
-        return "" if execution.run_id == present else "the incident has another cause, which a further response answers"
+        return "" if execution.run_id == present else "a further response has taken the incident over"
 
     async def record_hypotheses(self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis]) -> None:
         """Put the likely causes on the timeline, with the evidence for each."""
@@ -107,7 +107,11 @@ class IncidentUpdates:
         """Report that an option did not help, and that it was undone."""
         undone = "" if option.keep else "; it was undone"
         reason = f"{option.summary}: did not help{undone}"
-        await self._execute(execution, RecordFailedMitigation(reason))
+        await self._execute(execution, RecordFailedMitigation(reason, option.summary))
+
+    async def note(self, execution: PlaybookExecution, text: str) -> None:
+        """Write a note on the timeline."""
+        await self._execute(execution, AddNote(text))
 
     async def hand_over(
         self,
@@ -172,7 +176,8 @@ class IncidentUpdates:
         self._execute_once(incident_id, Actor(f"playbook:{playbook.name}"), Acknowledge())
         self._execute_once(incident_id, Actor(f"playbook:{playbook.name}"), BeginResponse(run_id))
         facts[PROVES_SUBJECT] = proof.proves_subject(playbook, facts, find_action_or_none)
-        return OpenedResponse(playbook, facts, incident.failed_attempts if earlier else 0)
+        attempts = incident.failed_attempts if earlier else 0
+        return OpenedResponse(playbook, facts, attempts, incident.requested_option, incident.requested_by)
 
     async def _incident(self, execution: PlaybookExecution) -> Incident:
         return await anyio.to_thread.run_sync(self._incidents.get, execution.incident_id)

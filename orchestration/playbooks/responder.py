@@ -16,7 +16,12 @@ from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.errors import OrchestratorError
 from orchestration.events import Event
-from orchestration.events.incidents import IncidentCauseAdded, IncidentDetected, IncidentReopened
+from orchestration.events.incidents import (
+    IncidentCauseAdded,
+    IncidentDetected,
+    IncidentOptionRequested,
+    IncidentReopened,
+)
 from orchestration.events.playbooks import ActionUndone
 from orchestration.events.providers import RouteClosed
 from orchestration.incidents.commands.duties import CompleteDuty
@@ -38,7 +43,7 @@ from orchestration.workflows.engine import Engine, FlowState
 # The bus is local to a process: what another process has declared is found by this sweep.
 _SWEEP_SECONDS = 5.0
 _MOST_OPEN = 1000
-_WAKES = (IncidentDetected, IncidentReopened, IncidentCauseAdded, RouteClosed)
+_WAKES = (IncidentDetected, IncidentReopened, IncidentCauseAdded, IncidentOptionRequested, RouteClosed)
 # An acknowledged incident too: the response may have died between its acknowledgement and its first step. Starting a
 # response that exists changes nothing.
 _NEEDS_RESPONSE = frozenset({IncidentStatus.DETECTED, IncidentStatus.REOPENED, IncidentStatus.ACKNOWLEDGED})
@@ -86,7 +91,8 @@ class Responder:
 
     async def _start_missing(self, incidents: Sequence[Incident]) -> None:
         for incident in incidents:
-            # A further one is due whatever the earlier one has come to: the problem returned, or has another cause.
+            # A further one is due whatever the earlier one has come to: the problem returned, has another cause, or a
+            # person has asked for an option.
             if incident.status in _NEEDS_RESPONSE or (incident.responses and incident.status in _UNDER_RESPONSE):
                 # One response per detection: the number of the SLA clock counts how often the incident was reopened.
                 name = response_id(incident.id, incident.clock.number, incident.responses)

@@ -79,7 +79,8 @@ class PlaybookRunner:
             external=bool(opened.facts.get("incident.external")),
         )
         facts = KnownFacts(opened.facts)
-        steps = StepRunner(flow, execution, facts, self._executor, self._updates, self._approvals)
+        approved_by = opened.requested_by if opened.option else ""
+        steps = StepRunner(flow, execution, facts, self._executor, self._updates, self._approvals, approved_by)
         steps.attempts = opened.attempts
         return _Response(flow, opened, execution, steps, self._updates)
 
@@ -97,6 +98,7 @@ class _Response:
     ) -> None:
         self._flow = flow
         self._playbook = opened.playbook
+        self._requested = opened.option
         self.execution = execution
         self._steps = steps
         self._updates = updates
@@ -111,8 +113,10 @@ class _Response:
         await self._steps.observe(Phase.IDENTIFY, self._playbook.identify)
         await self._steps.observe(Phase.DIAGNOSE, self._playbook.diagnose)
         causes = await self._diagnose()
-        # Before any option: where a person is needed at once, nobody waits for attempts to fail first.
-        await self._escalate_early()
+        # Before any option: where a person is needed at once, nobody waits for attempts to fail first. Whoever asks for
+        # an option is there already.
+        if not self._requested:
+            await self._escalate_early()
         helped = await self._mitigate(causes)
         # A person may have settled the incident during the last verification; to page or resolve now
         # would contradict them.
@@ -131,10 +135,25 @@ class _Response:
 
     async def _hand_over(self, causes: Sequence[RankedHypothesis], helped: str | None) -> tuple[PlaybookRunState, str]:
         rule = self._playbook.hand_over
+        if self._requested:
+            return await self._answer_request(helped)
         hand_over = partial(self._updates.hand_over, self.execution, causes, rule, helped, tried=self._tried)
         await self._report("hand-over", hand_over)
         await self._steps.observe(Phase.DOCUMENT, self._playbook.document)
         return PlaybookRunState.HANDED_OVER, rule.reason or (_HANDED_OVER if helped is None else _UNPROVEN)
+
+    async def _answer_request(self, helped: str | None) -> tuple[PlaybookRunState, str]:
+        """What became of the option that a person has asked for: they decide what comes next, and nobody is called."""
+        known = {option.id: option for option in self._playbook.mitigate}
+        if self._requested not in known:
+            summary = f"the playbook has no option '{self._requested}'; it has: {', '.join(known)}"
+        elif helped is None and not self._tried:
+            when = conditions.in_words(known[self._requested].when)
+            summary = f"the option {self._requested} was not carried out; it is for when {when}"
+        else:
+            summary = f"the option {self._requested} did not help" if helped is None else _UNPROVEN
+        await self._report("answer-request", partial(self._updates.note, self.execution, summary))
+        return PlaybookRunState.HANDED_OVER, summary
 
     async def _is_proven(self) -> bool:
         """Whether the thing reported is repaired, and not only worked around."""
@@ -189,7 +208,9 @@ class _Response:
     async def _mitigate(self, causes: Sequence[RankedHypothesis]) -> str | None:
         """Try the options that apply; returns what helped, None when nothing did. Without any, time may help."""
         fitting = [option for option in in_order(self._playbook.mitigate, causes) if self._applies(option)]
-        if not fitting and self._proves_subject and await self._verified(""):
+        if self._requested:
+            fitting = [option for option in fitting if option.id == self._requested]
+        elif not fitting and self._proves_subject and await self._verified(""):
             return "it passed by itself"
         for option in fitting:
             # Asked again: what an earlier option has found may rule this one out.

@@ -23,11 +23,14 @@ _Reason = Annotated[str, Field(validation_alias=AliasChoices("reason", "says"), 
 @dataclass(frozen=True, slots=True)
 class OpenedResponse:
     """The playbook that was chosen, fixed for the rest of the response, with the facts known at the start and the
-    options that an earlier response has tried already."""
+    options that an earlier response has tried already. `option` is the only one to try, because the person
+    `requested_by` asks for it; empty where nobody does."""
 
     playbook: Playbook
     facts: Mapping[str, Any]
     attempts: int
+    option: str = ""
+    requested_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,9 @@ class StepRunner:
         executor: StepExecutor,
         updates: IncidentUpdates,
         approvals: ApprovalRequests,
+        approved_by: str = "",
     ) -> None:
+        """`approved_by` has approved every step that needs an approval, by asking for the option that it belongs to."""
         self.facts = facts
         self.attempts = 0
         # Called before a step acts for the first time in an option, and not while it only waits for an approval.
@@ -47,6 +49,7 @@ class StepRunner:
         self._executor = executor
         self._updates = updates
         self._approvals = approvals
+        self._approved_by = approved_by
         self._count = 0
 
     async def observe(self, phase: Phase, steps: Sequence[Step], scope: str = "", *, settled: bool = False) -> None:
@@ -78,6 +81,8 @@ class StepRunner:
 
     async def run_decided(self, phase: Phase, step: Step, key: str, decision: StepDecision) -> ActionRun:
         """Run one step as far as it was decided that the machine may go."""
+        if decision.mode is Mode.ASK and self._approved_by and phase is Phase.MITIGATE:
+            return await self._act(phase, step, key, decision, self._approved_by)
         if decision.mode is Mode.ASK:
             ask = partial(self._approvals.ask, self._execution, step, key, decision)
             reply = await self._flow.step(f"ask:{step.id}", ApprovalReply, ask)

@@ -53,9 +53,11 @@ class BeginMitigation(IncidentCommand):
 
 @dataclass(frozen=True, slots=True)
 class RecordFailedMitigation(IncidentCommand):
-    """An attempt did not help; after several of them the next level is notified."""
+    """An attempt did not help; after several of them the next level is notified. `attempt` is what was tried, in the
+    words in which its beginning was recorded."""
 
     reason: str
+    attempt: str = ""
 
     spec: ClassVar = CommandSpec(summary="Record that an attempt did not help.")
 
@@ -65,6 +67,8 @@ class RecordFailedMitigation(IncidentCommand):
             change.transition(IncidentStatus.MITIGATING, reason=self.reason)
         # The impact goes on after all, so the moment at which it ended is unknown again.
         change.set(failed_attempts=change.incident.failed_attempts + 1, mitigated_at=None)
+        if self.attempt:
+            change.set(failed_actions=(*change.incident.failed_actions, self.attempt))
         change.add_entry("mitigation-failed", reason=self.reason, failed=change.incident.failed_attempts)
 
 

@@ -63,4 +63,5 @@ class RecordLikelyCauses(IncidentCommand):
 
     def apply(self, change: IncidentChange) -> None:
         """Add the entry; `likely_causes` is what programs read, `text` is for people."""
+        change.set(likely_causes=self.causes)
         change.add_entry("noted", text=f"likely causes: {'; '.join(self.causes)}", likely_causes=list(self.causes))

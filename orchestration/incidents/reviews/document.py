@@ -6,6 +6,7 @@ from orchestration.domain.incident_end import IncidentEnd
 from orchestration.domain.scenario import Scenario
 from orchestration.incidents import notices
 from orchestration.incidents.folded_timeline import fold
+from orchestration.incidents.impact import affected
 from orchestration.incidents.model import ReviewField, describe_actor
 from orchestration.incidents.review import clock_lines, entry_text, span
 from orchestration.incidents.reviews import evidence
@@ -80,7 +81,7 @@ def _overview(dossier: ReviewDossier) -> str:
 
 def _impact(dossier: ReviewDossier) -> list[str]:
     incident = dossier.incident
-    found = [line for line in (incident.impact, notices.affected(incident)) if line]
+    found = [line for line in (incident.impact, affected(incident)) if line]
     return found or ["Unknown: nobody has described it, and the alerts name nothing that is affected."]
 
 

@@ -29,10 +29,13 @@ def values(notice: Notice, contact: str, zone: str) -> dict[str, Any]:
         "title": ("[DRILL] " if notice.drill else "") + one_line(notice.title),
         "status": one_line(notice.status),
         "impact": one_line(notice.impact),
-        "started": moment(notice.started_at, zone),
+        "started": _started(notice, zone),
         "detected": moment(notice.detected_at, zone),
         "eta": moment(notice.eta, zone) + (f" ({one_line(notice.eta_basis)})" if notice.eta_basis else ""),
         "details": many_lines(notice.details),
+        "severity_reason": one_line(notice.severity_reason),
+        "origin": one_line(notice.origin),
+        "causes": tuple(one_line(each) for each in notice.causes[:_MAX_LINES]),
         "guidance": guidance(notice),
         "next_update": moment(notice.next_update, zone),
         "duration": UNKNOWN if notice.duration is None else span(notice.duration),
@@ -49,10 +52,19 @@ def values(notice: Notice, contact: str, zone: str) -> dict[str, Any]:
 
 
 def guidance(notice: Notice) -> str:
-    """What was tried and what to do now, for a person who has never seen this system."""
+    """How bad it is and why, what was tried, and what to do now, for a person who has never seen this system."""
+    why = [f"Why {notice.severity.value}: {one_line(notice.severity_reason)}"] if notice.severity_reason else []
+    likely = [f"Likely: {one_line('; '.join(notice.causes))}"] if notice.causes else []
     tried = [f"- {one_line(each)}" for each in notice.tried[:_MAX_LINES]] or ["- nothing yet"]
     commands = [f"  {each}" for each in _commands(notice)]
-    return "\n".join(["", "Tried so far:", *tried, "", "What to do now:", *commands])
+    return "\n".join([*why, *likely, "", "Tried so far:", *tried, "", "What to do now:", *commands])
+
+
+def _started(notice: Notice, zone: str) -> str:
+    """When it began; where that is not known, when it was detected, and that this is no more than that."""
+    if notice.started_at is not None or notice.detected_at is None:
+        return moment(notice.started_at, zone)
+    return f"{moment(notice.detected_at, zone)}, when it was detected; when it began is not known"
 
 
 def moment(at: datetime | None, zone: str) -> str:

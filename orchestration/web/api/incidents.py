@@ -13,9 +13,11 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse
 
+from orchestration.app.incident_options import OfferedOption, offered_options
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
+from orchestration.incidents.briefing import BriefingLine, briefing
 from orchestration.incidents.commands.base import IncidentCommand, OpeningCommand
 from orchestration.incidents.commands.table import COMMANDS, OPENING_COMMANDS
 from orchestration.incidents.escalation import missing_fields
@@ -48,7 +50,8 @@ class IncidentDetails(BaseModel):
     """One incident with its timeline, timers, targets and the missing parts of its review.
 
     Entries of the timeline that repeat each other are one entry with a `count`. `ownership` says who has the incident
-    now, or what the playbook does and waits for.
+    now, or what the playbook does and waits for. `briefing` is what a person needs to know first, in the order in which
+    the console and the page show it, and `options` what the playbook can try.
     """
 
     incident: Incident
@@ -57,6 +60,8 @@ class IncidentDetails(BaseModel):
     sla: Sequence[str]
     missing: Sequence[ReviewField]
     ownership: str
+    briefing: Sequence[BriefingLine] = ()
+    options: Sequence[OfferedOption] = ()
 
 
 @router.get("/incidents", dependencies=_READ)
@@ -91,13 +96,16 @@ def show_incident(services: Services, incident: Name) -> IncidentDetails:
     entries = records.entries(found.id)
     response = PlaybookRecords(services.app.database).newest_run(found.id)
     questions = [one.question for one in services.app.approvals.list_open(found.id)]
+    now = services.app.clock.now()
     return IncidentDetails(
         incident=found,
         timeline=fold(entries),
         timers=records.table.list_timers(found.id),
-        sla=clock_lines(found, records.settings(found), services.app.clock.now()),
+        sla=clock_lines(found, records.settings(found), now),
         missing=missing_fields(found),
         ownership=ownership(found, entries, response, questions),
+        briefing=tuple(briefing(found, entries).lines(now)),
+        options=offered_options(services.app, found, response),
     )
 
 

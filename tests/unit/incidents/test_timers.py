@@ -19,7 +19,9 @@ from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.commands.review_field import WriteReview
 from orchestration.incidents.commands.severity_change import ChangeSeverity
 from orchestration.incidents.escalation import IncidentTimer, due_times, missing_fields
+from orchestration.incidents.impact import affected
 from orchestration.incidents.model import Incident, IncidentRefusedError, Refusal, ReviewField
+from orchestration.incidents.next_commands import diagnostic_command
 from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
 from tests.support.incidents import (
     ALL_AGENTS,
@@ -268,4 +270,4 @@ def test_a_notice_says_what_is_known_and_what_to_do_now() -> None:
 )
 def test_the_first_word_says_whom_it_hurts_and_where_to_look(report: TroubleReport, impact: str, command: str) -> None:
     incident = declared(report).incident
-    assert (notices.affected(incident), notices.diagnostic_command(incident)) == (impact, command)
+    assert (affected(incident), diagnostic_command(incident)) == (impact, command)

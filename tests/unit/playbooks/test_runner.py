@@ -152,3 +152,68 @@ async def test_where_no_way_applies_and_all_is_well_it_has_passed_by_itself() ->
     response = await played(WORKING, WELL, text=text)
     assert response.updates.closed == ("helped", "it passed by itself", None)
     assert "restart" not in response.executor.done
+
+
+TWO_OPTIONS = TEXT.replace(
+    "verify:",
+    "  - option: elsewhere\n    says: Go elsewhere\n    when: { never.known: true }\n"
+    "    steps: [{ step: move, do: run.restart, mode: ask }]\n"
+    "  - option: wait\n    says: Wait\n    steps: [{ step: pause, do: run.restart, mode: ask }]\nverify:",
+)
+
+
+class Requested(RecordedUpdates):
+    """Somebody has asked for an option."""
+
+    option = "wait"
+
+    async def open(self, run_id: str, incident_id: str) -> OpenedResponse:
+        return replace(await super().open(run_id, incident_id), option=self.option, requested_by="ada")
+
+
+async def requested(option: str, *found: Mapping[str, Any]) -> tuple[RecordedUpdates, Asking]:
+    updates, executor = Requested(TWO_OPTIONS, {}), Asking(*found)
+    updates.option = option
+    approvals = SimpleNamespace()
+    await PlaybookRunner(executor, updates, approvals).body(Flow(), ResponseRequest("inc-1"))  # type: ignore[arg-type]
+    return updates, executor
+
+
+class Asking(Executor):
+    """Every step that changes something needs an approval."""
+
+    actors: tuple[str, ...] = ()
+
+    async def decide(self, execution: PlaybookExecution, step: Step, facts: Any, attempts: int) -> StepDecision:
+        return StepDecision(step.mode, {})
+
+    async def act(
+        self, execution: PlaybookExecution, phase: Phase, step: Step, key: str, decision: StepDecision, actor: str
+    ) -> ActionRun:
+        self.actors = (*self.actors, actor)
+        return await super().act(execution, phase, step, key, decision, actor)
+
+
+async def test_a_requested_option_is_the_only_one_and_the_request_is_its_approval() -> None:
+    updates, executor = await requested("wait", {"failed": 0, "unfinished": 0})
+    assert executor.done == ["pause", "after", "draft"]
+    assert executor.actors[0] == "ada"
+    assert updates.closed == ("helped", "Wait", "wait")
+
+
+async def test_a_requested_option_that_does_not_help_is_undone_and_nobody_is_called() -> None:
+    updates, executor = await requested("wait", {"failed": 1, "unfinished": 0})
+    assert executor.done[:3] == ["pause", "after", "undo pause"]
+    assert updates.closed == ("handed-over", "the option wait did not help", None)
+    assert "hand_over" not in updates.received
+    assert "note" in updates.received
+
+
+async def test_a_requested_option_that_does_not_apply_or_does_not_exist_says_so() -> None:
+    updates, executor = await requested("elsewhere", {"failed": 0, "unfinished": 0})
+    assert (executor.done, updates.closed and updates.closed[0]) == ([], "handed-over")
+    assert updates.closed is not None
+    assert "the option elsewhere was not carried out; it is for when" in updates.closed[1]
+    updates, _ = await requested("nowhere", {"failed": 0, "unfinished": 0})
+    assert updates.closed is not None
+    assert "has no option 'nowhere'; it has: again, elsewhere, wait" in updates.closed[1]
