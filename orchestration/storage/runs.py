@@ -153,6 +153,12 @@ class Runs:
         with self._database.read() as connection:
             return tuple(_run(row) for row in connection.execute(query))
 
+    def list_of(self, ids: Sequence[str]) -> tuple[Run, ...]:
+        """The runs of these identifiers, newest first; those that are unknown are left out."""
+        query = sa.select(runs).where(runs.c.id.in_(ids)).order_by(runs.c.created_at.desc(), runs.c.id.desc())
+        with self._database.read() as connection:
+            return tuple(_run(row) for row in connection.execute(query))
+
     def list_forks(self, run: Run, limit: int = 50) -> tuple[Run, ...]:
         """The forks of a run, newest first."""
         # The time keeps the search to the newer part of an index; there is none by origin, for which nobody else asks.

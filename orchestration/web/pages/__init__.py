@@ -30,8 +30,9 @@ from orchestration.web.pages import (
     resources,
     run,
     runs,
+    search,
 )
-from orchestration.web.pages.site import DashboardSite
+from orchestration.web.pages.site import DashboardSite, MenuEntry
 from orchestration.web.pages.streams import Streams
 
 __all__ = ["Streams", "routes", "streams_of"]
@@ -39,31 +40,36 @@ __all__ = ["Streams", "routes", "streams_of"]
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """One page or several. Only a section with a `title` is in the menu, and only for principals with `role`."""
+    """One page or several. Only a section with a `title` is in the menu, and only for principals with `role`; one of a
+    `group` is behind the menu's last entry."""
 
     routes: Callable[[DashboardSite], Sequence[Route]]
     path: str = ""
     title: str = ""
     role: Role = Role.VIEWER
+    group: str = ""
 
 
+_RESPONSE, _SYSTEM = "Response", "System"
+# At most four without a group: with the entry for the others that is what a telephone shows side by side.
 _SECTIONS = (
     _Section(overview.routes, "/", "Overview"),
     _Section(incidents.routes, "/incidents", "Incidents"),
     _Section(incident.routes),
     _Section(runs.routes, "/runs", "Runs"),
     _Section(run.routes),
-    _Section(alerts.routes, "/alerts", "Alerts"),
     _Section(on_call.routes, "/on-call", "On call"),
-    _Section(providers.routes, "/providers", "Providers"),
-    _Section(playbooks.routes, "/playbooks", "Playbooks"),
-    _Section(drills.routes, "/drills", "Drills"),
-    _Section(maintenance.routes, "/maintenance", "Maintenance"),
-    _Section(resources.routes, "/resources", "Resources"),
-    _Section(figures.routes, "/figures", "Statistics"),
-    _Section(configuration.routes, "/configuration", "Configuration"),
+    _Section(alerts.routes, "/alerts", "Alerts", group=_RESPONSE),
+    _Section(playbooks.routes, "/playbooks", "Playbooks", group=_RESPONSE),
+    _Section(drills.routes, "/drills", "Drills", group=_RESPONSE),
+    _Section(figures.routes, "/figures", "Statistics", group=_RESPONSE),
+    _Section(providers.routes, "/providers", "Providers", group=_SYSTEM),
+    _Section(resources.routes, "/resources", "Resources", group=_SYSTEM),
+    _Section(maintenance.routes, "/maintenance", "Maintenance", group=_SYSTEM),
+    _Section(configuration.routes, "/configuration", "Configuration", group=_SYSTEM),
     _Section(isolation.routes),
-    _Section(audit.routes, "/audit", "Audit", Role.ADMIN),
+    _Section(audit.routes, "/audit", "Audit", Role.ADMIN, group=_SYSTEM),
+    _Section(search.routes),
 )
 
 
@@ -75,6 +81,6 @@ def streams_of(app: Application) -> Streams:
 def routes(app: Application, streams: Streams | None = None) -> list[Route | Mount]:
     """The routes of all pages, to be mounted at the root. They expect `request.state.principal`, and
     `request.state.csrf` where there are sessions."""
-    menu = [(section.path, section.title, section.role) for section in _SECTIONS if section.title]
+    menu = [MenuEntry(one.path, one.title, one.role, one.group) for one in _SECTIONS if one.title]
     site = DashboardSite(app, streams or streams_of(app), menu)
     return [*site.routes(), *(route for section in _SECTIONS for route in section.routes(site))]

@@ -16,6 +16,8 @@ from orchestration.incidents.model import describe_actor
 from orchestration.incidents.review import span
 from orchestration.runs.activity_text import activity_text, lost_seconds, tail_lines
 from orchestration.runs.commands.table import RUN_COMMANDS
+from orchestration.web.pages.bidirectional import unmarked
+from orchestration.web.pages.markdown import html
 
 _COMMANDS: Sequence[type[Command]] = (
     *COMMANDS.values(),
@@ -27,6 +29,10 @@ _COMMANDS: Sequence[type[Command]] = (
 CONFIRMATIONS: Mapping[str, str] = {
     **{each.spec.page.done: each.spec.page.confirmation for each in _COMMANDS if each.spec.page},
     "approved": "Approved. Work continues.",
+    "approved-and-acknowledged": "Approved and acknowledged. Paging has stopped, and work continues.",
+    "resumed-for-incident": "The run goes on from its last committed step.",
+    "paused-for-incident": "The run is paused. It can be resumed here.",
+    "undone": "Undone. All processes know it within a second.",
     "denied": "Denied.",
     "limit": "Limit set. The workers apply it within a second.",
     "switched-off": "Provider disabled until the override ends.",
@@ -59,7 +65,8 @@ _TONES: Mapping[str, str] = {
     **dict.fromkeys(("failed", "late", "open", "breached", "firing", "detected", "denied", "P0", "P1"), "bad"),
     **dict.fromkeys(("P2", "acknowledged", "mitigating", "verifying"), "fair"),
     **dict.fromkeys(("P3", "unknown", "disabled", "cancelled", "merged", "suppressed", "in-review"), "calm"),
-    **dict.fromkeys(("helped", "looked", "passed", "whole"), "good"),
+    **dict.fromkeys(("helped", "looked", "passed", "whole", "sent"), "good"),
+    **dict.fromkeys(("did-not-help", "under-way", "being-verified"), "fair"),
     **dict.fromkeys(("handed-over", "undone", "suggested", "ask", "interrupted", "refused"), "fair"),
 }
 
@@ -159,6 +166,31 @@ def pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
+def flat(data: Any, path: str = "") -> list[tuple[str, str]]:
+    """JSON as lines for people: the path of each value, and the value."""
+    if isinstance(data, Mapping) and data:
+        return [line for key, value in data.items() for line in flat(value, f"{path}.{key}" if path else str(key))]
+    if isinstance(data, Sequence) and not isinstance(data, str) and any(isinstance(one, Mapping) for one in data):
+        return [line for number, one in enumerate(data, start=1) for line in flat(one, f"{path} {number}".strip())]
+    return [(path, _said(data))]
+
+
+def _said(value: Any) -> str:
+    match value:
+        case None:
+            return "unknown"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:g}"
+        case str():
+            return value or "(empty)"
+        case Sequence() | Mapping():
+            return ", ".join(str(one) for one in value) or "none"
+        case _:
+            return str(value)
+
+
 def severity_words(severity: Severity) -> str:
     """A severity with its name, such as `P1 high`."""
     words = {Severity.P0: "critical", Severity.P1: "high", Severity.P2: "medium", Severity.P3: "low"}
@@ -184,6 +216,9 @@ FILTERS = {
     "someone": someone,
     "plain": plain,
     "pretty": pretty,
+    "flat": flat,
+    "unmarked": unmarked,
+    "markdown": html,
     "severity_words": severity_words,
     "answer_command": answer_command,
 }

@@ -27,6 +27,7 @@ from orchestration.config.isolation import isolation_of
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.database import StorageError
+from orchestration.web.pages.bidirectional import isolated
 from orchestration.web.pages.formatting import CONFIRMATIONS, FILTERS
 from orchestration.web.pages.forms import DURATIONS, Form, csrf_of, read_form, whole_number
 from orchestration.web.pages.streams import Streams
@@ -53,6 +54,20 @@ class _ImmutableFiles(StaticFiles):
 
 
 @dataclass(frozen=True, slots=True)
+class MenuEntry:
+    """One entry of the menu, for principals with `role`. Those of a `group` are behind its last entry."""
+
+    path: str
+    title: str
+    role: Role = Role.VIEWER
+    group: str = ""
+
+    def is_at(self, path: str) -> bool:
+        """Whether this page is shown at a path."""
+        return path == self.path or (self.path != "/" and path.startswith(f"{self.path}/"))
+
+
+@dataclass(frozen=True, slots=True)
 class SitePage:
     """One page. `area` is the scope that a token needs, `role` the role that a principal needs to view it.
 
@@ -72,7 +87,7 @@ class SitePage:
 class DashboardSite:
     """The pages of one application."""
 
-    def __init__(self, app: Application, streams: Streams, menu: Sequence[tuple[str, str, Role]]) -> None:
+    def __init__(self, app: Application, streams: Streams, menu: Sequence[MenuEntry]) -> None:
         self.app = app
         self._streams = streams
         self._menu = menu
@@ -84,13 +99,22 @@ class DashboardSite:
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=_isolated,
         )
         self._templates.filters.update(FILTERS)
         self._templates.globals.update(version=_version(), durations=tuple(DURATIONS))
 
     def routes(self) -> list[Route | Mount]:
         """The static files and the event stream, which every page needs."""
-        return [Route("/stream", self._stream), Mount("/static", _ImmutableFiles(directory=_STATIC), name="static")]
+        return [
+            Route("/stream", self._stream),
+            Route("/session", self._session),
+            Mount("/static", _ImmutableFiles(directory=_STATIC), name="static"),
+        ]
+
+    def menu_of(self, principal: Principal | None) -> list[MenuEntry]:
+        """The entries that a principal may see."""
+        return [entry for entry in self._menu if _has(principal, entry.role)]
 
     def page(self, page: SitePage, actions: Mapping[str, tuple[PageAction, Role]] | None = None) -> list[Route]:
         """The routes of a page and of its forms. The name of an action is the last part of its address; each comes with
@@ -168,7 +192,7 @@ class DashboardSite:
             "principal": principal,
             "session": bool(getattr(request.state, "session", "")),
             "may": partial(_may, principal),
-            "menu": [(path, title) for path, title, role in self._menu if _has(principal, role)],
+            "menu": self.menu_of(principal),
             "badges": {},
             "now": self.app.clock.now(),
             "project": self.app.configuration.metadata.name,
@@ -193,6 +217,10 @@ class DashboardSite:
 
     def _render(self, template: str, values: Values) -> str:
         return self._templates.get_template(template).render(values)
+
+    async def _session(self, request: Request) -> Response:
+        """Whether the session still lasts, which a page asks before it sends a form."""
+        return Response(status_code=204 if principal_of(request) else 401)
 
     async def _stream(self, request: Request) -> Response:
         if refusal := _refusal(principal_of(request), Role.VIEWER, None):
@@ -234,6 +262,12 @@ def _address(page: SitePage, request: Request) -> str:
 
 def _may(principal: Principal | None, role: str, area: str) -> bool:
     return principal is not None and principal.may(Role(role), area)
+
+
+def _isolated(value: Any) -> Any:
+    """What a template writes: a text that turns its direction must not turn what follows it. Markup was made from such
+    texts."""
+    return isolated(value) if type(value) is str else value
 
 
 def _version() -> str:
