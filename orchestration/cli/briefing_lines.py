@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from orchestration.incidents.briefing import BriefingLine
+from orchestration.incidents.brief import BriefingLine
 
 
 def labelled(lines: Iterable[BriefingLine]) -> Iterator[str]:

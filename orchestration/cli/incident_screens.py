@@ -16,7 +16,7 @@ from orchestration.config.response import ResponseSettings
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
 from orchestration.incidents import notices, resolution
-from orchestration.incidents.briefing import BriefingLine, briefing
+from orchestration.incidents.brief import BriefingLine, briefing
 from orchestration.incidents.folded_timeline import fold
 from orchestration.incidents.model import Incident, TimelineEntry
 from orchestration.incidents.ownership import ownership

@@ -24,7 +24,7 @@ from orchestration.cli.questions import AskingSubject, add_answer_commands, aski
 from orchestration.cli.render import first_line
 from orchestration.cli.server import client_of, limit_option, print_record, print_records, program_of
 from orchestration.client import IncidentRecord, RefusedError
-from orchestration.incidents.briefing import BriefingLine
+from orchestration.incidents.brief import BriefingLine
 from orchestration.incidents.commands.base import IncidentCommand, OpeningCommand
 from orchestration.incidents.commands.review_field import WriteReview
 from orchestration.incidents.commands.table import COMMANDS, OPENING_COMMANDS

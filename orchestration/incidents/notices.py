@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from orchestration.domain.console_command import answer_command
-from orchestration.incidents.briefing import briefing
+from orchestration.incidents.brief import briefing
 from orchestration.incidents.change import Notification
 from orchestration.incidents.escalation import REVIEW_SECONDS, pages
 from orchestration.incidents.estimates import SimilarBy

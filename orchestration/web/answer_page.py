@@ -7,14 +7,9 @@ from html import escape
 
 from orchestration.domain.message_verb import MessageVerb
 from orchestration.incidents.model import Incident
-from orchestration.web.stylesheet import stylesheet
+from orchestration.web.stylesheet import framed
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex, nofollow"><title>{title}</title>{style}</head>
-<body><main class="container"><h1>{title}</h1>{body}</main></body></html>
-"""
+_UNLISTED = '<meta name="robots" content="noindex, nofollow">'
 LEVELS: Mapping[int, str] = {1: "on-call engineer", 2: "technical lead", 3: "project manager", 4: "security team"}
 _EXPLANATIONS = {
     MessageVerb.ACKNOWLEDGE: "You take the incident: paging stops, and whoever was notified learns that you have it.",
@@ -57,7 +52,7 @@ def form_page(
 
 
 def _page(title: str, body: Iterable[str]) -> str:
-    return _PAGE.format(title=escape(title), style=stylesheet(), body="\n".join(part for part in body if part))
+    return framed(title, "\n".join(part for part in body if part), head=_UNLISTED)
 
 
 def _about(incident: Incident | None) -> list[str]:

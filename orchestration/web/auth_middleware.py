@@ -34,6 +34,7 @@ from orchestration.web.gateway.addresses import PREFIXES as GATEWAY
 from orchestration.web.gateway.errors import refusal_response
 from orchestration.web.local_peer import lock_source
 from orchestration.web.problems import of_error, problem
+from orchestration.web.refusal_page import refusal_for
 from orchestration.web.stream_limits import StreamLimits
 
 INTAKE = "/api/v1/intake/"
@@ -248,9 +249,10 @@ def cookies_of(headers: Headers) -> Mapping[str, str]:
 
 
 def _in_the_clients_shape(scope: Scope, refusal: Response) -> Response:
-    """A refusal as the clients of an address read it: OpenAI's know errors in their own shape alone."""
+    """A refusal as the clients of an address read it: OpenAI's know errors in their own shape alone, and people read
+    pages."""
     if not scope["path"].startswith(GATEWAY) or not isinstance(refusal, JSONResponse):
-        return refusal
+        return refusal_for(scope, refusal)
     detail = json.loads(bytes(refusal.body)).get("detail", "")
     kept = {name: value for name, value in refusal.headers.items() if name not in ("content-length", "content-type")}
     return refusal_response(refusal.status_code, detail, kept)
@@ -270,6 +272,9 @@ def _is_same_origin(headers: Headers) -> bool:
 def _unauthenticated(scope: Scope) -> Response:
     path = scope["path"]
     if scope["method"] not in _SAFE or path.startswith(("/api/", *GATEWAY, "/metrics", "/stream", MCP)):
+    # A page that refreshes itself must not be given the page for signing in to show in its place.
+    by_script = "hx-request" in Headers(scope=scope)
+    if by_script or scope["method"] not in _SAFE or path.startswith(("/api/", *GATEWAY, "/metrics", "/stream")):
         detail = "Sign in, or send a token (`Authorization: Bearer …`)."
         return problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
     query = scope.get("query_string", b"").decode("latin-1")

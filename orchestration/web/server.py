@@ -45,6 +45,7 @@ from orchestration.web.heartbeats import HeartbeatEndpoint
 from orchestration.web.http_protocol import http_protocol
 from orchestration.web.mcp.endpoint import McpEndpoint
 from orchestration.web.problems import problem
+from orchestration.web.refusal_page import refusal_for
 from orchestration.web.run_progress import RunProgressReader
 from orchestration.web.security_headers import SecurityHeaders
 from orchestration.web.sign_in import SignInPages
@@ -265,7 +266,7 @@ def _pages(app: Application) -> tuple[list[BaseRoute], Callable[[], None]]:
     return pages.routes(app, streams), streams.close
 
 
-async def _http(request: Request, error: Exception) -> Response:  # noqa: ARG001
+async def _http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = "There is nothing at this address." if status == 404 else str(getattr(error, "detail", error))
-    return problem(status, detail, headers=getattr(error, "headers", None))
+    return refusal_for(request.scope, problem(status, detail, headers=getattr(error, "headers", None)))

@@ -23,25 +23,20 @@ from orchestration.web.device_cookie import DeviceCookies
 from orchestration.web.intake import read_body
 from orchestration.web.local_peer import lock_source
 from orchestration.web.problems import status_of
-from orchestration.web.stylesheet import stylesheet
+from orchestration.web.stylesheet import framed
 
 _MAX_BYTES = 16_000
 # Checking a password takes 16 MB and a fifth of a second, which is the point of scrypt. This many are checked at a
 # time, so that a flood of sign-ins cannot take all memory and all worker threads.
 _CONCURRENT_CHECKS = 2
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>{style}</head>
-<body><main class="container"><h1>{title}</h1>{problem}<p>{text}</p>
+_FORM = """{problem}<p>{text}</p>
 <form method="post" action="{action}">{hidden}
 <label for="name">Name</label>
 <input id="name" name="name" autocomplete="username" autocapitalize="none" required autofocus>
 <label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="{autocomplete}" required>
-<button type="submit">{button}</button></form></main></body></html>
-"""
+<button type="submit">{button}</button></form>"""
 
 
 class SignInPages:
@@ -67,7 +62,13 @@ class SignInPages:
         return HTMLResponse(_sign_in_page(_safe_target(request.query_params.get("next", ""))))
 
     async def _show_setup(self, request: Request) -> Response:
-        return HTMLResponse(_setup_page(request.query_params.get("key", "")))
+        try:
+            used = await anyio.to_thread.run_sync(self._access.has_users)
+        except SQLAlchemyError:
+            return HTMLResponse(_outage_page(_setup_page("")), 503)
+        return (
+            HTMLResponse(_used_page(), 410) if used else HTMLResponse(_setup_page(request.query_params.get("key", "")))
+        )
 
     async def _sign_in(self, request: Request) -> Response:
         def open_session(fields: Mapping[str, str]) -> str:
@@ -165,9 +166,7 @@ def _setup_page(key: str) -> str:
 
 
 def _page(title: str, text: str, action: str, hidden: str, autocomplete: str, button: str) -> str:
-    return _PAGE.format(
-        title=title,
-        style=stylesheet(),
+    form = _FORM.format(
         text=text,
         action=action,
         hidden=hidden,
@@ -175,6 +174,12 @@ def _page(title: str, text: str, action: str, hidden: str, autocomplete: str, bu
         button=button,
         problem="<!--problem-->",
     )
+    return framed(title, form)
+
+
+def _used_page() -> str:
+    text = "This set-up link has been used: there is a user already, who can add others."
+    return framed("The set-up is done", f'<p>{text}</p><p><a href="/sign-in">Sign in</a></p>')
 
 
 def _outage_page(page: str) -> str:

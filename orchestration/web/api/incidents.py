@@ -17,7 +17,7 @@ from orchestration.app.incident_options import OfferedOption, offered_options
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.incidents.briefing import BriefingLine, briefing
+from orchestration.incidents.brief import BriefingLine, briefing
 from orchestration.incidents.commands.base import IncidentCommand, OpeningCommand
 from orchestration.incidents.commands.table import COMMANDS, OPENING_COMMANDS
 from orchestration.incidents.escalation import missing_fields

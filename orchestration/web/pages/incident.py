@@ -23,7 +23,7 @@ from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.errors import NotFoundError
 from orchestration.incidents import notices, resolution
-from orchestration.incidents.briefing import briefing
+from orchestration.incidents.brief import briefing
 from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.mitigation import BeginMitigation
