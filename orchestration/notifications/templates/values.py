@@ -61,10 +61,10 @@ def guidance(notice: Notice) -> str:
 
 
 def _started(notice: Notice, zone: str) -> str:
-    """When it began; where that is not known, when it was detected, and that this is no more than that."""
-    if notice.started_at is not None or notice.detected_at is None:
+    """When it began, or else when it was detected; and, where that is known, which of the two it is."""
+    if not notice.origin:
         return moment(notice.started_at, zone)
-    return f"{moment(notice.detected_at, zone)}, when it was detected; when it began is not known"
+    return f"{moment(notice.started_at or notice.detected_at, zone)}; {one_line(notice.origin)}"
 
 
 def moment(at: datetime | None, zone: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -78,7 +78,7 @@ class _Search:
         }
 
     def _find(self, query: Query, principal: Principal | None) -> dict[str, Sequence[Hit]]:
-        searches = {
+        searches: dict[str, Callable[[], Sequence[Hit]]] = {
             "pages": lambda: self._pages(query, principal),
             "incidents": lambda: self._incidents(query),
             "runs": lambda: self._runs(query),

@@ -1,0 +1,213 @@
+"""The page of an incident as a situation room: what it says, and what can be done from it."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from orchestration.cli.incident_screens import screen
+from orchestration.config.overrides import LimitProvider, OverrideOrigin
+from orchestration.config.response import Contact
+from orchestration.domain.run_status import RunStatus
+from orchestration.domain.scenario import Scenario
+from orchestration.incidents import notices
+from orchestration.incidents.brief import briefing
+from orchestration.incidents.change import Notification
+from orchestration.incidents.commands.acknowledgement import Acknowledge
+from orchestration.incidents.commands.mitigation import (
+    BeginMitigation,
+    BeginVerification,
+    RecordFailedMitigation,
+)
+from orchestration.incidents.commands.note import RecordLikelyCauses
+from orchestration.incidents.model import Actor, Incident, person
+from orchestration.incidents.report import BlastRadius, Facts
+from orchestration.notifications.notice import NoticeKind
+from orchestration.notifications.templates.renderer import SHIPPED
+from orchestration.security.principal import Principal, Role
+from orchestration.storage.approvals import Approval
+from orchestration.storage.runs import Run
+from tests.support.dashboard import Dashboard
+from tests.support.dashboard_records import declare
+
+PLAYBOOK = Actor("playbook:p")
+RADIUS = BlastRadius(agents=("executor",), providers=("ollama",), runs=("run-a", "run-b"))
+REROUTE = "Send all work to the best provider that answers"
+
+
+def at_work(dashboard: Dashboard, key: str, *commands: Any, **values: Any) -> Incident:
+    """An incident on which a playbook has worked so."""
+    found = declare(dashboard.app, key, f"trouble of {key}", Facts(agents_failing=1, agents_total=4), **values)
+    for command in commands:
+        found = dashboard.app.incident_service.execute(found.id, PLAYBOOK, command)
+    return found
+
+
+def words(text: str) -> str:
+    """What a reader sees of HTML or of plain text, on one line."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).replace(" :", ":").split())
+
+
+def message(incident: Incident) -> str:
+    """The mail about it."""
+    notice = notices.notice(incident, Notification(NoticeKind.UPDATE, (), "step"), "https://here/it")
+    return SHIPPED.render(notice, Contact(id="ada")).body
+
+
+STATES: Mapping[str, tuple[Any, ...]] = {
+    "new": (),
+    "diagnosed": (RecordLikelyCauses(("its quota is used up (90 of 100)", "it is slow (50 of 100)")),),
+    "tried": (
+        RecordLikelyCauses(("its quota is used up (90 of 100)",)),
+        BeginMitigation("Begin again"),
+        RecordFailedMitigation("no", "Begin again"),
+        BeginMitigation(REROUTE),
+        BeginVerification("watched"),
+    ),
+    "taken": (BeginMitigation("Begin again"), "acknowledge"),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_the_page_the_console_and_the_message_say_the_same(dashboard: Dashboard, state: str) -> None:
+    app = dashboard.app
+    commands = [one for one in STATES[state] if one != "acknowledge"]
+    found = at_work(dashboard, f"same-{state}", *commands, blast_radius=RADIUS)
+    if "acknowledge" in STATES[state]:
+        found = app.incident_service.execute(found.id, person("ben"), Acknowledge())
+    brief = briefing(found)
+    facts = [
+        brief.summary,
+        f"{brief.since:%Y-%m-%d %H:%M:%S} UTC",
+        brief.origin,
+        brief.severity_reason,
+        brief.impact,
+        brief.status,
+        *brief.causes,
+        *(attempt.sentence for attempt in brief.attempts),
+        *brief.commands,
+    ]
+    entries, settings = app.incident_service.records.entries(found.id), app.incident_service.records.settings(found)
+    surfaces = {
+        "page": words(dashboard.get(f"/incidents/{found.id}").text),
+        "console": words(screen(found, entries, settings, app.clock.now(), None, [])),
+        "message": words(message(found)),
+    }
+    for name, text in surfaces.items():
+        missing = [fact for fact in facts if fact.casefold() not in text.casefold()]
+        assert missing == [], name
+    first, last = brief.summary, brief.commands[0]
+    page = surfaces["page"]
+    order = [page.index(part) for part in (first, "Since", "Why P", "Impact", "Likely", "Tried", "Do now", last)]
+    assert order == sorted(order)
+
+
+def test_a_question_is_approved_and_the_incident_acknowledged_in_one_tap(dashboard: Dashboard) -> None:
+    found = at_work(dashboard, "one-tap")
+    dashboard.app.approvals.add(Approval("tap-1", found.id, "restart? It would: restart", dashboard.app.clock.now()))
+    assert "Approve and take it" in dashboard.get(f"/incidents/{found.id}").text
+    answer = dashboard.post(f"/incidents/{found.id}/approve", approval="tap-1", acknowledge="yes")
+    assert answer.headers["location"].endswith("?done=approved-and-acknowledged")
+    assert dashboard.app.incident_service.records.get(found.id).acknowledged_by == "ada"
+    assert dashboard.app.approvals.get("tap-1").decision == "approved"
+
+
+def test_an_option_of_the_playbook_is_asked_for_and_foreseen(dashboard: Dashboard) -> None:
+    found = at_work(dashboard, "option", scenario=Scenario.PROVIDER_UNAVAILABLE, blast_radius=RADIUS)
+    page = f"/incidents/{found.id}"
+    text = dashboard.get(page).text
+    assert f"orchestrator incidents try {found.id} use-fallback" in text
+    dry = dashboard.post(f"{page}/dry-run", playbook="provider-unavailable")
+    assert "in this order until one helps" in dry.text
+    assert dashboard.post(f"{page}/try", option="use-fallback").status_code == 303
+    asked = dashboard.app.incident_service.records.get(found.id)
+    assert (asked.requested_option, asked.requested_by, asked.responses) == ("use-fallback", "ada", 1)
+    assert dashboard.post(f"{page}/try", option="Use It!").status_code == 422
+
+
+def test_a_run_is_steered_only_from_an_incident_that_affects_it(dashboard: Dashboard) -> None:
+    app = dashboard.app
+    runs = [
+        Run(f"run-steer{number}", "g", "/tmp", app.clock.now(), status)
+        for number, status in enumerate((RunStatus.STOPPED, RunStatus.QUEUED))
+    ]
+    for run in runs:
+        app.runs.add(run)
+    found = at_work(dashboard, "steer", blast_radius=replace(RADIUS, runs=("run-steer0", "run-steer1")))
+    page = f"/incidents/{found.id}"
+    text = dashboard.get(page).text
+    assert "orchestrator runs resume run-steer0" in text
+    assert "orchestrator runs pause run-steer1" in text
+    assert dashboard.post(f"{page}/pause-run", run="run-elsewhere").status_code == 404
+    assert dashboard.post(f"{page}/pause-run", run="run-steer1").status_code == 303
+    after = app.incident_service.records.get(found.id)
+    assert after.attempted_actions == ("Pause run-steer1",)
+
+
+def test_what_is_in_force_for_an_incident_is_undone_from_its_page(dashboard: Dashboard) -> None:
+    found = at_work(dashboard, "undo", blast_radius=RADIUS)
+    provider = next(iter(dashboard.app.configuration.runtime.providers))
+
+    async def limit() -> str:
+        change = LimitProvider(target=provider, concurrency=1)
+        origin = OverrideOrigin(incident_id=found.id, action_key="k")
+        return dashboard.app.store.add_override(change, reason="r", actor="playbook:p", seconds=60, origin=origin).id
+
+    override = dashboard.call(limit)
+    assert f"limit provider: {provider}" in words(dashboard.get(f"/incidents/{found.id}").text)
+    for role, status in ((Role.RESPONDER, 403), (Role.OPERATOR, 303)):
+        dashboard.principal = Principal("eve", role)
+        assert dashboard.post(f"/incidents/{found.id}/undo", override=override).status_code == status
+    assert override not in [one.id for one in dashboard.app.store.overrides]
+
+
+def test_the_review_is_previewed_before_it_is_saved(dashboard: Dashboard) -> None:
+    found = at_work(dashboard, "review")
+    page = f"/incidents/{found.id}"
+    shown = dashboard.post(f"{page}/review-preview", field="root-cause", text="a **bad** day <script>")
+    assert "a <strong>bad</strong> day" in shown.text
+    assert "Preview, not saved" in shown.text
+    assert "<script>" not in shown.text.partition("Preview, not saved")[2].partition("</article>")[0]
+    assert dashboard.app.incident_service.records.get(found.id).review == {}
+
+
+def test_evidence_is_written_for_people(dashboard: Dashboard) -> None:
+    evidence = {
+        "query": "SELECT 1",
+        "nested": {"seconds": 40.2, "ok": False},
+        "lines": [{"at": 1}, {"at": 2}],
+        "no": None,
+    }
+    found = declare(dashboard.app, "evidence", "t", Facts(), evidence=(evidence,))
+    text = words(dashboard.get(f"/incidents/{found.id}").text)
+    for part in ("query SELECT 1", "nested.seconds 40.2", "nested.ok no", "lines 1.at 1", "no unknown"):
+        assert part in text
+
+
+def test_odd_titles_are_shortened_and_turn_nothing_around(dashboard: Dashboard) -> None:
+    title = "x" * 500 + "\u202egpj.exe"
+    found = declare(dashboard.app, "odd", title, Facts())
+    text = dashboard.get(f"/incidents/{found.id}").text
+    assert "Whole title" in text
+    assert "\u2068" + title + "\u202c\u2069" in text
+    assert title not in dashboard.get("/incidents").text.replace("\u2068" + title, "")
+
+
+def test_one_search_finds_everything_that_has_a_page(dashboard: Dashboard) -> None:
+    found = declare(dashboard.app, "needle", "the Needle in 100% hay", Facts())
+    for text, link in (
+        ("needle HAY", f"/incidents/{found.id}"),
+        (found.id[-8:], f"/incidents/{found.id}"),
+        ("100%", f"/incidents/{found.id}"),
+        ("provider unavail", "/playbooks/provider-unavailable"),
+        ("statist", "/figures"),
+    ):
+        assert f'href="{link}"' in dashboard.get("/search", params={"q": text}).text, text
+    assert f"/incidents/{found.id}" not in dashboard.get("/search", params={"q": "needle", "kind": "runs"}).text
+    assert "Nothing was found" in dashboard.get("/search", params={"q": "no%such_thing"}).text
+    assert dashboard.get("/search", params={"q": "x", "kind": "poems"}).status_code == 422
