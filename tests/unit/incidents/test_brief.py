@@ -66,7 +66,8 @@ def test_what_a_person_tried_and_nobody_judged_is_no_success() -> None:
 
 
 def test_the_likely_causes_are_those_of_the_last_ranking_and_of_the_present_trouble() -> None:
-    ranked = done(RecordLikelyCauses(("a (80 of 100)",)).apply, RecordLikelyCauses(("b (90 of 100)", "a")).apply)
+    rankings = (RecordLikelyCauses(("a (80 of 100)",)), RecordLikelyCauses(("b (90 of 100)", "a")))
+    ranked = done(*(each.apply for each in rankings), incident=declared(a_report(causes=("one",))).incident)
     assert briefing(ranked).causes == ("b (90 of 100)", "a")
     other = a_report(title="another", causes=("other",))
     assert briefing(turned(ranked, partial(lifecycle.absorb, report=other), at=after(minutes=1)).incident).causes == ()
