@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.app.reviews import PLAYBOOKS
 from orchestration.incidents.model import Incident
 from orchestration.playbooks.catalogue import PlaybookCatalogue
@@ -25,7 +25,7 @@ class OfferedOption:
     command: str
 
 
-def offered_options(here: Project, incident: Incident, response: PlaybookRun | None) -> Sequence[OfferedOption]:
+def offered_options(here: ProjectRecords, incident: Incident, response: PlaybookRun | None) -> Sequence[OfferedOption]:
     """The options of the playbook for an open incident: those that were not tried yet first, and among them those that
     the likeliest causes point to. `response` is the newest run of a playbook on it."""
     if not incident.status.is_open:

@@ -73,14 +73,15 @@ class IncidentReviews:
             now=self._clock.now(),
             responses=responses,
             messages=self._outbox.list_for_incident(incident.id),
-            alerts=self._alerts_of(incident),
+            alerts=self.alerts_of(incident),
             merged=self._merged(entries),
             clocks=records.table.list_clocks(incident.id),
             prevention=entry.playbook.prevention if entry else (),
             change=self._change(entry, responses, entries, incident.detected_at),
         )
 
-    def _alerts_of(self, incident: Incident) -> Sequence[AlertRow]:
+    def alerts_of(self, incident: Incident) -> Sequence[AlertRow]:
+        """The alerts that an incident is about, oldest first."""
         if incident.storm is None:
             return self._alerts.list_of(incident.fingerprints, incident.detected_at)
         return self._alerts.list(group_key=incident.key, limit=_MOST_ALERTS)[::-1]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio.to_thread
 import click
 
 from orchestration.app import ProjectRecords, project
+from orchestration.app.contacts import ContactChannel, channel_state, contact_channels, known_contacts
 from orchestration.cli import common
 from orchestration.cli.render import console, table
-from orchestration.config.channels.kinds import find_channel_kind
 from orchestration.config.response import Contact, ContactAddress
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
@@ -19,20 +19,8 @@ from orchestration.errors import NotFoundError
 from orchestration.ids import new_id
 from orchestration.notifications.last_resort import send_directly
 from orchestration.notifications.notice import Notice, NoticeKind
-from orchestration.notifications.recipients import OPERATOR, message_row
+from orchestration.notifications.recipients import message_row
 from orchestration.storage.outbox import DeliveryAttempt, Outbox, SendOutcome
-
-
-@dataclass(frozen=True, slots=True)
-class _ContactChannel:
-    """One channel of a contact and whether it can be used; `last` is how the last attempt on the channel ended."""
-
-    contact: str
-    level: int | None
-    channel: str
-    address: str
-    state: str
-    last: DeliveryAttempt | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +47,7 @@ def contacts() -> None:
 def list_contacts(config: str, as_json: bool) -> None:
     """List the contacts, their channels, and whether those can be used."""
     with project(config) as opened:
-        last = Outbox(opened.database).last_attempts()
-        channels = [one for contact in _contacts(opened) for one in _contact_channels(opened, contact, last)]
+        channels = contact_channels(opened)
         if as_json:
             common.print_json(channels)
             return
@@ -68,7 +55,7 @@ def list_contacts(config: str, as_json: bool) -> None:
         console().print(table(header, [_row(one) for one in channels]))
 
 
-def _row(one: _ContactChannel) -> tuple[str, ...]:
+def _row(one: ContactChannel) -> tuple[str, ...]:
     level = "" if one.level is None else str(one.level)
     last = "" if one.last is None else f"{one.last.outcome.value} {one.last.at:%Y-%m-%d %H:%M} UTC"
     return one.contact, level, one.channel, one.address, one.state, last
@@ -94,48 +81,9 @@ def test_contacts(config: str, contact: str | None, channel: str | None, as_json
         return 0 if all(one.outcome == SendOutcome.SENT.value for one in results) else 1
 
 
-def _contacts(opened: ProjectRecords) -> tuple[Contact, ...]:
-    """The contacts of the configuration; without any, the operator, who reads the log and the console."""
-    return opened.configuration.response.contacts or (OPERATOR,)
-
-
-def _contact_channels(
-    opened: ProjectRecords, contact: Contact, last: Mapping[str, DeliveryAttempt]
-) -> list[_ContactChannel]:
-    return [
-        _ContactChannel(
-            contact.id,
-            contact.level,
-            address.channel,
-            address.address or "",
-            _state(opened, contact, address.channel),
-            last.get(address.channel),
-        )
-        for address in contact.channels
-    ]
-
-
-def _state(opened: ProjectRecords, contact: Contact, name: str) -> str:
-    """Whether a contact's channel is ready, or the first thing that keeps it from being used."""
-    response = opened.configuration.response
-    settings = response.channel(name)
-    if settings is None:
-        return "no such channel"
-    if not settings.enabled:
-        return "switched off"
-    kind = find_channel_kind(settings.type)
-    if kind is None:
-        return f"type not installed: {settings.type}"
-    if missing := kind.missing(settings):
-        return f"incomplete: {', '.join(missing)}"
-    if unset := [name for name in settings.variables.values() if opened.store.credentials.get(name) is None]:
-        return f"not set: {', '.join(unset)}"
-    return "ready" if name in {address.channel for address in response.reachable(contact)} else "no address"
-
-
 def _choose(opened: ProjectRecords, name: str | None, channel: str | None) -> list[tuple[Contact, ContactAddress]]:
     """The addresses to test, whether they can be used or not. Raises NotFoundError for an unknown name."""
-    known = _contacts(opened)
+    known = known_contacts(opened)
     chosen = [contact for contact in known if name in (None, contact.id)]
     if not chosen:
         names = ", ".join(contact.id for contact in known)
@@ -181,5 +129,5 @@ def _result(
 ) -> _TestResult:
     place = (contact.id, address.channel, address.address or "")
     if delivery is None:
-        return _TestResult(*place, SendOutcome.FAILED.value, 0.0, _state(opened, contact, address.channel))
+        return _TestResult(*place, SendOutcome.FAILED.value, 0.0, channel_state(opened, contact, address.channel))
     return _TestResult(*place, delivery.outcome.value, delivery.seconds, delivery.detail, delivery.key)

@@ -21,6 +21,8 @@ from orchestration.storage.tables import deliveries, outbox
 
 # As urgent as a P0, and as a P3; a message of an earlier release does not say, and may be a page.
 MOST_URGENT, LEAST_URGENT = 0, 3
+# Bound parameters of one statement: older SQLite allows 999.
+_MOST_KEYS = 500
 
 
 class OutboxState(StrEnum):
@@ -289,6 +291,19 @@ class Outbox:
         with self._database.read() as connection:
             rows = connection.execute(query.where(deliveries.c.sequence.in_(newest)))
             return {row.channel: _delivery(row) for row in rows}
+
+    def list_newest_attempts(self, limit: int) -> tuple[tuple[OutboxRow, DeliveryAttempt], ...]:
+        """The newest tries of all messages, each with its message, newest first."""
+        # The newest by number, which needs no index, and only then their messages.
+        newest = sa.select(deliveries).order_by(deliveries.c.sequence.desc()).limit(limit)
+        with self._database.read() as connection:
+            tries = [_delivery(row) for row in connection.execute(newest)]
+            keys = list({one.key for one in tries})
+            rows: dict[str, OutboxRow] = {}
+            for first in range(0, len(keys), _MOST_KEYS):
+                query = sa.select(outbox).where(outbox.c.key.in_(keys[first : first + _MOST_KEYS]))
+                rows |= {row.key: _row(row) for row in connection.execute(query)}
+        return tuple((rows[one.key], one) for one in tries if one.key in rows)
 
     def backlog(self, now: datetime) -> Backlog:
         """What is due and has not gone out."""

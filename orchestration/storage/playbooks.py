@@ -82,6 +82,15 @@ class ActionRun:
 
 
 @dataclass(frozen=True, slots=True)
+class MitigationStep:
+    """What became of one step of a mitigation in a run."""
+
+    run_id: str
+    step: str
+    state: ActionState
+
+
+@dataclass(frozen=True, slots=True)
 class GuardTrip:
     """A guard that held an action back. It stays tripped until a person resets it."""
 
@@ -95,6 +104,8 @@ class GuardTrip:
     reset_by: str | None = None
 
 
+# Bound parameters of one statement: older SQLite allows 999.
+_MOST_IDS = 500
 _ACTED = (ActionState.STARTED, ActionState.DONE, ActionState.FAILED, ActionState.UNDONE)
 
 
@@ -176,6 +187,19 @@ class PlaybookRecords:
             query = query.where(action_runs.c.run_id == run_id)
         with self._database.read() as connection:
             return tuple(_action(row) for row in connection.execute(query))
+
+    def list_mitigation_steps(self, run_ids: Sequence[str]) -> tuple[MitigationStep, ...]:
+        """What became of the steps of the mitigations in these runs."""
+        columns = (action_runs.c.run_id, action_runs.c.step, action_runs.c.state)
+        found: list[MitigationStep] = []
+        with self._database.read() as connection:
+            for first in range(0, len(run_ids), _MOST_IDS):
+                some = run_ids[first : first + _MOST_IDS]
+                query = sa.select(*columns).where(action_runs.c.run_id.in_(some), action_runs.c.phase == "mitigate")
+                found += [
+                    MitigationStep(run, step, ActionState(state)) for run, step, state in connection.execute(query)
+                ]
+        return tuple(found)
 
     def automatic_since(self, action: str, since: datetime) -> tuple[datetime, ...]:
         """The times since then at which an action changed something without a person."""

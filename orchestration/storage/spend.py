@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -87,7 +88,15 @@ class Spend:
         """Tokens and dollars used at each provider since a time."""
         return self._by(spend.c.provider, spend.c.at >= since)
 
-    def _by(self, column: sa.Column[str], condition: sa.ColumnElement[bool]) -> Mapping[str, tuple[int, float]]:
+    def by_agent(self, since: datetime, until: datetime) -> Mapping[str, tuple[int, float]]:
+        """Tokens and dollars used by each agent in a time; of calls that no agent made the name is empty."""
+        return self._by(sa.func.coalesce(spend.c.agent, ""), (spend.c.at >= since) & (spend.c.at < until))
+
+    def by_route(self, since: datetime, until: datetime) -> Mapping[str, tuple[int, float]]:
+        """Tokens and dollars used with each model in a time, by `provider/model`."""
+        return self._by(spend.c.provider + "/" + spend.c.model, (spend.c.at >= since) & (spend.c.at < until))
+
+    def _by(self, column: sa.ColumnElement[Any], condition: sa.ColumnElement[bool]) -> Mapping[str, tuple[int, float]]:
         tokens = sa.func.sum(spend.c.prompt_tokens + spend.c.completion_tokens)
         dollars = sa.func.coalesce(sa.func.sum(spend.c.usd), 0.0)
         query = sa.select(column, tokens, dollars).where(condition).group_by(column)

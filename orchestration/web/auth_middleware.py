@@ -271,10 +271,10 @@ def _is_same_origin(headers: Headers) -> bool:
 
 def _unauthenticated(scope: Scope) -> Response:
     path = scope["path"]
-    if scope["method"] not in _SAFE or path.startswith(("/api/", *GATEWAY, "/metrics", "/stream", MCP)):
     # A page that refreshes itself must not be given the page for signing in to show in its place.
     by_script = "hx-request" in Headers(scope=scope)
-    if by_script or scope["method"] not in _SAFE or path.startswith(("/api/", *GATEWAY, "/metrics", "/stream")):
+    for_programs = ("/api/", *GATEWAY, "/metrics", "/stream", MCP)
+    if by_script or scope["method"] not in _SAFE or path.startswith(for_programs):
         detail = "Sign in, or send a token (`Authorization: Bearer …`)."
         return problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
     query = scope.get("query_string", b"").decode("latin-1")

@@ -94,6 +94,18 @@ class IncidentTable:
         found = connection.execute(newest.limit(1)).scalar_one_or_none()
         return None if found is None else self.get(connection, found)
 
+    def newest_of_keys(self, keys: Collection[str]) -> Mapping[str, str]:
+        """The newest incident of each key, by key; keys without one are left out."""
+        found: dict[str, str] = {}
+        wanted = sorted(set(keys))
+        with self._database.read() as connection:
+            for first in range(0, len(wanted), _MOST_IDS):
+                some = incidents.c.key.in_(wanted[first : first + _MOST_IDS])
+                # Identifiers begin with the time, so the greatest is the newest.
+                query = sa.select(incidents.c.key, sa.func.max(incidents.c.id)).where(some).group_by(incidents.c.key)
+                found.update((key, name) for key, name in connection.execute(query))
+        return found
+
     def durations(
         self, connection: sa.Connection, *, key: str | None = None, scenario: Scenario | None = None, limit: int = 200
     ) -> Sequence[float]:

@@ -10,18 +10,14 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 
+from orchestration.app.contacts import known_contacts, send_test
 from orchestration.app.doctor import CheckResult, examine
 from orchestration.app.oncall_calendars import CalendarState, states
 from orchestration.app.overview import Overview, overview
-from orchestration.config.response import Contact
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.errors import NotFoundError
-from orchestration.ids import new_id
 from orchestration.incidents.oncall import OnCallShift, audience, contacts, duties, level_names
 from orchestration.incidents.statistics import StatisticsReport
-from orchestration.notifications.notice import Notice, NoticeKind
-from orchestration.notifications.recipients import OPERATOR, message_row
 from orchestration.security.principal import Role
 from orchestration.storage.incidents.aggregates import IncidentSelection
 from orchestration.storage.outbox import DeliveryAttempt, Outbox
@@ -79,27 +75,14 @@ def list_contacts(services: Services) -> list[ContactView]:
             working=[place.channel for place in response.reachable(contact)],
             last={place.channel: last[place.channel] for place in contact.channels if place.channel in last},
         )
-        for contact in response.contacts or (OPERATOR,)
+        for contact in known_contacts(services.app)
     ]
 
 
 @router.post("/contacts/{contact}/test", status_code=202, dependencies=requires(Role.OPERATOR, "contacts"))
 def test_contact(services: Services, principal: Caller, contact: Name) -> TestSent:
     """Send a test message on every working channel of a contact."""
-    app, now = services.app, services.app.clock.now()
-    response = app.configuration.response
-    notice = Notice(
-        kind=NoticeKind.TEST,
-        incident_id=new_id("test", now.timestamp()),
-        severity=Severity.P3,
-        scenario=Scenario.CONTROL_PLANE,
-        title="Test of this channel",
-        status="TEST",
-        details=f"Sent by: {principal.name}",
-    )
-    chosen = _find_contact(response.contacts or (OPERATOR,), contact)
-    rows = [message_row(notice, chosen, place, "test", now) for place in response.reachable(chosen)]
-    services.control.incidents.outbox.add(rows)
+    rows = send_test(services.app, contact, principal.name)
     # Without it the sender would find the messages only with its next poll, seconds later.
     services.control.incidents.sender.nudge()
     return TestSent(keys=[row.key for row in rows])
@@ -162,11 +145,3 @@ def show_status(services: Services) -> Overview:
 async def examine_here(services: Services) -> list[CheckResult]:
     """Check the server's machine and project, and say what to fix."""
     return list(await examine(services.app.config_file, dict(os.environ), services.app.clock))
-
-
-def _find_contact(known: Sequence[Contact], name: str) -> Contact:
-    for contact in known:
-        if contact.id == name:
-            return contact
-    names = ", ".join(contact.id for contact in known)
-    raise NotFoundError(f"There is no contact '{name}'. Configured are: {names}.")

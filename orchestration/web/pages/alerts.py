@@ -16,6 +16,7 @@ from orchestration.domain.alert_status import AlertStatus
 from orchestration.events.alerts import SilenceAdded, SilenceExpired
 from orchestration.ids import new_id
 from orchestration.security.principal import Principal, Role
+from orchestration.storage.alerts import AlertRow
 from orchestration.storage.silences import SilenceKind, SilenceRow
 from orchestration.web.pages.forms import Form
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
@@ -38,14 +39,23 @@ class _Alerts:
     def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
 
-    async def read(self, request: Request) -> Values:  # noqa: ARG002
-        return await anyio.to_thread.run_sync(self._read)
+    async def read(self, request: Request) -> Values:
+        given = request.query_params
+        return await anyio.to_thread.run_sync(self._read, given.get("incident", ""), given.get("alert", ""))
 
-    def _read(self) -> Values:
+    def _read(self, incident: str, alert: str) -> Values:
         app, now = self._app, self._app.clock.now()
+        firing = app.alerts.list([AlertStatus.FIRING, AlertStatus.PENDING], limit=_ALERTS_SHOWN)
+        resolved = app.alerts.list([AlertStatus.RESOLVED], limit=_ALERTS_SHOWN // 4)
+        chosen = self._chosen(incident, alert)
         return {
-            "firing": app.alerts.list([AlertStatus.FIRING, AlertStatus.PENDING], limit=_ALERTS_SHOWN),
-            "resolved": app.alerts.list([AlertStatus.RESOLVED], limit=_ALERTS_SHOWN // 4),
+            "firing": firing,
+            "resolved": resolved,
+            "chosen": chosen,
+            "chosen_by": incident or alert,
+            "incidents": app.incident_service.records.table.newest_of_keys(
+                [one.group_key for one in (*firing, *resolved, *chosen)]
+            ),
             "silences": app.silences.list(now),
             "windows": [
                 (window, one)
@@ -54,6 +64,12 @@ class _Alerts:
             ],
             "heartbeats": heartbeats_of(app),
         }
+
+    def _chosen(self, incident: str, alert: str) -> Sequence[AlertRow]:
+        """The alerts of one incident, or one alert. Raises NotFoundError."""
+        if incident:
+            return self._app.reviews.alerts_of(self._app.incident_service.records.get(incident))
+        return [self._app.alerts.find(alert)] if alert else ()
 
     async def silence(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
         app, now = self._app, self._app.clock.now()

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 
 import anyio.to_thread
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from orchestration.app.reviews import PLAYBOOKS
+from orchestration.domain.scenario import Scenario
 from orchestration.errors import UsageError
 from orchestration.incidents.statistics import IncidentGroup, Measure, StatisticsReport
+from orchestration.playbooks.catalogue import PlaybookCatalogue
+from orchestration.playbooks.reliability import OptionRecord, option_records
+from orchestration.security.principal import Role
 from orchestration.storage.incidents.aggregates import IncidentSelection
-from orchestration.web.pages.site import DashboardSite, SitePage, Values
+from orchestration.storage.playbooks import PlaybookRecords, PlaybookRun
+from orchestration.storage.spend import Spend
+from orchestration.web.pages.site import DashboardSite, SitePage, Values, principal_of
 
+# Of each playbook: what is older tells little about it as it is now.
+_RUNS_COUNTED = 100
+_CHANGES_COUNTED = 500
+_CAUSES_SHOWN = 15
 _RANGES = {"7 d": 7, "30 d": 30, "90 d": 90, "365 d": 365}
 _PLOTTED = (Measure.MTTD, Measure.MTTA, Measure.MTTR)
 
@@ -31,59 +46,192 @@ class MonthPlot:
     rows: Sequence[tuple[str, Sequence[float | None]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A measure in the chosen period and in the one before it, of the same length. Seconds; None where nothing was
+    measured."""
+
+    measure: Measure
+    n: int
+    median: float | None
+    p90: float | None
+    before: float | None
+
+    @property
+    def change(self) -> float | None:
+        """How much longer it takes than before, as a share; negative where it takes less."""
+        return None if self.median is None or not self.before else self.median / self.before - 1
+
+
+@dataclass(frozen=True, slots=True)
+class CauseCount:
+    """How often a cause was the likeliest, and with which incident last."""
+
+    playbook: str
+    summary: str
+    count: int
+    incident: str
+
+
 def routes(site: DashboardSite) -> Sequence[Route]:
-    """The page."""
-    return site.page(SitePage("/figures", "figures.html", "figures", _Figures(site).read))
+    """The page, and its figures as a file."""
+    view = _Figures(site)
+    page = site.page(SitePage("/figures", "figures.html", "figures", view.read))
+    return [*page, Route("/figures.csv", view.export)]
 
 
 class _Figures:
     def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
+        self._spend = Spend(site.app.database)
+        self._playbooks = PlaybookRecords(site.app.database)
 
     async def read(self, request: Request) -> Values:
-        chosen = request.query_params.get("range", "30 d")
-        if chosen not in _RANGES:
-            raise UsageError(f"There is no time range '{chosen[:20]}'. Choose one of: {', '.join(_RANGES)}.")
-        return await anyio.to_thread.run_sync(self._read, chosen)
+        return await anyio.to_thread.run_sync(self._read, *_chosen(request))
 
-    def _read(self, chosen: str) -> Values:
-        now = self._app.clock.now()
+    async def export(self, request: Request) -> Response:
+        """The figures as comma-separated values."""
+        principal = principal_of(request)
+        if principal is None or not principal.may(Role.VIEWER, "figures"):
+            return PlainTextResponse("Sign in first.", 403 if principal else 401)
+        try:
+            chosen, scenario = _chosen(request)
+        except UsageError as error:
+            return PlainTextResponse(str(error), 422)
+        text = await anyio.to_thread.run_sync(self._csv, chosen, scenario)
+        headers = {"Content-Disposition": f'attachment; filename="figures-{chosen.replace(" ", "")}.csv"'}
+        return PlainTextResponse(text, media_type="text/csv; charset=utf-8", headers=headers)
+
+    def _read(self, chosen: str, scenario: Scenario | None) -> Values:
+        now, length = self._app.clock.now(), timedelta(days=_RANGES[chosen])
         statistics = self._app.statistics
-        recent = IncidentSelection(since=now - timedelta(days=_RANGES[chosen]))
+        recent = IncidentSelection(since=now - length, scenario=scenario)
         report, scenarios = statistics.reports(recent, ("severity", "scenario"), now)
-        year = statistics.report(IncidentSelection(since=now - timedelta(days=366)), "month", now)
+        earlier = IncidentSelection(since=now - 2 * length, until=now - length, scenario=scenario)
+        before = statistics.report(earlier, "severity", now)
+        year = statistics.report(IncidentSelection(since=now - timedelta(days=366), scenario=scenario), "month", now)
+        changes = Counter(f"{one.loaded_at:%Y-%m}" for one in self._app.store.history(_CHANGES_COUNTED))
+        options, causes = self._playbook_figures(scenario, now - length)
         return {
             "report": report,
+            "before": before,
+            "compared": list(_compared(report.total, before.total)),
             "scenarios": scenarios.groups,
-            "plots": _plots(year) if year.groups else (),
+            "plots": _plots(year, changes) if year.groups else (),
             "measures": [measure.label for measure in _PLOTTED],
             "ranges": list(_RANGES),
             "chosen": chosen,
+            "scenario": scenario.value if scenario else "",
+            "all_scenarios": [one.value for one in Scenario],
+            "days": _RANGES[chosen],
+            "options": options,
+            "causes": causes,
+            "owed": self._owed(now.date()),
+            "agents": _spent(self._spend.by_agent, now, length),
+            "models": _spent(self._spend.by_route, now, length),
         }
 
+    def _playbook_figures(
+        self, scenario: Scenario | None, since: datetime
+    ) -> tuple[list[OptionRecord], list[CauseCount]]:
+        options: list[OptionRecord] = []
+        causes: list[CauseCount] = []
+        for entry in PlaybookCatalogue(self._app.root / PLAYBOOKS).all():
+            book = entry.playbook
+            if scenario is not None and book.scenario is not scenario:
+                continue
+            newest = self._playbooks.list_runs(playbook=book.name, limit=_RUNS_COUNTED)
+            runs = [run for run in newest if run.started_at >= since and not run.drill]
+            if runs:
+                steps = self._playbooks.list_mitigation_steps([run.id for run in runs])
+                options += [one for one in option_records(book, runs, steps) if one.tried or one.denied]
+                causes += _causes(book.name, runs)
+        return options, sorted(causes, key=lambda one: -one.count)[:_CAUSES_SHOWN]
 
-def _plots(report: StatisticsReport) -> list[MonthPlot]:
-    """The monthly plots: medians in minutes, shares in percent, and the number of incidents."""
+    def _owed(self, today: date) -> Mapping[str, int]:
+        """The action items that are open: all, and those whose date has passed."""
+        owed = self._app.incident_service.records.with_open_actions()
+        items = [item for one in owed for item in one.actions if item.done_at is None]
+        return {"open": len(items), "late": sum(item.due < today for item in items), "incidents": len(owed)}
+
+    def _csv(self, chosen: str, scenario: Scenario | None) -> str:
+        now = self._app.clock.now()
+        selection = IncidentSelection(since=now - timedelta(days=_RANGES[chosen]), scenario=scenario)
+        reports = self._app.statistics.reports(selection, ("severity", "scenario", "month"), now)
+        written = io.StringIO()
+        rows = csv.writer(written)
+        rows.writerow(("by", "group", "incidents", "measure", "n", "median_seconds", "p90_seconds", "mean_seconds"))
+        groups = [("all", reports[0].total), *((one.by, group) for one in reports for group in one.groups)]
+        for by, group in groups:
+            for one in group.figures:
+                values = ("" if value is None else round(value, 3) for value in (one.median, one.p90, one.mean))
+                rows.writerow((by, group.name, group.count, one.title, one.n, *values))
+        return written.getvalue()
+
+
+def _chosen(request: Request) -> tuple[str, Scenario | None]:
+    """The time range and the scenario of an address. Raises UsageError."""
+    chosen, scenario = request.query_params.get("range", "30 d"), request.query_params.get("scenario", "")
+    if chosen not in _RANGES:
+        raise UsageError(f"There is no time range '{chosen[:20]}'. Choose one of: {', '.join(_RANGES)}.")
+    if scenario and scenario not in list(Scenario):
+        raise UsageError(f"There is no scenario '{scenario[:40]}'. Choose one of: {', '.join(Scenario)}.")
+    return chosen, Scenario(scenario) if scenario else None
+
+
+def _compared(now: IncidentGroup, before: IncidentGroup) -> Iterator[Compared]:
+    earlier = {figure.measure: figure.median for figure in before.figures}
+    for figure in now.figures:
+        if figure.measure in _PLOTTED:
+            yield Compared(figure.measure, figure.n, figure.median, figure.p90, earlier.get(figure.measure))
+
+
+def _causes(playbook: str, runs: Sequence[PlaybookRun]) -> Iterator[CauseCount]:
+    """The likeliest cause of each run, counted; `runs` come newest first."""
+    likeliest = [(run.hypotheses[0].summary, run.incident_id) for run in runs if run.hypotheses]
+    newest: dict[str, str] = {}
+    for summary, incident in likeliest:
+        newest.setdefault(summary, incident)
+    for summary, count in Counter(summary for summary, _ in likeliest).items():
+        yield CauseCount(playbook, summary, count, newest[summary])
+
+
+def _spent(
+    by: Callable[[datetime, datetime], Mapping[str, tuple[int, float]]], now: datetime, length: timedelta
+) -> list[tuple[str, int, float, int]]:
+    """Name, tokens, dollars, and the tokens of the period before; the dearest first."""
+    found, before = by(now - length, now), by(now - 2 * length, now - length)
+    rows = [(name or "none", tokens, usd, before.get(name, (0, 0.0))[0]) for name, (tokens, usd) in found.items()]
+    return sorted(rows, key=lambda row: (-row[2], -row[1]))
+
+
+def _plots(report: StatisticsReport, changes: Mapping[str, int]) -> list[MonthPlot]:
+    """The monthly plots: median and 90th percentile of each measure in minutes, shares in percent, and the number of
+    incidents beside that of the configuration's `changes`, by month."""
     months = report.groups
     return [
-        MonthPlot(
-            "medians", "Medians", "min", "in minutes; the definitions are in the table below",
-            [measure.label for measure in _PLOTTED], [(group.name, _medians(group)) for group in months],
+        *(
+            MonthPlot(
+                measure.name.lower(), f"{measure.label} by month", "min", measure.variant,
+                ["median", "90th percentile"], [(group.name, _spread(group, measure)) for group in months],
+            )
+            for measure in _PLOTTED
         ),
         MonthPlot(
             "shares", "SLA compliance and recurrence", "%", "in percent of the incidents that qualify",
             ["SLA response", "SLA resolution", "Recurred"], [(group.name, _shares(group)) for group in months],
         ),
         MonthPlot(
-            "counts", "Incidents", "", "by month of detection",
-            ["Incidents"], [(group.name, [float(group.count)]) for group in months],
+            "counts", "Incidents and changes", "", "incidents by month of detection, versions of the configuration",
+            ["Incidents", "Configuration changes"],
+            [(group.name, [float(group.count), float(changes.get(group.name, 0))]) for group in months],
         ),
     ]  # fmt: skip
 
 
-def _medians(group: IncidentGroup) -> list[float | None]:
-    figures = (figure for figure in group.figures if figure.measure in _PLOTTED)
-    return [None if figure.median is None else round(figure.median / 60, 2) for figure in figures]
+def _spread(group: IncidentGroup, measure: Measure) -> list[float | None]:
+    figure = next(figure for figure in group.figures if figure.measure is measure)
+    return [None if value is None else round(value / 60, 2) for value in (figure.median, figure.p90)]
 
 
 def _shares(group: IncidentGroup) -> list[float | None]:

@@ -46,6 +46,7 @@ CONFIRMATIONS: Mapping[str, str] = {
     "silence-ended": "Silence ended.",
     "on-call-changed": "Entered. Pages go to whoever is on call from now on.",
     "on-call-cancelled": "Cancelled.",
+    "test-sent": "The test messages are on their way. What came of them appears below.",
     "drills-begun": "Drills started. This page shows their progress.",
     "drills-stopped": "Drills are being stopped and cleaned up.",
     "job-begun": "Job started. Its result will appear here.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import anyio.to_thread
@@ -29,6 +29,7 @@ from orchestration.web.pages.incident_forms import OPENING_FORMS, opening_forms
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _AT_ONCE = 100
+_RANGES = {"": None, "7 d": 7, "30 d": 30, "90 d": 90, "365 d": 365}
 _OWING = (IncidentStatus.RESOLVED.value, IncidentStatus.IN_REVIEW.value)
 _CHOICES = {
     Choices.SEVERITIES: [("", "by the severity rules"), *((one.value, severity_words(one)) for one in Severity)],
@@ -95,13 +96,16 @@ class _Incidents:
         self._app = site.app
 
     async def read(self, request: Request) -> Values:
-        severity, scenario = request.query_params.get("severity", ""), request.query_params.get("scenario", "")
+        given = request.query_params
+        severity, scenario, chosen = given.get("severity", ""), given.get("scenario", ""), given.get("range", "")
         try:
             severities = (Severity(severity),) if severity else ()
             wanted = Scenario(scenario) if scenario else None
         except ValueError as error:
             raise UsageError("expected a severity and a scenario of the lists; choose them there") from error
-        return await anyio.to_thread.run_sync(self._read, severities, wanted)
+        if chosen not in _RANGES:
+            raise UsageError("expected a time range of the list; choose it there")
+        return await anyio.to_thread.run_sync(self._read, severities, wanted, chosen, given.get("before") or None)
 
     async def declare(
         self, command: type[OpeningCommand], _: Request, form: Form, principal: Principal
@@ -110,14 +114,29 @@ class _Incidents:
         opened = await anyio.to_thread.run_sync(self._app.incident_service.declare, principal.name, wanted)
         return f"/incidents/{opened.id}", command.spec.page.done if command.spec.page else ""
 
-    def _read(self, severities: Sequence[Severity], scenario: Scenario | None) -> Values:
+    def _read(
+        self, severities: Sequence[Severity], scenario: Scenario | None, chosen: str, before: str | None
+    ) -> Values:
         records, now = self._app.incident_service.records, self._app.clock.now()
+        days = _RANGES[chosen]
+        history = records.table.list(
+            severities=severities,
+            scenario=scenario,
+            is_open=False,
+            since=None if days is None else now - timedelta(days=days),
+            before=before,
+            limit=_AT_ONCE,
+        )
         owing = [records.get(row.id) for row in records.table.list(statuses=_OWING, limit=_AT_ONCE)]
         owing = [one for one in owing if missing_fields(one) and not one.drill]
         return {
             "cards": open_cards(records, now),
             "reviews_due": [(one, missing_fields(one)) for one in owing],
-            "history": records.table.list(severities=severities, scenario=scenario, is_open=False, limit=_AT_ONCE),
+            "history": history,
+            "earlier": history[-1].id if len(history) == _AT_ONCE else "",
+            "paged": before is not None,
+            "ranges": list(_RANGES),
+            "chosen_range": chosen,
             "opening_forms": opening_forms(_CHOICES),
             "severities": list(Severity),
             "scenarios": list(Scenario),

@@ -9,15 +9,20 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.routing import Route
 
+from orchestration.app.contacts import contact_channels, send_test
 from orchestration.app.oncall_calendars import states
+from orchestration.errors import ConflictError
 from orchestration.incidents.oncall import duties, shifts
 from orchestration.security.principal import Principal, Role
+from orchestration.storage.outbox import DeliveryAttempt, Outbox, OutboxRow
 from orchestration.web.pages.forms import Form
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _AHEAD = timedelta(days=28)
 _SHIFTS_SHOWN = 12
 _HISTORY_SHOWN = 50
+# So many of the newest tries are read; a person's are among them if they were notified lately.
+_ATTEMPTS_READ, _ATTEMPTS_SHOWN = 1000, 50
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
@@ -27,6 +32,7 @@ def routes(site: DashboardSite) -> Sequence[Route]:
         "override": (view.override, Role.RESPONDER),
         "swap": (view.swap, Role.RESPONDER),
         "cancel": (view.cancel, Role.RESPONDER),
+        "test": (view.test, Role.OPERATOR),
     }
     page = SitePage("/on-call", "on_call.html", "contacts", view.read, ("oncall", "config"), refreshes=True)
     return site.page(page, actions)
@@ -36,10 +42,10 @@ class _OnCall:
     def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
 
-    async def read(self, request: Request) -> Values:  # noqa: ARG002
-        return await anyio.to_thread.run_sync(self._read)
+    async def read(self, request: Request) -> Values:
+        return await anyio.to_thread.run_sync(self._read, request.query_params.get("person", ""))
 
-    def _read(self) -> Values:
+    def _read(self, person: str) -> Values:
         app, now = self._app, self._app.clock.now()
         settings = app.response
         upcoming = [
@@ -56,7 +62,21 @@ class _OnCall:
             "calendars": [one for one in states(settings, app.on_call.calendars, now) if one.problem or one.stale],
             "history": history,
             "contacts": [contact.id for contact in settings.contacts],
+            "channels": contact_channels(app),
+            "chosen": person,
+            "messages": self._messages(person),
         }
+
+    def _messages(self, person: str) -> Sequence[tuple[OutboxRow, DeliveryAttempt]]:
+        """The newest tries to reach people, or one of them."""
+        newest = Outbox(self._app.database).list_newest_attempts(_ATTEMPTS_READ)
+        return [one for one in newest if not person or person in one[0].contacts][:_ATTEMPTS_SHOWN]
+
+    async def test(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        name = form.text("contact")
+        if not await anyio.to_thread.run_sync(send_test, self._app, name, principal.name):
+            raise ConflictError(f"No channel of {name} works. The table shows why.")
+        return "/on-call", "test-sent"
 
     async def override(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
         app = self._app

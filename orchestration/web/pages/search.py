@@ -106,7 +106,7 @@ class _Search:
 
     def _alerts(self, query: Query) -> Sequence[Hit]:
         found = self._records.alerts(query.words, self._since(query))
-        return [Hit(f"/alerts?q={row.id}", row.name, f"{row.status}, from {row.source}") for row in found]
+        return [Hit(f"/alerts?alert={row.id}", row.name, f"{row.status}, from {row.source}") for row in found]
 
     def _providers(self, query: Query) -> Sequence[Hit]:
         known = self._app.configuration.runtime.providers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestration.app.project import Project
+from orchestration.app.project import ProjectRecords
 from orchestration.config.overrides import Override
 from orchestration.incidents.model import Incident
 from orchestration.storage.runs import Run
@@ -34,7 +34,7 @@ class Situation:
         return [run for run in self.runs if not run.status.ended and not run.status.resumable]
 
 
-def situation(here: Project, incident: Incident) -> Situation:
+def situation(here: ProjectRecords, incident: Incident) -> Situation:
     """The situation of an open incident; nothing of one that is over but what is still in force for it."""
     in_force = [one for one in here.store.overrides if one.origin and one.origin.incident_id == incident.id]
     if not incident.status.is_open:

@@ -71,7 +71,7 @@ def test_the_plots_are_drawn_from_the_tables_behind_them(opened: Opener, inciden
     expect(page.locator("#plot-cpu_percent canvas")).to_be_visible()
     expect(page.locator("#plot-disk_free_percent .u-legend")).to_contain_text("/work")
     figures = opened("/figures")
-    for name in ("medians", "shares", "counts"):
+    for name in ("mttd", "mttr", "shares", "counts"):
         expect(figures.locator(f"#plot-{name} canvas")).to_be_visible()
 
 
