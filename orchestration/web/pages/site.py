@@ -36,6 +36,8 @@ _FOLDER = Path(__file__).parents[1]
 _STATIC = _FOLDER / "static"
 # A page follows at most ten subjects. The bound keeps a client from making the server count thousands.
 _MAX_SUBJECTS = 16
+# The frame shows how many incidents and questions are open.
+_FRAME_SUBJECTS = ("incident", "approval", "isolation")
 
 Values = Mapping[str, Any]
 Read = Callable[[Request], Awaitable[Values]]
@@ -164,6 +166,8 @@ class DashboardSite:
         except SQLAlchemyError:
             return await self._error(request, 503, "The database is not available. Try again in a moment.")
         subjects = [one.replace("ID", request.path_params.get("run", "")) for one in page.subjects]
+        if subjects:
+            subjects = list(dict.fromkeys([*subjects, *_FRAME_SUBJECTS]))
         frame = {
             **frame,
             "address": _address(page, request),

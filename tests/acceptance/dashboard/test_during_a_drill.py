@@ -73,7 +73,7 @@ def test_an_incident_is_acknowledged_and_an_approval_given_while_a_drill_runs(op
         see_question(desk)
         see_question(phone)
         desk.get_by_label("Reason").first.fill("the edit was mine")
-        desk.get_by_role("button", name="Approve").click()
+        desk.get_by_role("button", name="Approve", exact=True).click()
         expect(desk.locator("p[role=status]")).to_contain_text("Approved. Work continues")
         mark(desk)
         for page in (phone, desk):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -12,7 +14,7 @@ from playwright.sync_api import Browser, expect
 from orchestration.incidents.model import Incident
 from orchestration.incidents.report import Facts
 from orchestration.storage.runs import Run
-from tests.support.browser import SCREENS, Opener, has_not_moved, mark, violations
+from tests.support.browser import PHONE, SCREENS, Opener, has_not_moved, mark, violations
 from tests.support.dashboard import Dashboard, a_dashboard
 from tests.support.dashboard_records import declare, fill, finished_run, hold_drills
 from tests.support.patience import patient
@@ -48,7 +50,7 @@ def test_every_page_is_accessible_keeps_to_its_policy_and_fits_the_screen(
     dashboard: Dashboard, opened: Opener, incidents: dict[str, Incident], run: Run, screen: Mapping[str, Any]
 ) -> None:
     menu = ["/", "/runs", "/incidents", "/alerts", "/providers", "/resources", "/figures", "/configuration"]
-    menu += ["/playbooks", "/drills", "/maintenance", "/audit", "/on-call"]
+    menu += ["/playbooks", "/drills", "/maintenance", "/audit", "/on-call", "/search?q=executor", "/isolation"]
     details = [f"/runs/{run.id}", f"/incidents/{incidents['worst'].id}", f"/incidents/{incidents['owing'].id}"]
     details += [f"/incidents/{incidents['taken'].id}", "/playbooks/provider-unavailable"]
     details += ["/maintenance/reports/daily-digest-2026-03-02"]
@@ -162,8 +164,13 @@ def test_the_keyboard_is_enough(dashboard: Dashboard, opened: Opener) -> None:
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Acknowledge")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to what to do now")).to_be_focused()
+    button = page.get_by_role("button", name="Acknowledge")
+    for _ in range(12):
+        if button.evaluate("one => one === document.activeElement"):
+            break
+        page.keyboard.press("Tab")
+    expect(button).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("p[role=status]")).to_contain_text("Incident acknowledged")
 
@@ -175,4 +182,80 @@ def test_the_page_says_when_it_is_not_live_any_more(dashboard: Dashboard, opened
     page.evaluate("document.getElementById('stream')._htmx.sse.reader.cancel()")
     expect(page.locator("#stream")).to_have_text("reconnecting")
     page.unroute("**/stream*")
-    expect(page.locator("#stream")).to_have_text("live")
+    expect(page.locator("#stream")).to_have_text("live", timeout=patient(3) * 1000)
+
+
+def test_the_whole_page_follows_its_badges_its_title_and_its_time(dashboard: Dashboard, opened: Opener) -> None:
+    page = opened("/incidents")
+    mark(page)
+    badge = page.locator("header .count").first
+    before, as_of = int(badge.text_content() or ""), page.locator("footer time").get_attribute("datetime")
+    declare(dashboard.app, "whole", "a trouble for the frame", Facts())
+    expect(badge).to_have_text(str(before + 1))
+    expect(page).to_have_title(re.compile(rf"^\({before + 1}\) Incidents"))
+    assert page.locator("footer time").get_attribute("datetime") != as_of
+    assert has_not_moved(page)
+
+
+def test_times_are_local_with_utc_on_hover_and_a_switch(dashboard: Dashboard, opened: Opener) -> None:
+    found = declare(dashboard.app, "local", "a trouble somewhere", Facts())
+    page = opened(f"/incidents/{found.id}", timezone_id="Asia/Tokyo")
+    time = page.locator("ol.timeline time").last
+    here = found.detected_at.astimezone(ZoneInfo("Asia/Tokyo"))
+    expect(time).to_have_text(re.compile(f"{here:%H:%M:%S}$"))
+    expect(time).to_have_attribute("title", f"{found.detected_at:%Y-%m-%d %H:%M:%S} UTC")
+    expect(page.locator("footer")).to_contain_text("Asia/Tokyo")
+    page.get_by_role("button", name="Show UTC").click()
+    expect(time).to_have_text(f"{found.detected_at:%Y-%m-%d %H:%M:%S} UTC")
+    page.reload()
+    expect(time).to_have_text(f"{found.detected_at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+@SCREENS
+def test_anything_is_found_with_the_keyboard(dashboard: Dashboard, opened: Opener, screen: Mapping[str, Any]) -> None:
+    found = declare(dashboard.app, f"find-{screen['color_scheme']}", f"lost {screen['color_scheme']} marbles", Facts())
+    page = opened("/runs", screen)
+    page.keyboard.press("Control+k")
+    page.keyboard.type(f"{screen['color_scheme']} marbles")
+    expect(page.locator("#palette-results a")).to_have_count(1)
+    assert violations(page) == []
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"/incidents/{found.id}$"))
+    page.keyboard.press("/")
+    page.keyboard.type("playbooks")
+    expect(page.locator("#palette-results a").first).to_have_text("Playbooks")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Playbooks")
+
+
+def test_a_command_is_copied(dashboard: Dashboard, opened: Opener) -> None:
+    found = declare(dashboard.app, "copied", "a trouble to type", Facts())
+    page = opened(f"/incidents/{found.id}", permissions=["clipboard-read", "clipboard-write"])
+    command = page.locator(".command", has_text=f"incidents ack {found.id}")
+    command.get_by_role("button").click()
+    expect(command.get_by_role("button")).to_contain_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == f"orchestrator incidents ack {found.id}"
+
+
+def test_a_telephone_shows_five_entries_cards_and_buttons_for_thumbs(
+    dashboard: Dashboard, opened: Opener, incidents: dict[str, Incident]
+) -> None:
+    page = opened("/alerts", PHONE)
+    assert page.locator("header nav li:visible").count() == 5
+    summary = page.locator("header .more > summary")
+    expect(summary).to_contain_text("Alerts")
+    summary.click()
+    expect(page.locator("header .panel").get_by_role("link", name="Providers")).to_be_visible()
+    assert violations(page) == []
+    page.goto(f"/incidents/{incidents['worst'].id}")
+    for button in page.locator("main button:visible").all():
+        box = button.bounding_box()
+        assert box is not None
+        assert box["height"] >= 32, button.text_content()
+    assert (
+        page.evaluate(
+            "fetch('/static/manifest.webmanifest').then((answer) => answer.json()).then((one) => one.display)"
+        )
+        == "standalone"
+    )

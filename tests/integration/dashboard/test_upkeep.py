@@ -13,6 +13,7 @@ from orchestration.security.principal import Principal, Role
 from orchestration.storage.audit import AuditTable
 from orchestration.storage.drills import DrillHistory
 from orchestration.storage.maintenance import MaintenanceRecords
+from orchestration.storage.outbox import Outbox
 from orchestration.storage.tables import audit
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_records import hold_drills
@@ -151,3 +152,36 @@ def test_a_line_of_the_audit_trail_that_was_changed_is_named(dashboard: Dashboar
     assert "Entry 2 was changed or removed" in dashboard.get("/audit").text
     with dashboard.app.database.write() as connection:
         connection.execute(sa.update(audit).where(audit.c.sequence == 2).values(actor="ben"))
+
+
+def test_the_figures_are_compared_lead_to_their_incidents_and_leave_as_a_file(dashboard: Dashboard) -> None:
+    text = dashboard.get("/figures", params={"range": "7 d"}).text
+    assert 'href="/incidents?range=7%20d"' in text
+    assert "in the 7 d before" in text
+    assert "its quota is used up" in text, "the likeliest cause"
+    for name in ("planner", "ollama/small"):
+        assert name in text
+    file = dashboard.get("/figures.csv", params={"range": "7 d"})
+    assert file.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = [line.split(",") for line in file.text.splitlines()]
+    assert rows[0][:4] == ["by", "group", "incidents", "measure"]
+    assert {row[0] for row in rows[1:]} == {"all", "severity", "scenario", "month"}
+    assert dashboard.get("/figures", params={"scenario": "poetry"}).status_code == 422
+    assert dashboard.get("/incidents", params={"range": "7 d"}).status_code == 200
+
+
+def test_alerts_lead_to_their_incident_and_back(dashboard: Dashboard, incidents: dict[str, Incident]) -> None:
+    found = incidents["taken"]
+    text = dashboard.get("/alerts", params={"incident": found.id}).text
+    assert f'Of <a href="/incidents/{found.id}">' in text
+    assert dashboard.get("/alerts", params={"incident": "inc-nowhere"}).status_code == 404
+
+
+def test_people_are_shown_with_their_channels_and_can_be_sent_a_test(dashboard: Dashboard) -> None:
+    text = dashboard.get("/on-call").text
+    assert "Send a test<span" in text
+    assert dashboard.post("/on-call/test", contact="ben").headers["location"] == "/on-call?done=test-sent"
+    (row,) = [one for one in Outbox(dashboard.app.database).list_pending() if one.kind == "test"]
+    assert (row.contact, row.channel) == ("ben", "log")
+    assert dashboard.post("/on-call/test", contact="nobody").status_code == 404
+    assert dashboard.get("/on-call", params={"person": "ben"}).status_code == 200

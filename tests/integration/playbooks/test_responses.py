@@ -11,9 +11,11 @@ from orchestration.domain.duty import DutyKind
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.domain.scenario import Scenario
+from orchestration.incidents.brief import briefing
 from orchestration.incidents.commands.mitigation import RecordAction
+from orchestration.incidents.commands.option_request import TryOption
 from orchestration.incidents.commands.response import BeginResponse
-from orchestration.incidents.model import Actor
+from orchestration.incidents.model import Actor, person
 from orchestration.incidents.report import Facts
 from orchestration.playbooks.ids import response_id
 from orchestration.playbooks.runner import RESPONSE
@@ -173,3 +175,27 @@ async def test_what_a_response_that_broke_off_has_left_is_handed_over(tmp_path: 
         calls = [one for one in ward.services.incidents.entries(left.id) if one.kind == "escalated"]
         assert [(one.data["level"], "broke off" in one.data["reason"]) for one in calls] == [(2, True)]
         assert ward.records.list_runs(incident_id=left.id)[0].state is PlaybookRunState.FAILED
+
+
+ASKING = OPTIONAL.replace("{ step: less, do: limit.lower,", "{ step: less, do: limit.lower, mode: ask,")
+
+
+async def test_an_option_that_was_denied_is_carried_out_when_a_person_asks_for_it(tmp_path: Path) -> None:
+    own = tmp_path / "config" / "playbooks" / "agent-failure.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(ASKING, encoding="utf-8")
+    async with a_ward(tmp_path) as ward:
+        ward.declare(Scenario.AGENT_FAILURE, facts=Facts(agents_failing=1, agents_total=4))
+        name = await respond(ward)
+        question = (await ward.until(lambda: ward.app.approvals.list_open(ward.incident.id)))[0]
+        ward.app.approvals.decide(question.id, "denied", by="ada", reason="not yet", at=ward.app.clock.now())
+        assert (await ward.app.engine.result(name))["state"] == "handed-over"
+        asked = ward.services.incident_service.execute(ward.incident.id, person("ben"), TryOption("less"))
+        again = response_id(asked.id, asked.clock.number, asked.responses)
+        await ward.app.engine.start(RESPONSE, again, ResponseRequest(asked.id))
+        assert (await ward.app.engine.result(again))["state"] == "helped"
+        assert (done(ward)["less"].state, done(ward)["less"].actor) == (ActionState.DONE, "ben")
+        assert ward.app.approvals.list_open(ward.incident.id) == ()
+        assert [attempt.sentence for attempt in briefing(ward.services.incidents.get(asked.id)).attempts] == [
+            "Ask less: helped"
+        ]

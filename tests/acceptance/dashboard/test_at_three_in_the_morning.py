@@ -1,0 +1,81 @@
+"""Somebody on call is woken by a mail, and mends a provider from a telephone: the whole product, a real mail, a real
+browser."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.support.browser import PHONE, Opener, violations
+from tests.support.patience import patient
+from tests.support.project import provider_at, wait_until
+from tests.support.rehearsal import a_provider
+from tests.support.watched import PROBED_SOON, Watched, a_watched_project
+from tests.support.web import PASSWORD
+
+CAREFUL = {"enabled": True, "actions": {"provider.route": "ask"}}
+
+
+def link_in_the_mail(project: Watched) -> str:
+    """The address of the incident in the mail that asks for an approval."""
+    wait_until(lambda: project.mails("APPROVAL NEEDED"), "for the mail")
+    text = project.mails("APPROVAL NEEDED")[0].get_content()
+    assert "Likely: " in text
+    found = re.search(r"Incident: \S+ (http\S+)", text)
+    assert found is not None, text
+    return found[1]
+
+
+def signed_in(opener: Opener, printed: str) -> Page:
+    """A telephone on which somebody has signed in before."""
+    found = re.search(r"(http://\S+)(/setup\?key=\S+)", printed)
+    assert found is not None, printed
+    page = opener(found[1], found[2], PHONE)
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Create user and sign in").click()
+    expect(page.locator("#stream")).to_have_text("live")
+    return page
+
+
+def is_in_sight(one: Locator, page: Page) -> bool:
+    """Whether all of it is on the screen, without scrolling."""
+    box = one.bounding_box()
+    assert box is not None
+    height = page.viewport_size["height"] if page.viewport_size else 0
+    return page.evaluate("scrollY") == 0 and box["y"] >= 0 and box["y"] + box["height"] <= height
+
+
+def test_from_the_mail_to_a_mended_provider_in_two_taps(opener: Opener, tmp_path: Path) -> None:
+    with a_provider() as first, a_provider() as second:
+        providers = {
+            "first": provider_at(first.url, breaker=PROBED_SOON),
+            "second": provider_at(second.url, breaker=PROBED_SOON),
+        }
+        with a_watched_project(tmp_path / "p", providers, automation=CAREFUL) as project:
+            serving = project.serve()
+            page = signed_in(opener, serving.output)
+            first.kill()
+            address = link_in_the_mail(project)
+            # The first tap.
+            page.goto(address)
+            for fact in ("Since", "Why P2", "Impact", "Likely", "Tried"):
+                expect(page.locator(".brief dt", has_text=fact)).to_be_visible()
+            approve = page.get_by_role("button", name="Approve and take it")
+            assert is_in_sight(page.locator("h1"), page)
+            assert is_in_sight(approve, page)
+            assert violations(page) == []
+            # The second tap: the provider is routed around, and the incident is hers.
+            approve.click()
+            expect(page.locator("p[role=status]")).to_contain_text("Approved and acknowledged")
+            expect(page.locator("h1 .badge").nth(1)).to_have_text("mitigated", timeout=patient(30) * 1000)
+            expect(page.locator(".brief")).to_contain_text("Send all work to the best provider that answers: helped")
+            expect(page.locator(".brief")).to_contain_text("user ada")
+            assert project.call_json("providers", "list")
+            routed = page.locator(".options li", has_text="route to")
+            expect(routed.get_by_role("button", name="Undo")).to_be_visible()
+            first.start()
+            expect(page.locator("h1 .badge").nth(1)).to_have_text("resolved", timeout=patient(30) * 1000)
+            page.close()
