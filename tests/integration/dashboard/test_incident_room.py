@@ -31,6 +31,7 @@ from orchestration.notifications.notice import NoticeKind
 from orchestration.notifications.templates.renderer import SHIPPED
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.approvals import Approval
+from orchestration.storage.playbooks import PlaybookRecords, PlaybookRun, RankedHypothesis
 from orchestration.storage.runs import Run
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_records import declare
@@ -80,6 +81,14 @@ def test_the_page_the_console_and_the_message_say_the_same(dashboard: Dashboard,
     found = at_work(dashboard, f"same-{state}", *commands, blast_radius=RADIUS)
     if "acknowledge" in STATES[state]:
         found = app.incident_service.execute(found.id, person("ben"), Acknowledge())
+    if state == "diagnosed":
+        causes = [
+            RankedHypothesis("q", "its quota is used up", 90, {"status": 429}),
+            RankedHypothesis("s", "it is slow", 50),
+        ]
+        PlaybookRecords(app.database).add_run(
+            PlaybookRun("playbook-run-same", found.id, "p", 1, app.clock.now(), hypotheses=causes)
+        )
     brief = briefing(found)
     facts = [
         brief.summary,
