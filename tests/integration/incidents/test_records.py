@@ -55,6 +55,10 @@ ADDED = {
     "snoozed_by",
     "storm",
     "storm_told",
+    "failed_actions",
+    "likely_causes",
+    "requested_option",
+    "requested_by",
 }
 
 
