@@ -14,7 +14,7 @@ from pathlib import Path
 from mcp import MCPError
 from mcp.client._transport import TransportStreams
 
-from orchestration.agents.isolation_policy import isolation_for
+from orchestration.agents.command_environment import limits_in
 from orchestration.agents.mcp.acceptance import AcceptedTools
 from orchestration.agents.mcp.answers import text_of
 from orchestration.agents.mcp.connection import McpConnection, ServerDownError
@@ -235,14 +235,17 @@ class McpTools:
 
     def command_of(self, settings: McpServerSettings, folder: Path) -> ServerCommand:
         """How a server's command runs: isolated as an agent's commands in that folder."""
-        isolation = isolation_for(self._configuration(), self._root, folder)
-        limits = SandboxLimits(
+        own = SandboxLimits(
             seconds=_LIFE_SECONDS,
             cpu_seconds=int(_LIFE_SECONDS),
             memory_mb=settings.limits.memory_mb or SandboxLimits().memory_mb,
-            isolation=None if isolation is None else replace(isolation, network=settings.network),
         )
-        return ServerCommand(settings.command, folder, self._values(settings.variables), limits)
+        # With the caches of package managers: `npx` and `uvx` would fetch a server at each start.
+        limits = limits_in(own, self._configuration(), self._root, folder)
+        if limits.isolation is not None:
+            limits = replace(limits, isolation=replace(limits.isolation, network=settings.network))
+        variables = {**limits.variables, **self._values(settings.variables)}
+        return ServerCommand(settings.command, folder, variables, limits)
 
     def headers_of(self, settings: McpServerSettings) -> Mapping[str, str]:
         """The headers with a server's secrets."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestration import logs
-from orchestration.agents.own_code import OwnToolCode, OwnToolError
 from orchestration.agents.sandbox import HeadAndEnd, SandboxLimits
+from orchestration.agents.tool_process import OwnToolCode, OwnToolError
 from orchestration.agents.tools import (
     AgentTool,
     AnyArguments,
