@@ -8,6 +8,7 @@ connected to, and the same holds for every redirect. Names and addresses that ar
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
@@ -17,6 +18,8 @@ from typing import Any
 import anyio
 import httpcore2
 import httpx2
+
+from orchestration.proxies import proxy_for
 
 # Clouds hand out the machine's credentials here; no service of a user's is at these addresses:
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html,
@@ -62,6 +65,18 @@ class OutboundRule:
         is_named = self.hosts is None or host.lower() in self.hosts
         return found.is_global or (is_named and (self.private or is_private_name(host)))
 
+    def check_written(self, host: str) -> None:
+        """Raise BlockedAddressError for a host that must not be connected to, whoever resolves it."""
+        name = host.strip("[]")
+        try:
+            allowed = self.allows(host, name)
+        except ValueError:
+            allowed = name.rstrip(".").lower() not in _METADATA_NAMES
+        if not allowed:
+            raise httpx2.ConnectError(f"{host} is no address to connect to") from BlockedAddressError(
+                "it is a private address; set privateNetwork if it is meant"
+            )
+
 
 def is_private_name(host: str) -> bool:
     """Whether a host is private as it is written: an address, or a name that is in no public name server."""
@@ -75,9 +90,22 @@ def is_private_name(host: str) -> bool:
 class OutboundTransport(httpx2.AsyncHTTPTransport):
     """httpx's transport, whose connections are checked by a rule."""
 
-    def __init__(self, rule: OutboundRule, verify: ssl.SSLContext, limits: httpx2.Limits | None = None) -> None:
+    def __init__(
+        self,
+        rule: OutboundRule,
+        verify: ssl.SSLContext,
+        limits: httpx2.Limits | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        """`proxy` is what the configuration says of one; see `proxies`."""
         super().__init__(verify=verify, trust_env=False)
-        chosen = limits or httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=5.0)
+        self._rule = rule
+        self._verify = verify
+        self._proxy = proxy
+        self._proxied: dict[str, httpx2.AsyncHTTPTransport] = {}
+        self._limits = chosen = limits or httpx2.Limits(
+            max_connections=100, max_keepalive_connections=20, keepalive_expiry=5.0
+        )
         # httpx has no parameter for it: https://github.com/encode/httpx/discussions/2811.
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=verify,
@@ -89,10 +117,34 @@ class OutboundTransport(httpx2.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request; a compressed answer is handed on in small pieces."""
-        response = await super().handle_async_request(request)
+        proxied = self._transport_through_proxy(request.url)
+        handle = super().handle_async_request if proxied is None else proxied.handle_async_request
+        response = await handle(request)
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             response.stream = _Pieces(response.stream)
         return response
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for transport in self._proxied.values():
+            await transport.aclose()
+        await super().aclose()
+
+    def _transport_through_proxy(self, url: httpx2.URL) -> httpx2.AsyncHTTPTransport | None:
+        """The transport for a URL that is not connected to directly. Raises BlockedAddressError."""
+        if self._proxy is None and is_private_name(url.host):
+            return None  # it is in one's own network, where no proxy is needed
+        address = proxy_for(url.scheme, url.host, self._proxy, os.environ)
+        if address is None:
+            return None
+        # The proxy resolves the name. What is refused as it is written stays refused.
+        self._rule.check_written(url.host)
+        if address not in self._proxied:
+            proxy = httpx2.Proxy(address, ssl_context=self._verify if address.startswith("https:") else None)
+            self._proxied[address] = httpx2.AsyncHTTPTransport(
+                verify=self._verify, trust_env=False, limits=self._limits, proxy=proxy
+            )
+        return self._proxied[address]
 
 
 def blocked(error: BaseException | None) -> str:

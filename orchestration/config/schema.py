@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, model_validator
 
 from orchestration.config.alerting import AlertingSettings
 from orchestration.config.maintenance import MaintenanceSettings
@@ -22,6 +22,7 @@ from orchestration.config.section import EnvironmentName, Identifier, LogLevel, 
 from orchestration.config.vendors.settings import RevokerSettings
 from orchestration.domain.prompt_cache_mode import PromptCacheMode
 from orchestration.domain.provider_kind import ProviderKind
+from orchestration.proxies import DIRECT, problem_of
 
 # Section names under `runtime` that are providers without saying so; any other section needs a `type`.
 WELL_KNOWN_PROVIDERS: dict[str, ProviderKind] = {
@@ -68,6 +69,15 @@ class BreakerSettings(Section):
     probe_at_most: PositiveSeconds = 60.0
 
 
+def _proxy_address(text: str) -> str:
+    if text != DIRECT and (problem := problem_of(text)):
+        raise ValueError(problem)
+    return text
+
+
+ProxyAddress = Annotated[str, AfterValidator(_proxy_address)]
+
+
 class ProviderSettings(Section):
     """One provider: its address, its credentials, its limits."""
 
@@ -99,6 +109,12 @@ class ProviderSettings(Section):
     status_private_network: bool = False
     # Who gets a request for more quota: contacts, rotations or levels, as in the response.
     quota_contacts: tuple[str, ...] = ()
+    # The address of a proxy for HTTP, or `none`; without one, HTTPS_PROXY and NO_PROXY count for encrypted addresses.
+    proxy: ProxyAddress | None = None
+    # In the PEM format: further authorities, and a certificate of our own with its key.
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
     @property

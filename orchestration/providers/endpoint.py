@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.providers.event_stream import EventStreamReader, NoEventError, StreamEvent, read_document
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_running
-from orchestration.tls import shared_tls_context
+from orchestration.tls import CertificateFilesError, distrust, shared_tls_context, tls_context
 
 # A second probe follows on another connection: the pooled one may have died without notice, behind a NAT for example,
 # and its packets vanish until TCP gives up after minutes.
@@ -72,6 +73,8 @@ class Endpoint:
         self.asks_for_usage = True
         # Whether the list of models has to be asked for in Anthropic's own way.
         self._lists_as_anthropic = False
+        # Why the files with certificates cannot be used; empty if they can.
+        self._unusable = ""
         self._connections = Connections(self._make_client)
 
     @property
@@ -125,6 +128,7 @@ class Endpoint:
     async def _sent(self, url: str, body: Mapping[str, Any]) -> AsyncIterator[httpx2.Response]:
         """Send a request; yields the response, whose body is still to be read. Raises CallFailed if the connection
         fails, also while the body is read."""
+        self._check_files()
         async with self._connections.in_use() as client:
             request = await self._request("POST", url, body)
             response: httpx2.Response | None = None
@@ -180,17 +184,36 @@ class Endpoint:
             # Model servers are in one's own network more often than not; a metadata service is none.
             transport=OutboundTransport(
                 OutboundRule(private=True),
-                shared_tls_context(),
+                self._tls_context(),
                 # The slots of the gateway limit connections: a call that waits in the pool cannot take another route.
                 httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30),
+                self.settings.proxy,
             ),
-            # A proxy from the environment would receive the keys; providers are reached directly.
+            # The transport knows about proxies; `.netrc` could send another key than the configured one.
             trust_env=False,
         )
+
+    def _check_files(self) -> None:
+        """Raise CallFailed if the certificates cannot be used; files that were mended meanwhile count."""
+        if self._unusable:
+            self._connections.renew()
+        if self._unusable:
+            raise CallFailed(Failure(FailureKind.UNREACHABLE, self._unusable, confirmed=True))
+
+    def _tls_context(self) -> ssl.SSLContext:
+        settings = self.settings
+        try:
+            context = tls_context(settings.ca_file, settings.certificate_file, settings.key_file)
+        except CertificateFilesError as error:
+            self._unusable = str(error)
+            return shared_tls_context()
+        self._unusable = ""
+        return context
 
     async def _probed(self, url: str | None = None) -> httpx2.Response:
         """Send a probe, to `url` if that is given, and a second one if the first is not answered at once; whichever is
         answered or fails first counts. Raises CallFailed."""
+        self._check_files()
         request = await self._request("GET", url or self.probe_url())
         if self._lists_as_anthropic:
             request.headers["x-api-key"] = request.headers.pop("authorization", "").removeprefix("Bearer ")
@@ -389,7 +412,7 @@ def _has_message(choice: object) -> bool:
 
 def failure_of(error: httpx2.HTTPError, *, begun: bool = False) -> Failure:
     """Classify an error of the HTTP client: `unreachable` before the answer began, `malformed` in the middle of it."""
-    text = str(error) or type(error).__name__
+    text = distrust(error) or str(error) or type(error).__name__
     if begun:
         return Failure(FailureKind.MALFORMED, f"the answer broke off: {text}", 200)
     if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):

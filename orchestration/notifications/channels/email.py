@@ -14,7 +14,8 @@ import idna
 
 from orchestration.domain.severity import Severity
 from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage, DeliveryError
-from orchestration.notifications.channels.tls import distrust, tls_context
+from orchestration.notifications.channels.tls import tls_context
+from orchestration.tls import distrust
 
 # The ports of SMTP (RFC 5321), of submission (RFC 6409) and of submission over TLS (RFC 8314).
 _PORTS = {"none": 25, "starttls": 587, "implicit": 465}

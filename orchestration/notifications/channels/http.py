@@ -14,9 +14,9 @@ import httpx2
 from orchestration.clock import Clock
 from orchestration.config.channels.settings import ChannelSettings
 from orchestration.notifications.channels.channel import DeliveryError
-from orchestration.notifications.channels.tls import distrust, tls_context
+from orchestration.notifications.channels.tls import tls_context
 from orchestration.outbound import OutboundRule, OutboundTransport, blocked
-from orchestration.tls import shared_tls_context
+from orchestration.tls import distrust, shared_tls_context
 
 # Enough for any error message; a receiver must not be able to fill our memory or the audit trail.
 _MAX_ANSWER_BYTES = 2_000
