@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # unknown to typeshed
 
 DIRECT = "none"
 _SCHEMES = ("http", "https")
