@@ -25,6 +25,7 @@ _MOST = 25.0
 _FRESH_SECONDS = 3.0
 _PAUSES = 3
 _LONGEST_PAUSE = 0.25
+_OF_THE_WAIT = 0.02
 
 _last: tuple[float, float] | None = None
 
@@ -95,7 +96,7 @@ def until(condition: Callable[[], Any], seconds: float = 30.0, what: str = "it n
     asked = Stopwatch()
     while not (found := condition()):
         assert not deadline.is_over(), f"{what}: {deadline}"
-        time.sleep(pause(asked.seconds, 0.02))
+        time.sleep(pause(asked.seconds, 0.02, deadline.elapsed))
         asked = Stopwatch()
     return found
 
@@ -106,17 +107,18 @@ async def until_async(condition: Callable[[], Any], seconds: float = 15.0, what:
     asked = Stopwatch()
     while not (found := condition()):
         assert not deadline.is_over(), f"{what}: {deadline}"
-        await anyio.sleep(pause(asked.seconds, 0.01))
+        await anyio.sleep(pause(asked.seconds, 0.01, deadline.elapsed))
         asked = Stopwatch()
     return found
 
 
-def pause(asked_seconds: float, least: float) -> float:
-    """Seconds before a question that took so long is asked again. Pure.
+def pause(asked_seconds: float, least: float, waited_seconds: float = 0.0) -> float:
+    """Seconds before a question that took so long is asked again, after a wait of so many seconds. Pure.
 
-    To ask for a page or for a command again and again took more of the machine than what was waited for.
+    To ask for a page or for a command again and again took more of the machine than what was waited for. What has not
+    come for ten seconds is not missed by a fifth of one.
     """
-    return min(max(least, _PAUSES * asked_seconds), _LONGEST_PAUSE)
+    return min(max(least, _PAUSES * asked_seconds, _OF_THE_WAIT * waited_seconds), _LONGEST_PAUSE)
 
 
 class Stopwatch:

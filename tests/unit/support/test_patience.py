@@ -139,3 +139,8 @@ def test_no_test_has_a_time_limit_of_its_own() -> None:
         if _IMPATIENT.search(line)
     ]
     assert found == [], "use tests.support.patience: until, Deadline, Stopwatch, fail_after, patient"
+
+
+@pytest.mark.parametrize(("waited", "expected"), [(0.0, 0.02), (1.0, 0.02), (5.0, 0.1), (60.0, 0.25)])
+def test_what_has_not_come_for_long_is_asked_for_less_often(waited: float, expected: float) -> None:
+    assert pause(0.001, 0.02, waited) == pytest.approx(expected)
