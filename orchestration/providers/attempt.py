@@ -27,7 +27,15 @@ from orchestration.providers.stream_assembly import (
     usage_of,
 )
 from orchestration.providers.token_bucket import headroom
-from orchestration.providers.wire import CallProgress, ChatBody, Completion, ModelApi, ProgressCallback, TokenUsage
+from orchestration.providers.wire import (
+    CallProgress,
+    ChatBody,
+    Completion,
+    ModelApi,
+    NativeRequest,
+    ProgressCallback,
+    TokenUsage,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,6 +61,7 @@ class RouteAttempt:
         on_start: Callable[[], None] | None = None,
         claim: Callable[[], bool] | None = None,
         api: ModelApi = ModelApi.CHAT,
+        native: NativeRequest | None = None,
     ) -> None:
         self._record = record
         self._clock = clock
@@ -62,7 +71,7 @@ class RouteAttempt:
         self._first_seconds = self._limits.first_token if record.provider.settings.streaming else self._call_seconds
         self._progress = progress
         self._on_chunk, self._on_start = on_chunk, on_start
-        self._claim, self._api = claim, api
+        self._claim, self._api, self._native = claim, api, native
         self._halves = HalfCharacters()
         self._assembly: StreamAssembly | None = None
         self._said, self._end = float("-inf"), float("inf")
@@ -105,7 +114,8 @@ class RouteAttempt:
                 model, provider = self._record.route.model, self._record.provider
                 embeds = self._api is ModelApi.EMBEDDINGS
                 send = provider.endpoint.embeddings if embeds else provider.endpoint.chat
-                async with send(model, body, self._clock.wall()) as answer:
+                asked = body if embeds else provider.endpoint.adapted(body, self._native)
+                async with send(model, asked, self._clock.wall()) as answer:
                     self._rehearsal = self._rehearsal or "x-rehearsal" in answer.headers
                     provider.headroom = headroom(answer.headers) or provider.headroom
                     if embeds:

@@ -26,6 +26,7 @@ from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.providers.event_stream import EventStreamReader, NoEventError, StreamEvent, read_document
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_running
+from orchestration.providers.wire import THINKING_BLOCKS, ChatBody, NativeRequest
 from orchestration.tls import CertificateFilesError, distrust, shared_tls_context, tls_context
 
 # A second probe follows on another connection: the pooled one may have died without notice, behind a NAT for example,
@@ -98,6 +99,14 @@ class Endpoint:
         """The headers that authenticate us. Raises CallFailed if the credentials are missing."""
         key = self.api_key()
         return {"authorization": f"Bearer {key}"} if key else {}
+
+    def adapted(self, body: ChatBody, native: NativeRequest | None) -> ChatBody:
+        """The request for a provider of this kind; `native` is what it was translated from. Raises CallFailed if
+        something was lost that matters."""
+        if native is not None and native.lost:
+            message = f"{', '.join(native.lost)}: only a provider of the type `anthropic` can be asked for that"
+            raise CallFailed(Failure(FailureKind.BAD_REQUEST, message, elsewhere=True))
+        return without_signed_thoughts(body)
 
     def chat_body(self, model: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The request body for this provider."""
@@ -305,6 +314,15 @@ def is_anthropic_refusal(status: int, body: bytes) -> bool:
         return False
     error = found.get("error") if isinstance(found, dict) and found.get("type") == "error" else None
     return isinstance(error, dict) and error.get("type") == "authentication_error"
+
+
+def without_signed_thoughts(body: ChatBody) -> ChatBody:
+    """The request without the thoughts that only the vendor who has signed them understands."""
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not any(THINKING_BLOCKS in message for message in messages):
+        return body
+    plain = [{name: value for name, value in one.items() if name != THINKING_BLOCKS} for one in messages]
+    return {**body, "messages": plain}
 
 
 def listed_windows(document: Any) -> dict[str, int]:

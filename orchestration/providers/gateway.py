@@ -337,6 +337,7 @@ class Gateway:
             on_start=call.on_start and partial(call.on_start, record.route, len(history.tries) + 1),
             claim=claim,
             api=call.api,
+            native=call.native,
         )
 
     def _retries_at_once(self, record: RouteRecord, failure: Failure) -> bool:

@@ -19,7 +19,12 @@ from orchestration.providers.dialects.context_window import (
     estimated_tokens,
     fold,
 )
-from orchestration.providers.dialects.dialect import refuses_usage, stepped_down
+from orchestration.providers.dialects.dialect import (
+    optional_left_out,
+    refuses_usage,
+    stepped_down,
+    without_optional,
+)
 from orchestration.providers.dialects.learned import LIFETIME_SECONDS, LearnedDialect
 from orchestration.providers.dialects.prompt_cache import CACHE_KEY, CACHE_MARK, cached, marks_cache
 from orchestration.providers.dialects.wire_messages import wire_body
@@ -84,7 +89,7 @@ class RequestAdapter:
         """The request as a route understands it, folded to its context. Raises ConversationTooLongError where turns
         would have to be left out of it, and the caller condenses its conversation itself."""
         if not call.adaptable:
-            return body
+            return without_optional(body, self._learned(record).dialect, call.optional) if call.optional else body
         folded = self._folded(record, body, call)
         if folded.left_out and call.condenses:
             raise ConversationTooLongError(record.route, self.window(record) or 0)
@@ -99,13 +104,21 @@ class RequestAdapter:
             endpoint.asks_for_usage = False
             return True
         if not call.adaptable:
-            return False
+            return self._leaves_out(record, sent, call, failure)
         if failure.overflow is not None:
             return self._reads_less(record, body, sent, call, failure.overflow)
         learned = self._learned(record)
         marks: dict[str, Any] = {CACHE_MARK: True} if marks_cache(sent) else {}
         marks |= {CACHE_KEY: sent[CACHE_KEY]} if CACHE_KEY in sent else {}
         lower = stepped_down(learned.dialect, failure, {**body, **marks})
+        if lower is not None:
+            record.learned = learned.with_dialect(lower, self._now())
+        return lower is not None
+
+    def _leaves_out(self, record: RouteRecord, sent: ChatBody, call: GatewayCall, failure: Failure) -> bool:
+        """Whether a request was refused for a field that its translation has added."""
+        learned = self._learned(record)
+        lower = optional_left_out(learned.dialect, failure, sent, call.optional) if call.optional else None
         if lower is not None:
             record.learned = learned.with_dialect(lower, self._now())
         return lower is not None

@@ -13,6 +13,9 @@ from orchestration.domain.work_phase import WorkPhase
 ChatBody = Mapping[str, Any]
 ProgressCallback = Callable[["CallProgress"], None]
 
+THINKING_BLOCKS = "thinking_blocks"
+"""The field of a message of the assistant with its thoughts as Anthropic gives and wants them: in blocks, signed."""
+
 
 class ModelApi(StrEnum):
     """What is asked of a model: an answer in a conversation, or vectors for texts."""
@@ -83,6 +86,19 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
+class NativeRequest:
+    """A request in the client's own API, which the gateway's form was translated from.
+
+    A provider that speaks that API is sent `body` itself, with `headers`. Any other provider is sent the translation,
+    unless something was lost in it: `lost` says what.
+    """
+
+    body: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayCall:
     """The caller and its preferences, beside the request itself.
 
@@ -94,6 +110,8 @@ class GatewayCall:
     shortens a conversation itself before turns of it are left out: it gets a ConversationTooLongError. `on_start`
     receives the route whose answer is about to be streamed, and how many attempts there were.
     A call that is `hedged` may be sent to a second route, and paid for twice, when its first token is late.
+    `native` is the request as the client has put it in another API. The fields in `optional` come from a translation:
+    where a model refuses one, the request is sent without it.
     """
 
     run_id: str | None = None
@@ -111,6 +129,8 @@ class GatewayCall:
     on_start: Callable[[Route, int], None] | None = None
     hedged: bool = False
     api: ModelApi = ModelApi.CHAT
+    native: NativeRequest | None = None
+    optional: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

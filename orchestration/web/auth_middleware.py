@@ -31,7 +31,7 @@ from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.principal import Principal, Role
 from orchestration.web.exposure import Exposure
 from orchestration.web.gateway.addresses import PREFIXES as GATEWAY
-from orchestration.web.gateway.errors import refusal_response
+from orchestration.web.gateway.refusals import refusal_response
 from orchestration.web.local_peer import lock_source
 from orchestration.web.problems import of_error, problem
 from orchestration.web.refusal_page import refusal_for
@@ -249,13 +249,13 @@ def cookies_of(headers: Headers) -> Mapping[str, str]:
 
 
 def _in_the_clients_shape(scope: Scope, refusal: Response) -> Response:
-    """A refusal as the clients of an address read it: OpenAI's know errors in their own shape alone, and people read
-    pages."""
+    """A refusal as the clients of an address read it: those of a vendor know errors in its own shape alone, and people
+    read pages."""
     if not scope["path"].startswith(GATEWAY) or not isinstance(refusal, JSONResponse):
         return refusal_for(scope, refusal)
     detail = json.loads(bytes(refusal.body)).get("detail", "")
     kept = {name: value for name, value in refusal.headers.items() if name not in ("content-length", "content-type")}
-    return refusal_response(refusal.status_code, detail, kept)
+    return refusal_response(scope["path"], Headers(scope=scope), refusal.status_code, detail, kept)
 
 
 def _is_same_origin(headers: Headers) -> bool:

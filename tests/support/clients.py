@@ -17,9 +17,9 @@ import pytest
 from tests.support.patience import patient
 from tests.support.project import ROOT
 
-REQUIREMENTS = ("openai>=3,<4", "pydantic-ai-slim[openai]>=2,<3")
+REQUIREMENTS = ("openai>=3,<4", "pydantic-ai-slim[openai]>=2,<3", "anthropic>=2,<3", "ollama>=0.6,<1")
 _FOLDER = ROOT / "var" / "clients"
-_IMPORTS = "import openai, pydantic_ai.models.openai"
+_IMPORTS = "import anthropic, ollama, openai, pydantic_ai.models.openai"
 
 
 def python_with_clients() -> Path:

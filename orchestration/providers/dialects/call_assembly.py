@@ -16,7 +16,9 @@ from orchestration.providers.dialects.json_reader import NotJsonError, read_json
 
 
 @dataclass(slots=True)
-class _Call:
+class AssembledCall:
+    """One call as far as it has come."""
+
     place: int
     id: str = ""
     name: str = ""
@@ -37,8 +39,8 @@ class ToolCallAssembly:
     """The tool calls of one answer, as they come."""
 
     def __init__(self) -> None:
-        self._calls: list[_Call] = []
-        self._of_index: dict[int, _Call] = {}
+        self._calls: list[AssembledCall] = []
+        self._of_index: dict[int, AssembledCall] = {}
 
     def add(self, part: Mapping[str, Any]) -> None:
         """Add a part of `delta.tool_calls`."""
@@ -49,7 +51,7 @@ class ToolCallAssembly:
         numbered = isinstance(index, int)
         call = self._of_index.get(index) if isinstance(index, int) else self._unnumbered(identifier)
         if call is None or _begins_another(call, identifier, name, arguments, numbered=numbered):
-            call = _Call(index if isinstance(index, int) else len(self._calls))
+            call = AssembledCall(index if isinstance(index, int) else len(self._calls))
             self._calls.append(call)
         if isinstance(index, int):
             self._of_index[index] = call
@@ -63,11 +65,15 @@ class ToolCallAssembly:
         """Add a part of `delta.function_call`, from before OpenAI's API had tools: there is only one call."""
         self.add({"index": -1, "function": function})
 
+    def begun(self) -> tuple[AssembledCall, ...]:
+        """The calls so far, in the order in which they began."""
+        return tuple(self._calls)
+
     def messages(self) -> list[dict[str, Any]]:
         """The calls so far, by their numbers and the order in which they began."""
         return [call.message() for call in sorted(self._calls, key=lambda call: call.place)]
 
-    def _unnumbered(self, identifier: str) -> _Call | None:
+    def _unnumbered(self, identifier: str) -> AssembledCall | None:
         if identifier:
             return next((call for call in self._calls if call.id == identifier), None)
         return self._calls[-1] if self._calls else None
@@ -80,7 +86,7 @@ def as_text(arguments: Any) -> str:
     return arguments if isinstance(arguments, str) else json.dumps(arguments)
 
 
-def _begins_another(call: _Call, identifier: str, name: str, arguments: str, *, numbered: bool) -> bool:
+def _begins_another(call: AssembledCall, identifier: str, name: str, arguments: str, *, numbered: bool) -> bool:
     """Whether a part that seems to belong to a call begins another one."""
     if identifier and call.id:
         return identifier != call.id

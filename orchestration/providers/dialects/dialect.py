@@ -78,6 +78,7 @@ _PARAMETER = re.compile(
 )
 _PARAMETERS = frozenset(
     {"temperature", "top_p", "max_tokens", "max_completion_tokens", "reasoning_effort", CACHE_KEY, CACHE_MARK}
+    | {"parallel_tool_calls", "verbosity"}
 )
 # vLLM, Fireworks and NVIDIA: "Extra inputs are not permitted, field: 'prompt_cache_key'", or in a list.
 _EXTRA = re.compile(r"(?i)extra (?:inputs|fields)|extra_forbidden|additional properties")
@@ -104,6 +105,26 @@ def stepped_down(dialect: Dialect, failure: Failure, body: Mapping[str, Any]) ->
         if applies(dialect, failure.message, body):
             return lower(dialect)
     return None
+
+
+def optional_left_out(
+    dialect: Dialect, failure: Failure, body: Mapping[str, Any], optional: frozenset[str]
+) -> Dialect | None:
+    """The dialect without the optional field that a request was refused for; None if that was for something else."""
+    if failure.status not in _STATUSES:
+        return None
+    parameter = _refused_parameter(failure.message, {name: body[name] for name in optional & body.keys()})
+    return _without(dialect, parameter, failure.message) if parameter else None
+
+
+def without_optional(body: Mapping[str, Any], dialect: Dialect, optional: frozenset[str]) -> Mapping[str, Any]:
+    """The request without the optional fields that the model refuses."""
+    dropped = dialect.left_out & optional & body.keys()
+    changed = {name: value for name, value in body.items() if name not in dropped} if dropped else body
+    if dialect.completion_tokens and "max_tokens" in optional & changed.keys():
+        rest = {name: value for name, value in changed.items() if name != "max_tokens"}
+        return {**rest, "max_completion_tokens": changed["max_tokens"]}
+    return changed
 
 
 def cannot_read_its_model(status: int, message: str) -> bool:

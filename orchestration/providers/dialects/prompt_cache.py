@@ -71,3 +71,9 @@ def _can_be_marked(message: Mapping[str, Any]) -> bool:
 
 def _with_mark(message: Mapping[str, Any]) -> dict[str, Any]:
     return {**message, "content": [{"type": "text", "text": message["content"], CACHE_MARK: _EPHEMERAL}]}
+
+
+def cache_written_tokens(usage: Mapping[str, Any]) -> int:
+    """How many tokens of a prompt were written to a cache, which Anthropic alone reports, and counts as tokens."""
+    found = usage.get("cache_creation_input_tokens")
+    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0

@@ -3,14 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from starlette.responses import Response
+
+from orchestration.errors import OrchestratorError
 from orchestration.ids import new_id
 from orchestration.providers.wire import Completion, Route
+from orchestration.web.gateway.dialect import StreamWriter
+from orchestration.web.gateway.errors import error_body, error_response
 from orchestration.web.gateway.json_bytes import json_bytes
 
 # Ends every stream: clients read until they see it.
 END_OF_STREAM = b"data: [DONE]\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatDialect:
+    """Chat completions. With `usage`, a stream ends with the tokens used."""
+
+    usage: bool
+
+    def answer(self, completion: Completion, now: int) -> dict[str, Any]:
+        return completion_body(completion, now)
+
+    def writer(self, now: int) -> StreamWriter:
+        return ChunkWriter(now, usage=self.usage)
+
+    def error_response(self, error: OrchestratorError, now: float) -> Response:
+        return error_response(error, now)
+
+
+class ChunkWriter:
+    """Passes the chunks of a provider on, under the name of the route."""
+
+    def __init__(self, now: int, *, usage: bool) -> None:
+        self._common = chunk_header(now)
+        self._model: dict[str, Any] = {}
+        self._usage = usage
+
+    def begin(self, model: str) -> bytes:
+        self._model = {"model": model}
+        return b""
+
+    def chunk(self, chunk: Mapping[str, Any]) -> bytes:
+        # A chunk with the usage has no choices. Clients that did not ask for it read `choices[0]` unconditionally.
+        if chunk.get("choices") or self._usage:
+            return event_line({**self._common, **chunk, **self._model})
+        return b""
+
+    def end(self, completion: Completion) -> bytes:
+        counted = b""
+        if self._usage and completion.usage.estimated:
+            counted = event_line({**self._common, **self._model, "choices": [], "usage": usage_body(completion)})
+        return counted + END_OF_STREAM
+
+    def failed(self, error: OrchestratorError) -> bytes:
+        # OpenAI's clients raise `APIError` for an event with an `error` field.
+        return event_line(error_body(error)[1])
 
 
 def completion_body(completion: Completion, now: int) -> dict[str, Any]:
@@ -34,17 +85,16 @@ def completion_body(completion: Completion, now: int) -> dict[str, Any]:
     }
 
 
-def completion_chunks(completion: Completion, now: int, *, usage: bool) -> Iterator[dict[str, Any]]:
-    """A whole completion as the chunks of a stream."""
+def completion_chunks(completion: Completion, now: int) -> Iterator[dict[str, Any]]:
+    """A whole completion as the chunks of a stream, as a provider would have sent them."""
     common = {**chunk_header(now), **completion.extra, "object": "chat.completion.chunk"}
-    common["model"] = str(completion.route)
     delta = {"role": "assistant", **completion.message}
     if calls := delta.get("tool_calls"):
         # Clients merge the parts of a tool call by `index`, which only streams have.
         delta["tool_calls"] = [{"index": index, **call} for index, call in enumerate(calls)]
     yield {**common, "choices": [{**completion.choice_extra, "index": 0, "delta": delta, "finish_reason": None}]}
     yield {**common, "choices": [{"index": 0, "delta": {}, "finish_reason": completion.finish_reason}]}
-    if usage:
+    if not completion.usage.estimated:
         yield {**common, "choices": [], "usage": usage_body(completion)}
 
 

@@ -17,35 +17,46 @@ from orchestration.providers.wire import Allowance, Completion, GatewayCall, Mod
 from orchestration.security.access import GATEWAY
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.access import TokenRow
-from orchestration.web.gateway.addresses import PREFIXES
+from orchestration.web.gateway.addresses import MESSAGES, PREFIXES, speaks_messages
 from orchestration.web.gateway.admission import RequestAdmission
 from orchestration.web.gateway.completions import (
-    END_OF_STREAM,
-    completion_body,
     completion_chunks,
     completion_headers,
-    event_line,
 )
+from orchestration.web.gateway.dialect import ModelRequest
 from orchestration.web.gateway.disconnection import unless_disconnected
 from orchestration.web.gateway.embeddings import embeddings_body, parse_embeddings_request
-from orchestration.web.gateway.errors import BadRequestError, error_response, refusal_response
+from orchestration.web.gateway.errors import BadRequestError, error_response
 from orchestration.web.gateway.json_bytes import JsonResponse
-from orchestration.web.gateway.models import AUTO, list_models, model_entry, resolve_model
-from orchestration.web.gateway.requests import ChatRequest, parse_request
-from orchestration.web.gateway.streaming import CompletionStream
+from orchestration.web.gateway.messages.errors import messages_error_response
+from orchestration.web.gateway.messages.request import parse_messages, parse_token_count
+from orchestration.web.gateway.models import (
+    AUTO,
+    list_models,
+    messages_model,
+    messages_models,
+    model_entry,
+    resolve_model,
+)
+from orchestration.web.gateway.refusals import refusal_response
+from orchestration.web.gateway.requests import parse_request
+from orchestration.web.gateway.streaming import AnswerStream
 from orchestration.web.intake import read_body
 
 # Room for several images in one request, which clients send as base64 inside the JSON.
 _MAX_BYTES = 32_000_000
 Handler = Callable[[Request], Awaitable[Response]]
-_ALLOWED = {"/v1/chat/completions": "POST", "/v1/embeddings": "POST", "/v1/models": "GET"}
+_ALLOWED = {
+    "/v1/chat/completions": "POST", "/v1/embeddings": "POST", "/v1/models": "GET",
+    MESSAGES: "POST", f"{MESSAGES}/count_tokens": "POST",
+}  # fmt: skip
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # The length of the column that holds the name of the agent of a call.
 _MAX_AGENT_NAME = 64
 
 
 class GatewayEndpoint:
-    """Serves chat completions, embeddings and the list of models."""
+    """Serves chat completions, messages, embeddings and the list of models."""
 
     def __init__(self, app: Application) -> None:
         self._app = app
@@ -59,6 +70,8 @@ class GatewayEndpoint:
             ("/models", self._list_models, "GET"),
             ("/models/{model:path}", self._show_model, "GET"),
         ]
+        messages = [Route(MESSAGES, self._message, methods=["POST"])]
+        messages.append(Route(f"{MESSAGES}/count_tokens", self._count, methods=["POST"]))
         # Azure's clients put the model into the address, or use its newer address without one:
         # https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle.
         prefixes = {"/v1": served, "/openai/v1": served, "/openai/deployments/{deployment:path}": served[:2]}
@@ -68,25 +81,49 @@ class GatewayEndpoint:
             for path, handler, method in some
         ]
         unknown = [Route(f"{prefix}{{path:path}}", _refuse_unknown, methods=list(_METHODS)) for prefix in PREFIXES]
-        return [*routes, *unknown]
+        return [*routes, *messages, *unknown]
 
     async def _complete(self, request: Request) -> Response:
+        deployment = _deployment(request)
+        return await self._serve(request, lambda body: parse_request(body, request.headers, deployment), error_response)
+
+    async def _message(self, request: Request) -> Response:
+        return await self._serve(request, lambda body: parse_messages(body, request.headers), messages_error_response)
+
+    async def _count(self, request: Request) -> Response:
+        """Count the tokens of a message. They are estimated: only the provider knows how its model splits a text."""
+        try:
+            _check_role(request, Role.OPERATOR)
+            model, tokens = parse_token_count(await _read_body(request))
+            self._resolve(model)
+        except OrchestratorError as error:
+            return messages_error_response(error, self._app.clock.monotonic())
+        return JsonResponse({"input_tokens": tokens})
+
+    async def _serve(
+        self,
+        request: Request,
+        parse: Callable[[bytes], ModelRequest],
+        refuse: Callable[[OrchestratorError, float], Response],
+    ) -> Response:
+        """Answer a request for an answer of a model, in whatever API it came."""
         token: TokenRow | None = request.state.token
         try:
             _check_role(request, Role.OPERATOR)
             self._check_isolation()
-            chat = parse_request(await _read_body(request), request.headers, _deployment(request))
-            call = replace(self._call(chat.model, request), only=chat.only, hedged=chat.hedged)
+            asked = parse(await _read_body(request))
+            call = self._call(asked.model, request)
+            call = replace(call, only=asked.only, hedged=asked.hedged, native=asked.native, optional=asked.optional)
             self._admission.admit(token, self._app.clock.monotonic())
-            if chat.stream and not chat.whole:
-                return CompletionStream(self._app, self._admission, token, chat, call)
+            if asked.stream and not asked.whole:
+                return AnswerStream(self._app, self._admission, token, asked, call)
             with self._admission.in_progress(token):
-                work = self._app.gateway.complete(chat.body, call)
+                work = self._app.gateway.complete(asked.body, call)
                 completion = await unless_disconnected(request.receive, work)
         except OrchestratorError as error:
-            return error_response(error, self._app.clock.monotonic())
+            return refuse(error, self._app.clock.monotonic())
         # Nobody reads what is sent to a client that has gone; the number is nginx's for that.
-        return Response(status_code=499) if completion is None else self._respond(chat, completion)
+        return Response(status_code=499) if completion is None else await self._respond(asked, completion)
 
     async def _embed(self, request: Request) -> Response:
         token: TokenRow | None = request.state.token
@@ -105,29 +142,39 @@ class GatewayEndpoint:
             return Response(status_code=499)
         return JsonResponse(embeddings_body(completion), headers=completion_headers(completion))
 
-    def _respond(self, chat: ChatRequest, completion: Completion) -> Response:
+    async def _respond(self, asked: ModelRequest, completion: Completion) -> Response:
         now, headers = int(self._app.clock.now().timestamp()), completion_headers(completion)
-        if not chat.stream:
-            return JsonResponse(completion_body(completion, now), headers=headers)
-        text = b"".join(map(event_line, completion_chunks(completion, now, usage=chat.usage))) + END_OF_STREAM
+        if asked.on_answer is not None:
+            await asked.on_answer(completion)
+        if not asked.stream:
+            return JsonResponse(asked.dialect.answer(completion, now), headers=headers)
+        writer = asked.dialect.writer(now)
+        chunks = b"".join(map(writer.chunk, completion_chunks(completion, now)))
+        text = writer.begin(str(completion.route)) + chunks + writer.end(completion)
         return Response(text, headers=headers, media_type="text/event-stream")
 
     async def _list_models(self, request: Request) -> Response:
+        native = speaks_messages(request.url.path, request.headers)
         try:
             _check_role(request, Role.VIEWER)
         except BadRequestError as error:
-            return error_response(error, self._app.clock.monotonic())
-        return JsonResponse({"object": "list", "data": list(list_models(self._app.effective()))})
+            return self._refuse(error, native=native)
+        models = list(list_models(self._app.effective()))
+        return JsonResponse(messages_models(models) if native else {"object": "list", "data": models})
 
     async def _show_model(self, request: Request) -> Response:
         name = request.path_params["model"]
+        native = speaks_messages(request.url.path, request.headers)
         try:
             _check_role(request, Role.VIEWER)
-            if name != AUTO:
-                resolve_model(self._app.effective(), name)
+            self._resolve(name)
         except (BadRequestError, NotFoundError) as error:
-            return error_response(error, self._app.clock.monotonic())
-        return JsonResponse(model_entry(name, name.partition("/")[0] if "/" in name else "orchestrator"))
+            return self._refuse(error, native=native)
+        entry = model_entry(name, name.partition("/")[0] if "/" in name else "orchestrator")
+        return JsonResponse(messages_model(entry) if native else entry)
+
+    def _refuse(self, error: OrchestratorError, *, native: bool) -> Response:
+        return (messages_error_response if native else error_response)(error, self._app.clock.monotonic())
 
     def _check_isolation(self) -> None:
         try:
@@ -136,7 +183,7 @@ class GatewayEndpoint:
             raise BadRequestError(str(error), 503, "isolated") from None
 
     def _call(self, name: str, request: Request) -> GatewayCall:
-        provider, model = (None, None) if name == AUTO else resolve_model(self._app.effective(), name)
+        provider, model = self._resolve(name)
         token: TokenRow | None = request.state.token
         limits = token.limits if token else {}
         tokens = limits.get("daily_tokens")
@@ -144,6 +191,10 @@ class GatewayEndpoint:
         # By the token's identifier and not its name: names may be used again, and spending is counted by agent.
         agent = f"client:{token.id if token else request.state.principal.name}"[:_MAX_AGENT_NAME]
         return GatewayCall(agent=agent, provider=provider, model=model, daily=daily)
+
+    def _resolve(self, name: str) -> tuple[str | None, str | None]:
+        """The provider and the model that a name stands for. Raises NotFoundError."""
+        return (None, None) if name == AUTO else resolve_model(self._app.effective(), name)
 
 
 def _deployment(request: Request) -> str | None:
@@ -157,9 +208,10 @@ async def _refuse_unknown(request: Request) -> Response:
     path, method = request.url.path, request.method
     if allowed := _ALLOWED.get(path.removeprefix("/openai")):
         message = f"{path} takes {allowed} requests only."
-        return refusal_response(405, message, {"Allow": allowed})
+        return refusal_response(path, request.headers, 405, message, {"Allow": allowed})
     served = ", ".join(sorted(_ALLOWED))
-    return refusal_response(404, f"There is nothing at {method} {path}. Served are: {served}.")
+    message = f"There is nothing at {method} {path}. Served are: {served}."
+    return refusal_response(path, request.headers, 404, message)
 
 
 def _check_role(request: Request, role: Role) -> None:

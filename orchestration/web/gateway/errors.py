@@ -64,20 +64,23 @@ def error_body(error: OrchestratorError) -> tuple[int, dict[str, Any]]:
     return status, {"error": {"message": str(error), "type": kind, "param": None, "code": code}}
 
 
-def refusal_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The response to a request that is refused before it is read: unknown address, no key."""
+def openai_refusal(status: int, message: str) -> dict[str, Any]:
+    """The body of the response to a request that is refused before it is read: unknown address, no key."""
     kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
-    body = {"error": {"message": message, "type": kind, "param": None, "code": _CODES.get(status)}}
-    return JsonResponse(body, status, headers)
+    return {"error": {"message": message, "type": kind, "param": None, "code": _CODES.get(status)}}
 
 
 def error_response(error: OrchestratorError, now: float) -> Response:
     """The response to an error; `now` is monotonic."""
     status, body = error_body(error)
-    headers = {}
+    return JsonResponse(body, status, wait_headers(error, now))
+
+
+def wait_headers(error: OrchestratorError, now: float) -> Mapping[str, str]:
+    """The header that says when the request may be repeated, as far as that is known; `now` is monotonic."""
     # `Retry-After` has whole seconds (RFC 9110, 10.2.3). Rounded down, the client would come back too early.
     if isinstance(error, BadRequestError) and error.wait:
-        headers["Retry-After"] = str(math.ceil(error.wait))
+        return {"Retry-After": str(math.ceil(error.wait))}
     if isinstance(error, NoRouteError) and error.retry_at is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_at - now)))
-    return JsonResponse(body, status, headers)
+        return {"Retry-After": str(max(1, math.ceil(error.retry_at - now)))}
+    return {}

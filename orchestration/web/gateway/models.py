@@ -43,6 +43,17 @@ def model_entry(name: str, owner: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": owner}
 
 
+def messages_models(models: list[dict[str, Any]]) -> dict[str, Any]:
+    """A list of models in Anthropic's format: https://platform.claude.com/docs/en/api/models/list. It has one page."""
+    data = [messages_model(model) for model in models]
+    return {"data": data, "has_more": False, "first_id": data[0]["id"], "last_id": data[-1]["id"]}
+
+
+def messages_model(entry: dict[str, Any]) -> dict[str, Any]:
+    """One model in Anthropic's format."""
+    return {"type": "model", "id": entry["id"], "display_name": entry["id"], "created_at": "1970-01-01T00:00:00Z"}
+
+
 def _models(configuration: Configuration, provider: str) -> tuple[str, ...]:
     default = configuration.runtime.providers[provider].default_model
     listed = [model.name for model in configuration.models.get(provider, ())]

@@ -6,10 +6,11 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from orchestration.providers.dialects.surrogates import sound_value
+from orchestration.web.gateway.completions import ChatDialect
+from orchestration.web.gateway.dialect import ModelRequest, routing_headers
 from orchestration.web.gateway.errors import BadRequestError
 from orchestration.web.gateway.models import AUTO
 
@@ -23,22 +24,7 @@ _MAX_DEPTH = 100
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """A valid request. `usage` means that a stream ends with the token usage, `whole` that a stream is held back until
-    it is complete, `only` that there is no fallback, `hedged` that a second provider may be paid for when the first is
-    late."""
-
-    body: Mapping[str, Any]
-    model: str
-    stream: bool
-    usage: bool
-    whole: bool
-    only: bool
-    hedged: bool
-
-
-def parse_request(body: bytes, headers: Mapping[str, str], deployment: str | None = None) -> ChatRequest:
+def parse_request(body: bytes, headers: Mapping[str, str], deployment: str | None = None) -> ModelRequest:
     """The request in an HTTP body; `deployment` is the model in an address of Azure's kind. Raises BadRequestError."""
     data = parse_object(body)
     model = deployment or data.get("model", AUTO)
@@ -48,17 +34,18 @@ def parse_request(body: bytes, headers: Mapping[str, str], deployment: str | Non
         raise BadRequestError("`n` must be 1. To get several answers, send several requests.")
     # `max_completion_tokens` replaces `max_tokens` for OpenAI's newer models; other providers know the older name only.
     for name in ("max_tokens", "max_completion_tokens"):
-        if not _is_count(data.get(name)):
+        if not is_count(data.get(name)):
             raise BadRequestError(f"`{name}` must be a positive whole number.")
     options = data.get("stream_options")
-    return ChatRequest(
+    asked = routing_headers(headers)
+    return ModelRequest(
         body={name: value for name, value in data.items() if name not in _NOT_FORWARDED and value is not None},
         model=model,
         stream=data.get("stream") is True,
-        usage=isinstance(options, dict) and options.get("include_usage") is True,
-        whole=headers.get("x-orchestrator-stream", "").lower() == "whole",
-        only=headers.get("x-orchestrator-only", "").lower() == "true",
-        hedged=headers.get("x-orchestrator-hedge", "").lower() == "true",
+        dialect=ChatDialect(isinstance(options, dict) and options.get("include_usage") is True),
+        whole=asked.whole,
+        only=asked.only,
+        hedged=asked.hedged,
     )
 
 
@@ -118,6 +105,7 @@ def check_model(model: object) -> None:
         raise BadRequestError("`model` must be `auto`, PROVIDER/MODEL or the name of a model.")
 
 
-def _is_count(value: object) -> bool:
+def is_count(value: object) -> bool:
+    """Whether a number of tokens is a positive whole number, or missing."""
     # `bool` is a subclass of `int`, so `true` would pass as 1.
     return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 < value < _MAX_COUNT)

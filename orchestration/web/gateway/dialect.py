@@ -1,0 +1,90 @@
+"""What the gateway endpoint has to know about one API of its clients: a request in, an answer or an error out.
+
+Behind all of them is the same pipeline, which speaks the chat format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from starlette.responses import Response
+
+from orchestration.errors import OrchestratorError
+from orchestration.providers.wire import ChatBody, Completion, NativeRequest
+
+
+class StreamWriter(Protocol):
+    """Writes one answer as a stream of server-sent events."""
+
+    def begin(self, model: str) -> bytes:
+        """What is sent first; `model` is the route that answers."""
+        ...
+
+    def chunk(self, chunk: Mapping[str, Any]) -> bytes:
+        """The events for one chunk in the chat format; empty if it has none."""
+        ...
+
+    def end(self, completion: Completion) -> bytes:
+        """The last events of a complete answer."""
+        ...
+
+    def failed(self, error: OrchestratorError) -> bytes:
+        """The last events of an answer that broke off. The status of the response was sent long before."""
+        ...
+
+
+class ClientDialect(Protocol):
+    """How the answer to one request is written."""
+
+    def answer(self, completion: Completion, now: int) -> Mapping[str, Any]:
+        """The body of a whole answer; `now` is in seconds since 1970."""
+        ...
+
+    def writer(self, now: int) -> StreamWriter:
+        """For an answer that is streamed."""
+        ...
+
+    def error_response(self, error: OrchestratorError, now: float) -> Response:
+        """The response to an error; `now` is monotonic."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """A valid request.
+
+    `whole` means that a stream is held back until it is complete, `only` that there is no fallback, `hedged` that a
+    second provider may be paid for when the first is late. `native` and `optional` are those of a GatewayCall.
+    `on_answer` is called with a complete answer before the client is told that it is complete.
+    """
+
+    body: ChatBody
+    model: str
+    stream: bool
+    dialect: ClientDialect
+    whole: bool = False
+    only: bool = False
+    hedged: bool = False
+    native: NativeRequest | None = None
+    optional: frozenset[str] = frozenset()
+    on_answer: Callable[[Completion], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingHeaders:
+    """What a client asks of the gateway itself, in headers of ours."""
+
+    whole: bool
+    only: bool
+    hedged: bool
+
+
+def routing_headers(headers: Mapping[str, str]) -> RoutingHeaders:
+    """Read the headers of a request."""
+    return RoutingHeaders(
+        whole=headers.get("x-orchestrator-stream", "").lower() == "whole",
+        only=headers.get("x-orchestrator-only", "").lower() == "true",
+        hedged=headers.get("x-orchestrator-hedge", "").lower() == "true",
+    )

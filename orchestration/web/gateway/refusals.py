@@ -1,0 +1,20 @@
+"""Refusals in the shape that the client of an address reads, before its request is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.responses import Response
+
+from orchestration.web.gateway.addresses import speaks_messages
+from orchestration.web.gateway.errors import openai_refusal
+from orchestration.web.gateway.json_bytes import JsonResponse
+from orchestration.web.gateway.messages.errors import messages_refusal
+
+
+def refusal_response(
+    path: str, asked: Mapping[str, str], status: int, message: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The response to a request for this path with these headers that is refused before it is read."""
+    body = messages_refusal if speaks_messages(path, asked) else openai_refusal
+    return JsonResponse(body(status, message), status, headers)

@@ -1,0 +1,74 @@
+"""Server-sent events as a client reads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import httpx2
+
+
+def events_in(answer: httpx2.Response) -> list[dict[str, Any]]:
+    """The data of all events; fails where the name of an event is not its type."""
+    found = []
+    for block in answer.text.split("\n\n"):
+        lines = [line for line in block.split("\n") if line and not line.startswith(":")]
+        if not lines:
+            continue
+        assert len(lines) == 2, lines
+        assert lines[0].startswith("event: "), lines
+        assert lines[1].startswith("data: "), lines
+        data = json.loads(lines[1].removeprefix("data: "))
+        assert data["type"] == lines[0].removeprefix("event: ")
+        found.append(data)
+    return found
+
+
+def message_in(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The message of Anthropic's API that a stream of events tells, joined as a client joins it. Fails where their
+    order is not the documented one: https://platform.claude.com/docs/en/build-with-claude/streaming."""
+    first, *rest = events
+    assert first["type"] == "message_start"
+    assert rest[-1]["type"] == "message_stop"
+    message, open_, arguments = first["message"], None, ""
+    assert message["content"] == []
+    for event in rest[:-1]:
+        match event["type"]:
+            case "content_block_start":
+                assert (open_, event["index"]) == (None, len(message["content"])), event
+                open_, arguments = event["content_block"], ""
+                message["content"].append(open_)
+            case "content_block_delta":
+                assert open_ is not None
+                assert event["index"] == len(message["content"]) - 1
+                arguments += _join(open_, event["delta"])
+            case "content_block_stop":
+                assert open_ is not None
+                assert event["index"] == len(message["content"]) - 1
+                if open_["type"] == "tool_use":
+                    open_["input"] = json.loads(arguments or "{}")
+                open_ = None
+            case "message_delta":
+                assert open_ is None
+                message |= event["delta"] | {"usage": event["usage"]}
+            case other:
+                raise AssertionError(other)
+    return message
+
+
+def _join(block: dict[str, Any], delta: dict[str, Any]) -> str:
+    """Add a delta to its block; returns the arguments in it."""
+    expected = {"text": "text_delta", "tool_use": "input_json_delta"}.get(block["type"])
+    match delta["type"]:
+        case "input_json_delta":
+            assert delta["type"] == expected
+            return str(delta["partial_json"])
+        case "text_delta":
+            assert delta["type"] == expected
+            block["text"] += delta["text"]
+        case "thinking_delta":
+            block["thinking"] += delta["thinking"]
+        case "signature_delta":
+            block["signature"] += delta["signature"]
+    return ""
