@@ -33,6 +33,7 @@ WELL_KNOWN_PROVIDERS: dict[str, ProviderKind] = {
     "github": ProviderKind.GITHUB,
     "githubModels": ProviderKind.GITHUB,
     "openai": ProviderKind.OPENAI,
+    "anthropic": ProviderKind.ANTHROPIC,
     "rehearsal": ProviderKind.REHEARSAL,
 }
 

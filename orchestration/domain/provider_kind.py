@@ -6,10 +6,11 @@ from enum import StrEnum
 
 
 class ProviderKind(StrEnum):
-    """A vendor's way to speak the OpenAI chat format: its addresses, headers and probes."""
+    """A vendor's API: its addresses, headers and probes, and how the chat format is put into it."""
 
     OLLAMA = "ollama"
     AZURE = "azure"
     GITHUB = "github"
     OPENAI = "openai"
+    ANTHROPIC = "anthropic"
     REHEARSAL = "rehearsal"

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -33,7 +34,7 @@ from orchestration.tls import CertificateFilesError, distrust, shared_tls_contex
 # and its packets vanish until TCP gives up after minutes.
 _SECOND_AFTER_SECONDS = 0.2
 _WINDOW_NAMES = ("max_model_len", "context_window", "context_length", "max_context_length", "max_input_tokens")
-_ANTHROPIC_VERSION = "2023-06-01"  # the newest: https://platform.claude.com/docs/en/api/versioning
+ANTHROPIC_VERSION = "2023-06-01"  # the newest: https://platform.claude.com/docs/en/api/versioning
 # An error page of a proxy can be of any size; more than this would only be cut off later.
 _MOST_ERROR_BYTES = 64_000
 # A server that keeps the connection open after `[DONE]` must not delay a finished answer.
@@ -134,12 +135,15 @@ class Endpoint:
             yield EndpointResponse(response.headers, _vectors(await response.aread()), None)
 
     @asynccontextmanager
-    async def _sent(self, url: str, body: Mapping[str, Any]) -> AsyncIterator[httpx2.Response]:
-        """Send a request; yields the response, whose body is still to be read. Raises CallFailed if the connection
-        fails, also while the body is read."""
+    async def _sent(
+        self, url: str, body: Mapping[str, Any], headers: Mapping[str, str] = MappingProxyType({})
+    ) -> AsyncIterator[httpx2.Response]:
+        """Send a request, with `headers` beside those of the credentials; yields the response, whose body is still to
+        be read. Raises CallFailed if the connection fails, also while the body is read."""
         self._check_files()
         async with self._connections.in_use() as client:
             request = await self._request("POST", url, body)
+            request.headers.update(headers)
             response: httpx2.Response | None = None
             try:
                 response = await client.send(request, stream=True)
@@ -156,7 +160,9 @@ class Endpoint:
         """Probe cheaply. Raises CallFailed if the provider would not answer a real request, either."""
         async with self._connections.in_use():
             response = await self._probed()
-            if not self._lists_as_anthropic and is_anthropic_refusal(response.status_code, response.content):
+            if "authorization" in response.request.headers and is_anthropic_refusal(
+                response.status_code, response.content
+            ):
                 self._lists_as_anthropic = True
                 response = await self._probed()
         if response.status_code != 200:
@@ -226,7 +232,7 @@ class Endpoint:
         request = await self._request("GET", url or self.probe_url())
         if self._lists_as_anthropic:
             request.headers["x-api-key"] = request.headers.pop("authorization", "").removeprefix("Bearer ")
-            request.headers["anthropic-version"] = _ANTHROPIC_VERSION
+            request.headers["anthropic-version"] = ANTHROPIC_VERSION
         found: list[httpx2.Response | httpx2.HTTPError] = []
         limit, begun = self.probe_timeout.seconds, asyncio.get_running_loop().time()
 
@@ -354,8 +360,9 @@ async def _beginning(response: httpx2.Response) -> bytes:
     return body[:_MOST_ERROR_BYTES]
 
 
-async def read_chunks(response: httpx2.Response) -> AsyncIterator[Mapping[str, Any]]:
-    """The chunks of a stream of server-sent events, or of lines of JSON. Raises CallFailed for what is no chunk."""
+async def read_chunks(response: httpx2.Response, last: str | None = None) -> AsyncIterator[Mapping[str, Any]]:
+    """The chunks of a stream of server-sent events, or of lines of JSON; `last` is the type of the one that ends it.
+    Raises CallFailed for what is no chunk."""
     parts, reader = response.aiter_bytes(), EventStreamReader()
     try:
         async for part in parts:
@@ -363,7 +370,11 @@ async def read_chunks(response: httpx2.Response) -> AsyncIterator[Mapping[str, A
                 if event.done:
                     await _drain(parts)
                     return
-                yield _chunk(event)
+                chunk = _chunk(event)
+                yield chunk
+                if last is not None and chunk.get("type") == last:
+                    await _drain(parts)
+                    return
         for event in reader.close():
             if not event.done:
                 yield _chunk(event)
@@ -390,7 +401,7 @@ def _chunk(event: StreamEvent) -> Mapping[str, Any]:
     return chunk
 
 
-def _document(body: bytes) -> Any:
+def read_document_of(body: bytes) -> Any:
     """Parse a document of status 200. Raises CallFailed if it is none, or an error."""
     try:
         data = read_document(body)
@@ -404,7 +415,7 @@ def _document(body: bytes) -> Any:
 
 def _vectors(body: bytes) -> Mapping[str, Any]:
     """Parse embeddings. Raises CallFailed if they are none."""
-    data = _document(body)
+    data = read_document_of(body)
     found = data.get("data") if isinstance(data, dict) else None
     if (
         not isinstance(found, list)
@@ -417,7 +428,7 @@ def _vectors(body: bytes) -> Mapping[str, Any]:
 
 def _whole(body: bytes) -> Mapping[str, Any]:
     """Parse a whole answer. Raises CallFailed if it is not one."""
-    data = _document(body)
+    data = read_document_of(body)
     choices = data.get("choices") if isinstance(data, dict) else None
     if not isinstance(choices, list) or not choices or not _has_message(choices[0]):
         raise CallFailed(Failure(FailureKind.MALFORMED, "the answer held no message", 200))

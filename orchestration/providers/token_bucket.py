@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _HEADROOM = "x-ratelimit-"
+_ANTHROPICS_HEADROOM = "anthropic-ratelimit-"
 # A wait that is computed from the level may end a rounding error too early, and the caller would wait once more for
 # nothing.
 _ROUNDING = 1e-6
@@ -47,10 +48,14 @@ def headroom(headers: Mapping[str, str]) -> dict[str, float]:
     """The provider's own limits from its headers, such as `remaining-tokens`.
 
     Azure documents the names and sends −1 for a value that it does not know, which is left out here:
-    https://learn.microsoft.com/azure/ai-foundry/openai/how-to/quota.
+    https://learn.microsoft.com/azure/ai-foundry/openai/how-to/quota. Anthropic's end with what others begin with, as in
+    `anthropic-ratelimit-tokens-remaining`: https://platform.claude.com/docs/en/api/rate-limits.
     """
     found: dict[str, float] = {}
     for name, text in headers.items():
+        if name.startswith(_ANTHROPICS_HEADROOM):
+            unit, _, what = name.removeprefix(_ANTHROPICS_HEADROOM).rpartition("-")
+            name = f"{_HEADROOM}{what}-{unit}"  # noqa: PLW2901 (the same header by its usual name)
         if name.startswith(_HEADROOM):
             try:
                 value = float(text)

@@ -8,13 +8,14 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from orchestration.clock import Clock
-from orchestration.rehearsal import ollama_wire, openai_wire, scenes
+from orchestration.rehearsal import messages_wire, ollama_wire, openai_wire, scenes
 from orchestration.rehearsal.answer import RehearsalAnswer, count_tokens, fingerprint
 from orchestration.rehearsal.call_log import CallLog, ChatCall
 from orchestration.rehearsal.conversation import RehearsalReply, RehearsalRequest, read_conversation
 from orchestration.rehearsal.fault_registry import FaultRegistry
 from orchestration.rehearsal.faults import Injection, parse_fault
 from orchestration.rehearsal.labels import FAULT_HEADER, MODEL, MODEL_PREFIX
+from orchestration.rehearsal.messages_requests import MessagesRequest
 from orchestration.rehearsal.request_bodies import as_shape, read_json
 from orchestration.rehearsal.requests import OllamaChatRequest, WireChatRequest
 from orchestration.rehearsal.transmission import Transmission
@@ -29,7 +30,7 @@ Endpoint = Callable[[Request], Awaitable[Transmission]]
 
 
 class RehearsalEndpoints:
-    """The endpoints of OpenAI and Ollama. `latency` is in seconds, between two pieces of a stream."""
+    """The endpoints of OpenAI, Anthropic and Ollama. `latency` is in seconds, between two pieces of a stream."""
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class RehearsalEndpoints:
             self._state("/v1/models", lambda: openai_wire.models(_MODELS)),
             self._counted("/api/chat", self._ollama_chat, "POST"),
             self._counted("/v1/chat/completions", self._openai_chat, "POST"),
+            self._counted("/v1/messages", self._message, "POST"),
         ]
 
     def _counted(self, path: str, endpoint: Endpoint, method: str) -> Route:
@@ -94,6 +96,17 @@ class RehearsalEndpoints:
             return ollama_wire.stream(answered, pause=self._latency) if chat.stream else ollama_wire.chat(answered)
 
         return self._chat(request, chat, fingerprint(body["messages"]), render)
+
+    async def _message(self, request: Request) -> Transmission:
+        body = await read_json(request)
+        asked = as_shape(MessagesRequest, body)
+
+        def render(answered: RehearsalAnswer) -> WireReply:
+            if asked.stream:
+                return messages_wire.stream(answered, thinks=asked.thinks, pause=self._latency)
+            return messages_wire.message(answered, thinks=asked.thinks)
+
+        return self._chat(request, asked.as_chat(), fingerprint(body["messages"]), render)
 
     def _chat(
         self, request: Request, chat: WireChatRequest, key: str, render: Callable[[RehearsalAnswer], WireReply]

@@ -17,17 +17,27 @@ class StreamEnding(StrEnum):
     RESET = "reset"
 
 
+# https://platform.claude.com/docs/en/api/errors
+_MESSAGES_ERRORS = {
+    400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
+    413: "request_too_large", 429: "rate_limit_error", 500: "api_error", 529: "overloaded_error",
+}  # fmt: skip
+
+
 class WireDialect(StrEnum):
     """The wire formats; they differ in their errors too."""
 
     OPENAI = "openai"
     OLLAMA = "ollama"
+    MESSAGES = "messages"
 
 
 def dialect_of(path: str) -> WireDialect:
     """The dialect in which a client of this path expects its errors."""
     # Ollama serves OpenAI's format on `/v1`, with OpenAI's errors: https://docs.ollama.com/api/openai-compatibility
-    return WireDialect.OLLAMA if path.startswith("/api/") else WireDialect.OPENAI
+    if path.startswith("/api/"):
+        return WireDialect.OLLAMA
+    return WireDialect.MESSAGES if path.startswith("/v1/messages") else WireDialect.OPENAI
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,8 @@ class WireReply:
 
     def error(self, status: int, message: str, *, kind: str = "api_error", code: str | None = None) -> WireReply:
         """An error in the shape of the dialect instead of the answer."""
+        if self.dialect is WireDialect.MESSAGES:
+            kind = _MESSAGES_ERRORS.get(status, kind)
         return self.json_error(status, error_body(self.dialect, message, kind=kind, code=code))
 
     def json_error(self, status: int, body: object) -> WireReply:
@@ -71,13 +83,18 @@ def whole(body: object, dialect: WireDialect = WireDialect.OPENAI) -> WireReply:
 
 
 def stream_piece(body: object, dialect: WireDialect) -> bytes:
-    """One part of a stream: a server-sent event, or Ollama's line of JSON."""
+    """One part of a stream: a server-sent event, for Anthropic's clients with the name of its type, or Ollama's line of
+    JSON."""
     data = json.dumps(body).encode()
+    if dialect is WireDialect.MESSAGES and isinstance(body, dict):
+        return b"event: " + str(body["type"]).encode() + b"\ndata: " + data + b"\n\n"
     return data + b"\n" if dialect is WireDialect.OLLAMA else b"data: " + data + b"\n\n"
 
 
 def error_body(dialect: WireDialect, message: str, *, kind: str, code: str | None = None) -> dict[str, Any]:
-    """An error in Ollama's form, which it uses on its own paths only, or in OpenAI's."""
+    """An error in Ollama's form, which it uses on its own paths only, in Anthropic's, or in OpenAI's."""
     if dialect is WireDialect.OLLAMA:
         return {"error": message}
+    if dialect is WireDialect.MESSAGES:
+        return {"type": "error", "error": {"type": kind, "message": message}}
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}

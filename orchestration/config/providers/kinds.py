@@ -59,6 +59,18 @@ _SHIPPED = (
         status_services=("Chat Completions", "Responses"),
     ),
     ProviderDescriptor(
+        ProviderKind.ANTHROPIC,
+        "Anthropic, by its own Messages API",
+        f"{_MODULES}.anthropic:AnthropicEndpoint",
+        base_url="https://api.anthropic.com",
+        api_key_env="ANTHROPIC_API_KEY",
+        sends_key_to_own_address=False,
+        answers_during_calls=True,
+        status_url="https://status.claude.com/api/v2/summary.json",
+        status_hosts=("api.anthropic.com",),
+        status_services=("Claude API",),
+    ),
+    ProviderDescriptor(
         ProviderKind.GITHUB,
         "GitHub Models, retired on 2026-07-30, and servers with a compatible API",
         f"{_MODULES}.github:GitHubEndpoint",

@@ -14,8 +14,8 @@ from orchestration.providers.failures import FailureKind
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "providers.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL)
-# In the order of the page; Anthropic's models are called as OpenAI's.
-KINDS = [ProviderKind.OLLAMA, ProviderKind.AZURE, ProviderKind.OPENAI, ProviderKind.OPENAI, ProviderKind.GITHUB]
+# In the order of the page.
+KINDS = [ProviderKind.OLLAMA, ProviderKind.AZURE, ProviderKind.OPENAI, ProviderKind.ANTHROPIC, ProviderKind.GITHUB]
 
 
 def test_the_table_has_every_class_of_failure() -> None:
