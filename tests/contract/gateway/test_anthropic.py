@@ -81,7 +81,9 @@ async def test_an_answer_with_thoughts_and_calls_is_understood(
     completion = await desk.ask(body={**BODY, "tools": [TOOL]})
     assert completion.message["content"] == "I look."
     assert completion.message["reasoning_content"] == "Let me look."
-    assert [{k: v for k, v in one.items() if k != "index"} for one in completion.message[THINKING_BLOCKS]] == CONTENT[:2]
+    assert [{k: v for k, v in one.items() if k != "index"} for one in completion.message[THINKING_BLOCKS]] == CONTENT[
+        :2
+    ]
     assert completion.message["tool_calls"] == [CALL]
     assert completion.finish_reason == "tool_calls"
     usage = completion.usage

@@ -10,6 +10,7 @@ import pytest
 from starlette.responses import Response
 
 from orchestration.security.principal import Principal, Role
+from tests.contract.gateway import test_anthropic as anthropic
 from tests.contract.web_api.conftest import Endpoint, Serve, a_token
 from tests.support.event_streams import events_in, message_in
 from tests.support.gateway import provider
@@ -246,3 +247,56 @@ async def test_a_provider_without_streams_and_calls_in_one_piece(serve: Serve, f
     message = message_in(events_in(await ask(endpoint, stream=True, tools=[LOOK])))
     assert message["content"][0]["input"] == {"at": 1}
     assert message["content"][0]["id"], "a call without an identifier gets one"
+
+
+async def test_anthropic_is_sent_what_its_client_has_written(serve: Serve, first: Vendor, second: Vendor) -> None:
+    def native(asked: Asked) -> Response:
+        return anthropic.told(asked) if asked.path == "/v1/messages" else refused(503)
+
+    first.answer = native
+    section = {"type": "anthropic", "baseUrl": first.url, "defaultModel": "claude-x"}
+    endpoint = await serve({"c": section, "b": provider(second.url)})
+    signed = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
+    elsewhere = {"type": "thinking", "thinking": "hm", "signature": ""}
+    body = {
+        "max_tokens": 99, "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
+        "thinking": {"type": "adaptive"}, "top_k": 3, "container": "x", "metadata": {"user_id": "u"},
+        "tools": [LOOK, {"type": "bash_20250124", "name": "bash"}],
+        "messages": [
+            {"role": "user", "content": "Go"},
+            {"role": "assistant", "content": [elsewhere, signed, {"type": "text", "text": "Yes?"}]},
+            {"role": "user", "content": [{"type": "document", "source": {"type": "url", "url": "https://x"}}]},
+        ],
+    }  # fmt: skip
+    answers = [
+        await ask(endpoint, **body, headers={"anthropic-beta": "some-1"}),
+        await ask(endpoint, **body, stream=True),
+    ]
+    sent = first.chats[0]
+    kept = [body["messages"][0], {"role": "assistant", "content": body["messages"][1]["content"][1:]}]  # type: ignore[index]
+    assert sent.body == {**body, "messages": [*kept, body["messages"][2]], "model": "claude-x", "stream": True}  # type: ignore[index]
+    assert sent.headers["anthropic-beta"] == "some-1"
+    message = message_in(events_in(answers[1]))
+    assert answers[0].json() == message | {"id": "msg_1", "usage": anthropic.USAGE}
+    assert message["usage"] == anthropic.USAGE
+    blocks = [one if one["type"] != "text" else {**one, "citations": None} for one in anthropic.CONTENT]
+    assert message["content"] == blocks
+
+    first.answer = lambda asked: refused(529)
+    answer = await ask(endpoint, **body)
+    assert answer.status_code == 400
+    assert "container" in answer.json()["error"]["message"], "another provider could not be asked for that"
+    plain = await ask(endpoint)
+    assert (plain.status_code, plain.json()["model"]) == (200, "b/m")
+
+
+async def test_a_chat_client_is_answered_by_anthropic(serve: Serve, first: Vendor) -> None:
+    first.answer = anthropic.told
+    endpoint = await serve({"c": {"type": "anthropic", "baseUrl": first.url, "defaultModel": "claude-x"}})
+    whole_ = (await endpoint.ask()).json()
+    message = whole_["choices"][0]["message"]
+    assert (message["content"], message["reasoning_content"]) == ("I look.", "Let me look.")
+    assert whole_["usage"]["prompt_tokens_details"] == {"cached_tokens": 100}
+    answer = await endpoint.ask(stream=True)
+    assert "usage" not in answer.text
+    assert '"content":"look."' in answer.text
