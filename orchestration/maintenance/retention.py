@@ -1,5 +1,5 @@
-"""Retention: deletes old logs, artifacts, events, heartbeats, resolved alerts, and worktrees, snapshots and steps of
-ended runs.
+"""Retention: deletes old logs, artifacts, events, heartbeats, resolved alerts, responses that clients of the gateway
+may refer to, and worktrees, snapshots and steps of ended runs.
 
 It deletes only what the system has made itself, and nothing of a run that has not ended: such a run can be resumed.
 """
@@ -126,8 +126,9 @@ class RetentionJob:
             events += deleted
         heartbeats = self._old.delete_heartbeats(before)
         alerts = self._alerts.prune(before)
+        responses = self._old.delete_responses(before)
         self._samples.roll_up(now, now - before)
-        return f"{events} events, {heartbeats} heartbeats, {alerts} alerts"
+        return f"{events} events, {heartbeats} heartbeats, {alerts} alerts, {responses} responses"
 
     async def _unfinished(self, flow_ids: Sequence[str]) -> frozenset[str]:
         return await anyio.to_thread.run_sync(self._old.unfinished, flow_ids)

@@ -19,6 +19,7 @@ from orchestration.storage.tables import (
     maintenance_duties,
     maintenance_jobs,
     maintenance_runs,
+    model_responses,
     runs,
 )
 
@@ -167,6 +168,11 @@ class OldRows:
         chosen = old.order_by(events.c.sequence).limit(batch)
         with self._database.write() as connection:
             return connection.execute(sa.delete(events).where(events.c.sequence.in_(chosen))).rowcount
+
+    def delete_responses(self, before: datetime) -> int:
+        """Delete the responses from before a time that were kept for clients of the gateway; returns how many."""
+        with self._database.write() as connection:
+            return connection.execute(sa.delete(model_responses).where(model_responses.c.created_at < before)).rowcount
 
     def delete_heartbeats(self, before: datetime) -> int:
         """Delete the heartbeats of runs that ended before a time; returns how many."""

@@ -72,3 +72,46 @@ def _join(block: dict[str, Any], delta: dict[str, Any]) -> str:
         case "signature_delta":
             block["signature"] += delta["signature"]
     return ""
+
+
+def response_in(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The response that a stream of events of OpenAI's Responses API tells. Fails where their order is not the
+    documented one, or what was told in pieces is not what is told in the end:
+    https://platform.openai.com/docs/api-reference/responses-streaming."""
+    told = list(events)
+    assert [event["sequence_number"] for event in told] == list(range(len(told)))
+    assert [event["type"] for event in told[:2]] == ["response.created", "response.in_progress"]
+    assert told[0]["response"]["output"] == []
+    output: list[dict[str, Any]] = []
+    pieces, ended = "", True
+    for event in told[2:-1]:
+        name = event["type"].removeprefix("response.")
+        assert event["output_index"] == len(output) - (name != "output_item.added")
+        match name:
+            case "output_item.added":
+                assert ended
+                assert event["item"]["status"] == "in_progress"
+                output.append(event["item"])
+                pieces, ended = "", False
+            case "output_item.done":
+                assert event["item"]["id"] == output[-1]["id"]
+                output[-1], ended = event["item"], True
+            case "output_text.delta" | "function_call_arguments.delta" | "reasoning_summary_text.delta":
+                assert event["item_id"] == output[-1]["id"]
+                pieces += event["delta"]
+            case "output_text.done" | "reasoning_summary_text.done":
+                assert event["text"] == pieces
+            case "function_call_arguments.done":
+                assert event["arguments"] == pieces
+            case "content_part.added" | "reasoning_summary_part.added":
+                assert (pieces, event["part"]["text"]) == ("", "")
+            case "content_part.done" | "reasoning_summary_part.done":
+                assert event["part"]["text"] == pieces
+            case other:
+                raise AssertionError(other)
+    last = told[-1]
+    assert last["type"] == f"response.{last['response']['status']}"
+    assert ended or last["type"] == "response.failed"
+    if ended:
+        assert last["response"]["output"] == output
+    return dict(last["response"])

@@ -137,6 +137,19 @@ spend = sa.Table(
     sa.Column("at", UtcDateTime, nullable=False),
 )
 
+model_responses = sa.Table(
+    "model_responses",
+    metadata,
+    id_column(),
+    sa.Column("owner", sa.String(128), nullable=False),
+    sa.Column("previous_id", sa.String(64)),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("input", sa.JSON, nullable=False),
+    sa.Column("messages", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Index("ix_model_responses_created_at", "created_at"),
+)
+
 approvals = sa.Table(
     "approvals",
     metadata,

@@ -17,6 +17,7 @@ from orchestration.providers.wire import Allowance, Completion, GatewayCall, Mod
 from orchestration.security.access import GATEWAY
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.access import TokenRow
+from orchestration.storage.model_responses import ModelResponses
 from orchestration.web.gateway.addresses import MESSAGES, PREFIXES, speaks_messages
 from orchestration.web.gateway.admission import RequestAdmission
 from orchestration.web.gateway.completions import (
@@ -40,6 +41,7 @@ from orchestration.web.gateway.models import (
 )
 from orchestration.web.gateway.refusals import refusal_response
 from orchestration.web.gateway.requests import parse_request
+from orchestration.web.gateway.responses.keeper import ResponseKeeper
 from orchestration.web.gateway.streaming import AnswerStream
 from orchestration.web.intake import read_body
 
@@ -47,7 +49,7 @@ from orchestration.web.intake import read_body
 _MAX_BYTES = 32_000_000
 Handler = Callable[[Request], Awaitable[Response]]
 _ALLOWED = {
-    "/v1/chat/completions": "POST", "/v1/embeddings": "POST", "/v1/models": "GET",
+    "/v1/chat/completions": "POST", "/v1/embeddings": "POST", "/v1/responses": "POST", "/v1/models": "GET",
     MESSAGES: "POST", f"{MESSAGES}/count_tokens": "POST",
 }  # fmt: skip
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -61,12 +63,17 @@ class GatewayEndpoint:
     def __init__(self, app: Application) -> None:
         self._app = app
         self._admission = RequestAdmission()
+        self._responses = ResponseKeeper(ModelResponses(app.database), app.redactor.text, app.clock)
 
     def routes(self) -> list[Route]:
         """The routes, to be mounted at the root."""
         served: list[tuple[str, Handler, str]] = [
             ("/chat/completions", self._complete, "POST"),
             ("/embeddings", self._embed, "POST"),
+            ("/responses", self._response, "POST"),
+            ("/responses/{response}", self._kept_response, "GET"),
+            ("/responses/{response}", self._kept_response, "DELETE"),
+            ("/responses/{response}/input_items", self._kept_response, "GET"),
             ("/models", self._list_models, "GET"),
             ("/models/{model:path}", self._show_model, "GET"),
         ]
@@ -84,11 +91,35 @@ class GatewayEndpoint:
         return [*routes, *messages, *unknown]
 
     async def _complete(self, request: Request) -> Response:
-        deployment = _deployment(request)
-        return await self._serve(request, lambda body: parse_request(body, request.headers, deployment), error_response)
+        async def parse(body: bytes) -> ModelRequest:
+            return parse_request(body, request.headers, _deployment(request))
+
+        return await self._serve(request, parse, error_response)
 
     async def _message(self, request: Request) -> Response:
-        return await self._serve(request, lambda body: parse_messages(body, request.headers), messages_error_response)
+        async def parse(body: bytes) -> ModelRequest:
+            return parse_messages(body, request.headers)
+
+        return await self._serve(request, parse, messages_error_response)
+
+    async def _response(self, request: Request) -> Response:
+        async def parse(body: bytes) -> ModelRequest:
+            return await self._responses.request(body, request.headers, _owner(request))
+
+        return await self._serve(request, parse, error_response)
+
+    async def _kept_response(self, request: Request) -> Response:
+        """Show or delete a response that was kept, or show its input."""
+        identifier, owner = request.path_params["response"], _owner(request)
+        try:
+            _check_role(request, Role.OPERATOR)
+            if request.method == "DELETE":
+                return JsonResponse(await self._responses.delete(identifier, owner))
+            if request.url.path.endswith("/input_items"):
+                return JsonResponse(await self._responses.items(identifier, owner))
+            return JsonResponse(await self._responses.show(identifier, owner))
+        except BadRequestError as error:
+            return error_response(error, self._app.clock.monotonic())
 
     async def _count(self, request: Request) -> Response:
         """Count the tokens of a message. They are estimated: only the provider knows how its model splits a text."""
@@ -103,7 +134,7 @@ class GatewayEndpoint:
     async def _serve(
         self,
         request: Request,
-        parse: Callable[[bytes], ModelRequest],
+        parse: Callable[[bytes], Awaitable[ModelRequest]],
         refuse: Callable[[OrchestratorError, float], Response],
     ) -> Response:
         """Answer a request for an answer of a model, in whatever API it came."""
@@ -111,7 +142,7 @@ class GatewayEndpoint:
         try:
             _check_role(request, Role.OPERATOR)
             self._check_isolation()
-            asked = parse(await _read_body(request))
+            asked = await parse(await _read_body(request))
             call = self._call(asked.model, request)
             call = replace(call, only=asked.only, hedged=asked.hedged, native=asked.native, optional=asked.optional)
             self._admission.admit(token, self._app.clock.monotonic())
@@ -149,9 +180,8 @@ class GatewayEndpoint:
         if not asked.stream:
             return JsonResponse(asked.dialect.answer(completion, now), headers=headers)
         writer = asked.dialect.writer(now)
-        chunks = b"".join(map(writer.chunk, completion_chunks(completion, now)))
-        text = writer.begin(str(completion.route)) + chunks + writer.end(completion)
-        return Response(text, headers=headers, media_type="text/event-stream")
+        text = [writer.begin(str(completion.route)), *map(writer.chunk, completion_chunks(completion, now))]
+        return Response(b"".join([*text, writer.end(completion)]), headers=headers, media_type="text/event-stream")
 
     async def _list_models(self, request: Request) -> Response:
         native = speaks_messages(request.url.path, request.headers)
@@ -188,13 +218,18 @@ class GatewayEndpoint:
         limits = token.limits if token else {}
         tokens = limits.get("daily_tokens")
         daily = Allowance(None if tokens is None else int(tokens), limits.get("daily_usd"))
-        # By the token's identifier and not its name: names may be used again, and spending is counted by agent.
-        agent = f"client:{token.id if token else request.state.principal.name}"[:_MAX_AGENT_NAME]
-        return GatewayCall(agent=agent, provider=provider, model=model, daily=daily)
+        return GatewayCall(agent=_owner(request), provider=provider, model=model, daily=daily)
 
     def _resolve(self, name: str) -> tuple[str | None, str | None]:
         """The provider and the model that a name stands for. Raises NotFoundError."""
         return (None, None) if name == AUTO else resolve_model(self._app.effective(), name)
+
+
+def _owner(request: Request) -> str:
+    """Whose calls and responses these are: the client's, as an agent's name."""
+    # By the token's identifier and not its name: names may be used again, and spending is counted by agent.
+    token: TokenRow | None = request.state.token
+    return f"client:{token.id if token else request.state.principal.name}"[:_MAX_AGENT_NAME]
 
 
 def _deployment(request: Request) -> str | None:

@@ -52,7 +52,14 @@ async def an_endpoint(
     desk: Desk, principal: Principal = OPERATOR, token: TokenRow | None = None
 ) -> AsyncIterator[Endpoint]:
     store = SimpleNamespace(current=desk.configuration, overrides=())
-    app = SimpleNamespace(gateway=desk.gateway, effective=lambda: desk.configuration, clock=desk.clock, store=store)
+    app = SimpleNamespace(
+        gateway=desk.gateway,
+        effective=lambda: desk.configuration,
+        clock=desk.clock,
+        store=store,
+        database=desk.database,
+        redactor=SimpleNamespace(text=lambda text: text.replace("sk-secret", "[redacted]")),
+    )
     served = Starlette(routes=GatewayEndpoint(cast("Application", app)).routes())
 
     async def let_in(scope: Scope, receive: Receive, send: Send) -> None:
