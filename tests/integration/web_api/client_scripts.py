@@ -58,6 +58,45 @@ def by_pydantic_ai() -> tuple[Ask, Stream]:
     return ask, stream
 
 
+def by_responses() -> tuple[Ask, Stream]:
+    client = openai.AsyncOpenAI(base_url=URL, api_key=KEY, max_retries=0, timeout=30)
+
+    async def ask() -> str:
+        answer = await client.responses.create(model="auto", input=QUESTION)
+        return f"{answer.model} {answer.output_text}"
+
+    async def stream() -> AsyncIterator[str]:
+        async for event in await client.responses.create(model="auto", input=QUESTION, stream=True):
+            if event.type == "response.output_text.delta":
+                yield event.delta
+            elif event.type == "response.failed":
+                raise ResponseFailedError(event.response.error.code)
+
+    return ask, stream
+
+
+class ResponseFailedError(Exception):
+    """OpenAI's client hands the event of a failed response on, and raises nothing."""
+
+
+def by_anthropic() -> tuple[Ask, Stream]:
+    import anthropic
+
+    client = anthropic.AsyncAnthropic(base_url=sys.argv[2], api_key=KEY, max_retries=0, timeout=30)
+    asked = {"model": "auto", "max_tokens": 99, "messages": [{"role": "user", "content": QUESTION}]}
+
+    async def ask() -> str:
+        message = await client.messages.create(**asked)
+        return f"{message.model} {message.content[0].text}"
+
+    async def stream() -> AsyncIterator[str]:
+        async with client.messages.stream(**asked) as events:
+            async for text in events.text_stream:
+                yield text
+
+    return ask, stream
+
+
 async def streamed(stream: Stream) -> str:
     text = ""
     async for piece in stream():
@@ -72,12 +111,22 @@ def told(error: BaseException | None) -> str:
     while error is not None:
         if isinstance(error, openai.APIError):
             return f"broken {error.code}"
+        if isinstance(error, ResponseFailedError):
+            return f"broken {error}"
+        if isinstance(body := getattr(error, "body", None), dict):
+            return f"broken {body['error']['type']}"
         error = error.__cause__ or error.__context__
     return "broken without a code"
 
 
 async def main() -> None:
-    ask, stream = {"openai": by_openai, "pydantic-ai": by_pydantic_ai}[sys.argv[1]]()
+    clients = {
+        "openai": by_openai,
+        "pydantic-ai": by_pydantic_ai,
+        "responses": by_responses,
+        "anthropic": by_anthropic,
+    }
+    ask, stream = clients[sys.argv[1]]()
     for line in iter(sys.stdin.readline, ""):
         try:
             say(await (ask() if line.strip() == "ask" else streamed(stream)))

@@ -38,6 +38,25 @@ say(f"vector {vectors.data[0].embedding} {vectors.usage.total_tokens}")
 tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]
 call = client.chat.completions.create(model="tools/m", messages=ASKED, tools=tools)
 say(f"tool {call.choices[0].message.tool_calls[0].function.name}")
+answer = client.responses.create(
+    model="tools/m", input="Look.", tools=[{"type": "function", "name": "look", "parameters": {}}]
+)
+say(f"response {answer.status} {answer.output[0].name} {answer.output[0].arguments}")
+result = {"type": "function_call_output", "call_id": answer.output[0].call_id, "output": "seen"}
+with client.responses.stream(model="primary/m", input=[result], previous_response_id=answer.id) as events:
+    kinds = [event.type for event in events]
+    final = events.get_final_response()
+say(f"went on {final.output_text} {final.usage.total_tokens} {kinds[0]} {kinds[-1]}")
+say(f"kept {client.responses.retrieve(final.id).output_text} {final.previous_response_id == answer.id}")
+client.responses.delete(final.id)
+try:
+    client.responses.retrieve(final.id)
+except openai.NotFoundError as error:
+    say(f"forgotten {error.code}")
+try:
+    client.responses.create(model="auto", input="Search.", tools=[{"type": "web_search"}])
+except openai.BadRequestError as error:
+    say(f"refused {'web_search' in error.message}")
 try:
     stream()
 except openai.APIError as error:

@@ -1,5 +1,6 @@
-"""The official OpenAI client and another framework through the gateway endpoint, while the primary's process is killed:
-before its first token, and in the middle of an answer."""
+"""The official clients of OpenAI, for both of its APIs, and Anthropic, and another framework, through the gateway
+endpoint while the primary's process is killed: before its first token, and in the middle of an answer. The primary is
+called by Anthropic's API."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ def primary() -> Iterator[RehearsalProcess]:
 def gateway(primary: RehearsalProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWebServer]:
     with a_provider() as secondary:
         providers = {
-            "primary": provider_at(primary.url, auth="none", breaker=_SOON),
+            "primary": provider_at(primary.url, auth="none", breaker=_SOON, type="anthropic"),
             "secondary": provider_at(secondary.url, auth="none"),
         }
         chain = {"defaultProvider": "primary", "fallbackProviders": ["secondary"]}
@@ -81,9 +82,15 @@ def wait_until_used(app: Application, provider: str) -> None:
     until(lambda: app.asked().startswith(f"{provider}/"))
 
 
-@pytest.mark.parametrize("client", ["openai", "pydantic-ai"])
+# How each client says that a stream broke off.
+CLIENTS = {
+    "openai": "broken_off", "pydantic-ai": "broken_off", "responses": "server_error", "anthropic": "api_error",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("client", "broken"), CLIENTS.items())
 def test_a_client_goes_on_with_the_fallback_when_the_primary_is_killed(
-    python: Path, gateway: RunningWebServer, primary: RehearsalProcess, client: str
+    python: Path, gateway: RunningWebServer, primary: RehearsalProcess, client: str, broken: str
 ) -> None:
     with application(python, client, gateway) as app:
         wait_until_used(app, "primary")  # the response to what another test has done may not be over
@@ -101,7 +108,7 @@ def test_a_client_goes_on_with_the_fallback_when_the_primary_is_killed(
         app.begin("stream")
         assert app.said() == "begun"
         primary.kill()
-        assert app.said() == "broken broken_off", "what was handed on cannot be taken back, so it is said"
+        assert app.said() == f"broken {broken}", "what was handed on cannot be taken back, so it is said"
 
         app.begin("stream")
         assert (app.said(), app.said().startswith("whole [rehearsal]")) == ("begun", True)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from tests.contract.web_api.conftest import an_endpoint
 from tests.support.clients import python_with_clients
+from tests.support.database import migrated
 from tests.support.gateway import Desk, configuration, provider
 from tests.support.vendor import DONE, Asked, Vendor, as_json, delta, stream, vendor, yes
 
@@ -47,19 +48,26 @@ def tools(asked: Asked) -> Response:
 
 
 @pytest.mark.timeout(240)  # the first time the client is installed
-async def test_the_official_client_streams_fails_over_and_calls_tools() -> None:
+async def test_the_official_client_streams_fails_over_and_calls_tools(tmp_path: Path) -> None:
     python = await anyio.to_thread.run_sync(python_with_clients)
     primary = Primary()
     async with vendor(primary.answer) as first, vendor() as second, vendor(tools) as third:
         providers = {"primary": provider(first.url), "secondary": provider(second.url), "tools": provider(third.url)}
-        async with an_endpoint(Desk(configuration(providers))) as endpoint:
+        database = migrated(f"sqlite:///{tmp_path / 'orchestrator.db'}")
+        async with an_endpoint(Desk(configuration(providers), database)) as endpoint:
             said = await _run(python, endpoint.url, primary, second)
+        database.close()
     assert said == [
         "models auto primary/m secondary/m tools/m",
         "answer primary/m 12 Yes.",
         "azure primary/m Yes.",
         "vector [0.5] 3",
         "tool look",
+        "response completed look {}",
+        "went on Yes. 12 response.created response.completed",
+        "kept Yes. True",
+        "forgotten response_not_found",
+        "refused True",
         "begun",
         "broken broken_off",
         "begun",
@@ -80,7 +88,7 @@ async def _run(python: Path, url: str, primary: Primary, second: Vendor) -> list
             *lines, rest = (rest + part.decode()).split("\n")
             for line in lines:
                 said.append(line)
-                if line.startswith("tool "):
+                if line.startswith("refused "):
                     primary.slow = True
                 if line == "begun" and not primary.dead.is_set():
                     primary.dead.set()

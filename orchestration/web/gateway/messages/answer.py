@@ -59,7 +59,7 @@ class MessagesDialect:
         stop = completion.choice_extra.get("stop_sequence") or completion.choice_extra.get("stop_reason")
         if completion.finish_reason == "stop" and isinstance(stop, str) and stop in self.stops:
             return {"stop_reason": "stop_sequence", "stop_sequence": stop}
-        reason = _REASONS.get(completion.finish_reason, "end_turn")
+        reason = _REASONS.get(str(completion.finish_reason), "end_turn")
         return {
             "stop_reason": native if isinstance(native, str) and native in _NATIVE_REASONS else reason,
             "stop_sequence": None,

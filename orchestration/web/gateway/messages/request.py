@@ -92,7 +92,7 @@ def _tools(tools: object, choice: object) -> dict[str, Any]:
     if choice is None:
         return {"tools": offered}
     chosen = as_object(choice, "tool_choice")
-    kind = chosen.get("type")
+    kind = text_in(chosen, "type", "tool_choice")
     if kind == "tool":
         named: Any = {"type": "function", "function": {"name": text_in(chosen, "name", "tool_choice")}}
     elif kind in _CHOICES:
@@ -131,7 +131,7 @@ def _effort(data: Mapping[str, Any]) -> dict[str, Any]:
     """How long to think, in the words of the chat format."""
     config = as_object(data.get("output_config") or {}, "output_config")
     if (effort := config.get("effort")) is not None:
-        if effort not in _EFFORTS:
+        if not isinstance(effort, str) or effort not in _EFFORTS:
             raise BadRequestError(f"`output_config.effort` must be one of {', '.join(sorted(_EFFORTS))}.")
         return {"reasoning_effort": "high" if effort in ("max", "xhigh") else effort}
     budget = as_object(data.get("thinking") or {}, "thinking").get("budget_tokens")

@@ -21,9 +21,7 @@ REQUEST = (
     Translation("tool_choice", _KEPT, "a word, or a function; lists of allowed tools are refused"),
     Translation("parallel_tool_calls", _OPTIONAL),
     Translation("text", _OPTIONAL, "`format` is `response_format`, `verbosity` is left out where the model refuses it"),
-    Translation(
-        "reasoning", _OPTIONAL, "`effort` is `reasoning_effort`; with `summary`, thoughts are shown as one"
-    ),
+    Translation("reasoning", _OPTIONAL, "`effort` is `reasoning_effort`; with `summary`, thoughts are shown as one"),
     Translation("include", _KEPT, "`reasoning.encrypted_content`; others are refused"),
     Translation("metadata", _KEPT, "returned, and not sent to providers"),
     Translation("prompt_cache_key", _OPTIONAL),
