@@ -11,14 +11,42 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestration.providers.dialects.prompt_cache import CACHE_MARK
+from orchestration.providers.translation import Translation, Treatment
 from orchestration.providers.wire import THINKING_BLOCKS
 
+_KEPT, _IGNORED, _REFUSED = Treatment.TRANSLATED, Treatment.IGNORED, Treatment.REFUSED
+CHAT_FIELDS = (
+    Translation("messages", _KEPT, "sounds are refused; so are files without their data"),
+    Translation("max_tokens", _KEPT, "the API demands one: without it as long as the model can, 32,000 at most"),
+    Translation("max_completion_tokens", _KEPT),
+    Translation("temperature", _KEPT, "1 at most; left out while the model thinks"),
+    Translation("top_p", _KEPT, "without a temperature: newer models take only one of them"),
+    Translation("stop", _KEPT),
+    Translation("tools", _KEPT, "functions"),
+    Translation("tool_choice", _KEPT),
+    Translation("parallel_tool_calls", _KEPT),
+    Translation("response_format", _KEPT, "`json_schema`; `json_object` is refused, and agents ask in words then"),
+    Translation("reasoning_effort", _KEPT, "adaptive thinking, or a budget for models from before it"),
+    Translation("seed", _IGNORED),
+    Translation("frequency_penalty", _IGNORED),
+    Translation("presence_penalty", _IGNORED),
+    Translation("logit_bias", _IGNORED),
+    Translation("verbosity", _IGNORED),
+    Translation("prompt_cache_key", _IGNORED),
+    Translation("logprobs", _REFUSED),
+    Translation("top_logprobs", _REFUSED),
+    Translation("audio", _REFUSED),
+    Translation("prediction", _REFUSED),
+    Translation("functions", _REFUSED, "use `tools`"),
+    Translation("web_search_options", _REFUSED),
+)
+"""What becomes of each field of the chat format."""
 # Fields of Anthropic's own that a configuration may set for a model.
 _OWN = (
     *("top_k", "thinking", "metadata", "service_tier", "inference_geo"),
     *("output_config", "context_management", CACHE_MARK),
 )
-_REFUSED = ("logprobs", "top_logprobs", "audio", "prediction", "functions", "web_search_options")
+_NO_COUNTERPART = tuple(one.name for one in CHAT_FIELDS if one.treatment is _REFUSED)
 _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 _NO_THINKING = frozenset({"none", "minimal"})
 # For models from before adaptive thinking; Anthropic's least is 1,024 tokens.
@@ -37,7 +65,7 @@ def messages_request(body: Mapping[str, Any], most_tokens: int, *, adaptive: boo
 
     Raises UntranslatableError; and AttributeError, KeyError, TypeError or ValueError for what is no chat request.
     """
-    for name in _REFUSED:
+    for name in _NO_COUNTERPART:
         if body.get(name):
             raise UntranslatableError(f"`{name}` is not supported by Anthropic's API")
     request: dict[str, Any] = {

@@ -27,7 +27,11 @@ from orchestration.playbooks.actions.registry import REGISTRY
 from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.catalogue import json_schema as playbook_schema
 from orchestration.playbooks.reference import actions_page, playbook_page
+from orchestration.providers.anthropic_request import CHAT_FIELDS
 from orchestration.providers.reference import providers_table
+from orchestration.providers.translation import translation_table
+from orchestration.web.gateway.messages import fields as messages_fields
+from orchestration.web.gateway.responses import fields as responses_fields
 from tests.support.attacks_page import attacks_page
 from tests.support.project import ROOT
 
@@ -74,6 +78,23 @@ The paths below are relative to `/api/v1`. [Who may use them](../how-to/sign-in.
   response again, with `Idempotency-Replayed: true`.
 - **Live events**: `GET /events` is a stream of server-sent events; with `Last-Event-ID` a client continues where it
   was. `run=ID` and `kind=run.` (a kind, or a prefix of kinds) filter it. [The kinds](events.md).
+"""
+
+
+_TRANSLATION = """# What the gateway translates
+
+The gateway serves chat completions, Anthropic's Messages API and OpenAI's Responses API
+([how to use them](../how-to/use-the-gateway.md)), and any provider may answer any of them. Between them is the format
+of chat completions, so failover, budgets, limits and hedging are the same for all.
+
+- Chat requests are sent as they came to a provider that understands them. Anthropic's client reaches a provider of the
+  type `anthropic` with its request as it came, with all fields. The tables are about everything else.
+- What is *left out where the model refuses it* is sent, and after a refusal left out for a day.
+- What cannot be translated is refused with status 400 in the shape of the client's API, and the message names it. If
+  only some providers cannot be asked for it, the others are.
+- Answers carry texts, calls of tools, the reason of the end and the tokens. Thoughts are shown where they were asked
+  for (`thinking`, or `reasoning.summary`). Thoughts that Anthropic has signed come back to it, from the client or from
+  what is kept.
 """
 
 
@@ -207,6 +228,20 @@ def rotation_page() -> str:
     return _with_table(_ROTATION, "vendors", vendors_table(SHIPPED_VENDORS.values()))
 
 
+def translation_page() -> str:
+    """What the gateway translates between the APIs of its clients and of its providers, field by field."""
+    sections = {
+        "Fields of the Messages API": messages_fields.REQUEST,
+        "Blocks of its messages": messages_fields.BLOCKS,
+        "Its tools": messages_fields.TOOLS,
+        "Fields of the Responses API": responses_fields.REQUEST,
+        "Items of its input": responses_fields.ITEMS,
+        "Fields of chat completions, for Anthropic": CHAT_FIELDS,
+    }
+    tables = [f"## {title}\n\n{translation_table('name', rows)}\n" for title, rows in sections.items()]
+    return "\n".join([_TRANSLATION, *tables])
+
+
 PAGES: dict[Path, Callable[[], str]] = {
     REFERENCE / "api.md": api_page,
     REFERENCE / "attacks.md": attacks_page,
@@ -219,6 +254,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     _INTAKE: intake_page,
     REFERENCE / "providers.md": providers_page,
     _ROTATION: rotation_page,
+    REFERENCE / "gateway-translation.md": translation_page,
     **_playbooks(),
     ROOT / "config" / "playbook.schema.json": playbook_schema,
 }

@@ -1,5 +1,5 @@
-"""The gateway endpoint, `/v1`: an OpenAI client that uses it as its base URL gets routing, failover, limits and
-budgets.
+"""The gateway endpoint, `/v1`: a client of OpenAI or Anthropic that uses it as its base URL gets routing, failover,
+limits and budgets. Each API is a reader of requests and a writer of answers around one pipeline.
 
 A model is named `auto` (the chain of the configuration), `PROVIDER/MODEL`, or by a model's name alone, which stands for
 the first provider of the configuration that has it. The named one is tried first and the chain is the fallback, unless

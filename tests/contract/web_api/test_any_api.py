@@ -99,6 +99,8 @@ def damages(draw: st.DrawFn) -> tuple[str, str]:
     for _ in range(draw(st.integers(1, 2))):
         place = draw(st.sampled_from(list(places(body))))
         body = damaged(body, place, draw(scalars | values | st.sampled_from(["url", "text", "function", [], {}, [{}]])))
+    if isinstance(body, dict) and draw(st.booleans()):
+        body = {**body, "stream": True}
     text = json.dumps(body)
     return path, draw(st.just(text) | st.integers(0, len(text)).map(lambda end: text[:end]))
 

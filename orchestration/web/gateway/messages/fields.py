@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestration.web.gateway.translation import Translation, Treatment
+from orchestration.providers.translation import Translation, Treatment
 
 _KEPT, _OPTIONAL, _IGNORED = Treatment.TRANSLATED, Treatment.OPTIONAL, Treatment.IGNORED
 _NATIVE, _REFUSED = Treatment.ONLY_NATIVE, Treatment.REFUSED

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from orchestration.providers.dialects.context_window import estimated_tokens
+from orchestration.providers.translation import Treatment, by_name
 from orchestration.providers.wire import NativeRequest
 from orchestration.web.gateway.dialect import ModelRequest, routing_headers
 from orchestration.web.gateway.errors import BadRequestError
@@ -15,7 +16,6 @@ from orchestration.web.gateway.messages.answer import MessagesDialect
 from orchestration.web.gateway.messages.conversation import ConversationReader
 from orchestration.web.gateway.messages.fields import REQUEST, TOOLS
 from orchestration.web.gateway.requests import check_model, is_count, parse_object
-from orchestration.web.gateway.translation import Treatment, by_name
 
 _TREATMENTS = by_name(REQUEST)
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestration.providers.translation import Treatment, by_name
 from orchestration.web.gateway.errors import BadRequestError
 from orchestration.web.gateway.fields import as_list, as_number, as_object, as_text, objects, text_in
 from orchestration.web.gateway.models import AUTO
 from orchestration.web.gateway.requests import check_model, is_count, parse_object
 from orchestration.web.gateway.responses.fields import REQUEST
 from orchestration.web.gateway.responses.items import ItemReader, input_items
-from orchestration.web.gateway.translation import Treatment, by_name
 
 OPTIONAL = frozenset({"max_tokens", "parallel_tool_calls", "reasoning_effort", "verbosity", "prompt_cache_key"})
 _TREATMENTS = by_name(REQUEST)

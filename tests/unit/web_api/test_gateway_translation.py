@@ -1,0 +1,163 @@
+"""Every row of the tables of what is translated is what the code does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from orchestration.providers.anthropic_request import CHAT_FIELDS, UntranslatableError, messages_request
+from orchestration.providers.translation import Translation, Treatment
+from orchestration.web.gateway.dialect import ModelRequest
+from orchestration.web.gateway.errors import BadRequestError
+from orchestration.web.gateway.messages import fields as messages
+from orchestration.web.gateway.messages.request import parse_messages
+from orchestration.web.gateway.responses import fields as responses
+from orchestration.web.gateway.responses.request import OPTIONAL, ResponsesRequest, parse_responses_request
+
+MESSAGE: dict[str, Any] = {"model": "m", "max_tokens": 9000, "messages": [{"role": "user", "content": "x"}]}
+RESPONSE: dict[str, Any] = {"input": "x"}
+CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "x"}]}
+TEXT = {"type": "text", "text": "x"}
+TOOL = {"name": "f", "input_schema": {"type": "object"}}
+FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+SCHEMA = {"type": "json_schema", "name": "n", "schema": {"type": "object"}}
+# A value for each field that shows in what it is translated to.
+OF_MESSAGES: dict[str, Any] = {
+    "model": "a/m", "messages": MESSAGE["messages"], "system": "x", "max_tokens": 7, "stream": True, "temperature": 0.3,
+    "top_p": 0.3, "stop_sequences": ["x"], "tools": [TOOL], "tool_choice": {"type": "any"},
+    "thinking": {"type": "enabled", "budget_tokens": 2000}, "output_config": {"effort": "low"},
+}  # fmt: skip
+BLOCKS: dict[str, Any] = {
+    "image": {"type": "image", "source": {"type": "url", "url": "x"}},
+    "document": {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "x"}},
+    "search_result": {"type": "search_result", "title": "t", "source": "s", "content": [TEXT]},
+    "tool_result": {"type": "tool_result", "tool_use_id": "c", "content": "x"},
+    "tool_use": {"type": "tool_use", "id": "c", "name": "f", "input": {}},
+    "thinking": {"type": "thinking", "thinking": "secret", "signature": "x"},
+    "redacted_thinking": {"type": "redacted_thinking", "data": "secret"},
+    "citations": {"type": "document", "citations": {"enabled": True}, "source": {"type": "text", "data": "x"}},
+}
+OF_RESPONSES: dict[str, Any] = {
+    "model": "a/m", "input": "y", "instructions": "x", "previous_response_id": "resp-1", "store": False, "stream": True,
+    "temperature": 0.3, "top_p": 0.3, "max_output_tokens": 7, "metadata": {"a": "b"}, "prompt_cache_key": "k",
+    "tools": [{"type": "function", "name": "f"}], "tool_choice": "required", "parallel_tool_calls": False,
+    "text": {"format": SCHEMA, "verbosity": "low"}, "reasoning": {"effort": "low"},
+    "include": ["reasoning.encrypted_content"],
+}  # fmt: skip
+ITEMS: dict[str, Any] = {
+    "message": {"role": "user", "content": "y"},
+    "function_call": {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+    "function_call_output": {"type": "function_call_output", "call_id": "c", "output": "y"},
+    "*": {"type": "web_search_call"},
+}
+OF_CHAT: dict[str, Any] = {
+    "messages": [{"role": "user", "content": "y"}], "max_tokens": 7, "max_completion_tokens": 7, "temperature": 0.3,
+    "top_p": 0.3, "stop": "y", "tools": [FUNCTION], "tool_choice": "required", "parallel_tool_calls": False,
+    "response_format": {"type": "json_schema", "json_schema": SCHEMA}, "reasoning_effort": "low",
+    "logit_bias": {"1": 1}, "functions": [{"name": "f"}],
+}  # fmt: skip
+TOOLS_WITH = ("tool_choice", "parallel_tool_calls")
+
+
+def names(rows: Sequence[Translation]) -> list[Any]:
+    return [pytest.param(row, id=row.name) for row in rows]
+
+
+def message(**more: Any) -> ModelRequest:
+    return parse_messages(json.dumps({**MESSAGE, **more}).encode(), {})
+
+
+def response(**more: Any) -> ResponsesRequest:
+    return parse_responses_request(json.dumps({**RESPONSE, **more}).encode())
+
+
+def shown(request: Any) -> str:
+    """What can be told of a request, apart from what it was made of."""
+    if isinstance(request, ModelRequest):
+        return repr((request.body, request.model, request.stream, request.dialect))
+    return repr({name: getattr(request, name) for name in request.__slots__ if name != "shown"}) + repr(
+        request.shown["metadata"]
+    )
+
+
+@pytest.mark.parametrize("row", names(messages.REQUEST))
+def test_each_field_of_the_messages_api(row: Translation) -> None:
+    more = {"tools": [TOOL]} if row.name in TOOLS_WITH else {}
+    given = {row.name: OF_MESSAGES.get(row.name, {"x": 1})}
+    if row.treatment is Treatment.REFUSED:
+        with pytest.raises(BadRequestError, match=row.name):
+            message(**more, **given)
+        return
+    found = message(**more, **given)
+    changed = shown(found) != shown(message(**more)) or row.name in MESSAGE
+    assert changed is (row.treatment is not Treatment.IGNORED)
+    assert found.native is not None
+    assert found.native.lost == ()
+
+
+@pytest.mark.parametrize("row", names(messages.BLOCKS))
+def test_each_block_of_the_messages_api(row: Translation) -> None:
+    role = "assistant" if row.name in ("tool_use", "thinking", "redacted_thinking") else "user"
+    turns = [{"role": "user", "content": "x"}, {"role": role, "content": [TEXT, BLOCKS.get(row.name, TEXT)]}]
+    if row.treatment is Treatment.REFUSED:
+        with pytest.raises(BadRequestError, match=row.name):
+            message(messages=turns)
+        return
+    found = message(messages=turns)
+    assert found.native is not None
+    assert found.native.lost == ()
+    without = message(messages=[turns[0], {"role": role, "content": [TEXT]}])
+    changed = found.body != without.body or row.name == "text"
+    assert changed is (row.treatment is Treatment.TRANSLATED)
+
+
+@pytest.mark.parametrize("row", names(messages.TOOLS))
+def test_each_tool_of_the_messages_api(row: Translation) -> None:
+    tool = {**TOOL, "type": row.name.replace("*", "20250101")}
+    if row.treatment is Treatment.REFUSED:
+        with pytest.raises(BadRequestError, match="20250101"):
+            message(tools=[tool])
+        return
+    native = message(tools=[tool]).native
+    assert native is not None
+    assert bool(native.lost) is (row.treatment is Treatment.ONLY_NATIVE)
+
+
+@pytest.mark.parametrize("row", names(responses.REQUEST))
+def test_each_field_of_the_responses_api(row: Translation) -> None:
+    more = {"tools": OF_RESPONSES["tools"]} if row.name in TOOLS_WITH else {}
+    given = {row.name: OF_RESPONSES.get(row.name, "x")}
+    if row.treatment is Treatment.REFUSED:
+        with pytest.raises(BadRequestError, match=row.name):
+            response(**more, **given)
+        return
+    found = response(**more, **given)
+    changed = shown(found) != shown(response(**more))
+    assert changed is (row.treatment is not Treatment.IGNORED)
+    if row.treatment is Treatment.OPTIONAL:
+        assert found.body.keys() & OPTIONAL
+
+
+@pytest.mark.parametrize("row", names(responses.ITEMS))
+def test_each_item_of_the_responses_api(row: Translation) -> None:
+    items = [{"role": "user", "content": "x"}, ITEMS.get(row.name, {"type": row.name, "summary": [], "id": "i"})]
+    if row.treatment is Treatment.REFUSED:
+        with pytest.raises(BadRequestError, match=items[1]["type"]):
+            response(input=items)
+    else:
+        assert len(response(input=items).messages) == 1 + (row.name != "reasoning")
+
+
+@pytest.mark.parametrize("row", names(CHAT_FIELDS))
+def test_each_field_of_the_chat_format_for_anthropic(row: Translation) -> None:
+    more = {"tools": [FUNCTION]} if row.name in TOOLS_WITH else {}
+    given = {**CHAT, **more, row.name: OF_CHAT.get(row.name, 1)}
+    if row.treatment is Treatment.REFUSED:
+        with pytest.raises(UntranslatableError, match=row.name):
+            messages_request(given, 8192, adaptive=True)
+        return
+    changed = messages_request(given, 8192, adaptive=True) != messages_request({**CHAT, **more}, 8192, adaptive=True)
+    assert changed is (row.treatment is not Treatment.IGNORED)
