@@ -113,8 +113,8 @@ def told(error: BaseException | None) -> str:
             return f"broken {error.code}"
         if isinstance(error, ResponseFailedError):
             return f"broken {error}"
-        if isinstance(body := getattr(error, "body", None), dict):
-            return f"broken {body['error']['type']}"
+        if type(error).__module__.startswith("anthropic"):
+            return f"broken {error.body['error']['type']}"
         error = error.__cause__ or error.__context__
     return "broken without a code"
 
