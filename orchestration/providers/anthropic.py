@@ -18,6 +18,7 @@ from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import ProviderSettings
 from orchestration.providers.anthropic_answer import LAST_EVENT, EventReading, chat_answer
 from orchestration.providers.anthropic_request import UntranslatableError, messages_request, signed_turns
+from orchestration.providers.dialects.dialect import refuses_adaptive_thinking
 from orchestration.providers.endpoint import (
     ANTHROPIC_VERSION,
     CallFailed,
@@ -103,7 +104,7 @@ class AnthropicEndpoint(Endpoint):
     def _thinks_by_budget(self, model: str, body: Mapping[str, Any], failure: Failure) -> bool:
         """Whether a request was refused because this model knows no adaptive thinking, which is then remembered."""
         known = _NATIVE in body or model in self._by_budget
-        if known or failure.status != 400 or "adaptive" not in failure.message:
+        if known or not refuses_adaptive_thinking(failure):
             return False
         self._by_budget.add(model)
         return True

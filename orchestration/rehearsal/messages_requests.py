@@ -28,7 +28,7 @@ class MessagesBlock(BaseModel):
         return self.content or ""
 
 
-class MessagesTurn(BaseModel):
+class ConversationMessage(BaseModel):
     """One turn of the conversation."""
 
     role: str
@@ -62,7 +62,7 @@ class MessagesRequest(BaseModel):
 
     model: str
     max_tokens: int = Field(gt=0)
-    messages: list[MessagesTurn] = Field(min_length=1)
+    messages: list[ConversationMessage] = Field(min_length=1)
     system: str | list[MessagesBlock] = ""
     stream: bool = False
     tools: list[MessagesTool] | None = None

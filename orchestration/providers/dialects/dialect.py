@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any
 
 from orchestration.providers.dialects.prompt_cache import CACHE_KEY, CACHE_MARK
@@ -84,6 +85,7 @@ _PARAMETERS = frozenset(
 _EXTRA = re.compile(r"(?i)extra (?:inputs|fields)|extra_forbidden|additional properties")
 # A server that knows texts only, and no parts of a message: "messages.0.content: Input should be a valid string".
 _NO_PARTS = re.compile(r"(?i)content.{0,80}(?:should be|must be|expected|valid).{0,20}str")
+_ADAPTIVE = re.compile(r"(?i)\badaptive\b")
 _USAGE = re.compile(r"stream_?options|include_usage")
 _UNABLE = re.compile(
     r"(?i)support|unavailable|not available|not allowed|allowed values|invalid|unknown|unrecognized|unexpected"
@@ -135,6 +137,11 @@ def cannot_read_its_model(status: int, message: str) -> bool:
 def refuses_usage(failure: Failure) -> bool:
     """Whether a server does not know the field that asks for token counts in a stream."""
     return failure.status in _STATUSES and bool(_USAGE.search(failure.message))
+
+
+def refuses_adaptive_thinking(failure: Failure) -> bool:
+    """Whether a model of Anthropic's says that it is from before adaptive thinking."""
+    return failure.status == HTTPStatus.BAD_REQUEST and bool(_ADAPTIVE.search(failure.message))
 
 
 def _refused_parameter(message: str, body: Mapping[str, Any]) -> str:

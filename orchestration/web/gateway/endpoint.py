@@ -41,7 +41,7 @@ from orchestration.web.gateway.models import (
 )
 from orchestration.web.gateway.refusals import refusal_response
 from orchestration.web.gateway.requests import parse_request
-from orchestration.web.gateway.responses.keeper import ResponseKeeper
+from orchestration.web.gateway.responses.response_store import ResponseStore
 from orchestration.web.gateway.streaming import AnswerStream
 from orchestration.web.intake import read_body
 
@@ -63,7 +63,7 @@ class GatewayEndpoint:
     def __init__(self, app: Application) -> None:
         self._app = app
         self._admission = RequestAdmission()
-        self._responses = ResponseKeeper(ModelResponses(app.database), app.redactor.text, app.clock)
+        self._responses = ResponseStore(ModelResponses(app.database), app.redactor.text, app.clock)
 
     def routes(self) -> list[Route]:
         """The routes, to be mounted at the root."""

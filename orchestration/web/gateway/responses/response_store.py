@@ -28,7 +28,7 @@ _KEPT_OF_ANSWER = ("content", "tool_calls", THINKING_BLOCKS)
 _log = logs.get_logger("gateway")
 
 
-class ResponseKeeper:
+class ResponseStore:
     """Reads requests, and keeps, shows and deletes responses; those of an owner are nobody else's."""
 
     def __init__(self, responses: ModelResponses, redact: Callable[[str], str], clock: Clock) -> None:
