@@ -31,6 +31,7 @@ from orchestration.providers.anthropic_request import CHAT_FIELDS
 from orchestration.providers.reference import providers_table
 from orchestration.providers.translation import translation_table
 from orchestration.web.gateway.messages import fields as messages_fields
+from orchestration.web.gateway.ollama import fields as ollama_fields
 from orchestration.web.gateway.responses import fields as responses_fields
 from tests.support.attacks_page import attacks_page
 from tests.support.project import ROOT
@@ -83,7 +84,7 @@ The paths below are relative to `/api/v1`. [Who may use them](../how-to/sign-in.
 
 _TRANSLATION = """# What the gateway translates
 
-The gateway serves chat completions, Anthropic's Messages API and OpenAI's Responses API
+The gateway serves chat completions, Anthropic's Messages API, OpenAI's Responses API and Ollama's API
 ([how to use them](../how-to/use-the-gateway.md)), and any provider may answer any of them. Between them is the format
 of chat completions, so failover, budgets, limits and hedging are the same for all.
 
@@ -236,6 +237,9 @@ def translation_page() -> str:
         "Its tools": messages_fields.TOOLS,
         "Fields of the Responses API": responses_fields.REQUEST,
         "Items of its input": responses_fields.ITEMS,
+        "Fields of Ollama's `/api/chat`": ollama_fields.REQUEST,
+        "Other fields of its `/api/generate`": ollama_fields.GENERATE,
+        "Its options": ollama_fields.OPTIONS,
         "Fields of chat completions, for Anthropic": CHAT_FIELDS,
     }
     tables = [f"## {title}\n\n{translation_table('name', rows)}\n" for title, rows in sections.items()]

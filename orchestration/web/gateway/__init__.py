@@ -1,4 +1,4 @@
-"""The gateway endpoint, `/v1`: a client of OpenAI or Anthropic that uses it as its base URL gets routing, failover,
+"""The gateway endpoint, `/v1`: a client of a vendor that uses it as its base URL gets routing, failover,
 limits and budgets. Each API is a reader of requests and a writer of answers around one pipeline.
 
 A model is named `auto` (the chain of the configuration), `PROVIDER/MODEL`, or by a model's name alone, which stands for

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from orchestration.errors import OrchestratorError
 from orchestration.ids import new_id
 from orchestration.providers.wire import Completion, Route
-from orchestration.web.gateway.dialect import StreamWriter
+from orchestration.web.gateway.dialect import EVENT_STREAM, StreamWriter
 from orchestration.web.gateway.errors import error_body, error_response
 from orchestration.web.gateway.json_bytes import json_bytes
 
@@ -37,6 +37,8 @@ class ChatDialect:
 
 class ChunkWriter:
     """Passes the chunks of a provider on, under the name of the route."""
+
+    media_type = EVENT_STREAM
 
     def __init__(self, now: int, *, usage: bool) -> None:
         self._common = chunk_header(now)

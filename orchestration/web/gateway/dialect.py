@@ -14,16 +14,21 @@ from starlette.responses import Response
 from orchestration.errors import OrchestratorError
 from orchestration.providers.wire import ChatBody, Completion, NativeRequest
 
+EVENT_STREAM = "text/event-stream"
+
 
 class StreamWriter(Protocol):
-    """Writes one answer as a stream of server-sent events."""
+    """Writes one answer as a stream."""
+
+    @property
+    def media_type(self) -> str: ...
 
     def begin(self, model: str) -> bytes:
         """What is sent first; `model` is the route that answers."""
         ...
 
     def chunk(self, chunk: Mapping[str, Any]) -> bytes:
-        """The events for one chunk in the chat format; empty if it has none."""
+        """The events, or lines, for one chunk in the chat format; empty if it has none."""
         ...
 
     def end(self, completion: Completion) -> bytes:

@@ -28,7 +28,13 @@ def parse_embeddings_request(
     body: bytes, headers: Mapping[str, str], deployment: str | None = None
 ) -> EmbeddingsRequest:
     """The request in an HTTP body; `deployment` is the model in an address of Azure's kind. Raises BadRequestError."""
-    data = parse_object(body)
+    return embeddings_request(parse_object(body), headers, deployment)
+
+
+def embeddings_request(
+    data: Mapping[str, Any], headers: Mapping[str, str], deployment: str | None = None
+) -> EmbeddingsRequest:
+    """The request in an object. Raises BadRequestError."""
     model = deployment or data.get("model")
     check_model(model)
     if not _is_input(data.get("input")):

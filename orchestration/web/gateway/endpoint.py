@@ -1,68 +1,47 @@
-"""The routes under `/v1`."""
+"""The routes of the gateway endpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.app.application import Application
-from orchestration.config.isolation import IsolatedError, require_not_isolated
 from orchestration.errors import NotFoundError, OrchestratorError
-from orchestration.providers.wire import Allowance, Completion, GatewayCall, ModelApi
-from orchestration.security.access import GATEWAY
-from orchestration.security.principal import Principal, Role
-from orchestration.storage.access import TokenRow
+from orchestration.security.principal import Role
 from orchestration.storage.model_responses import ModelResponses
-from orchestration.web.gateway.addresses import MESSAGES, PREFIXES, speaks_messages
-from orchestration.web.gateway.admission import RequestAdmission
-from orchestration.web.gateway.completions import (
-    completion_chunks,
-    completion_headers,
-)
+from orchestration.web.gateway.addresses import MESSAGES, OLLAMAS, PREFIXES, speaks_messages
 from orchestration.web.gateway.dialect import ModelRequest
-from orchestration.web.gateway.disconnection import unless_disconnected
-from orchestration.web.gateway.embeddings import embeddings_body, parse_embeddings_request
+from orchestration.web.gateway.embeddings import EmbeddingsRequest, embeddings_body, parse_embeddings_request
 from orchestration.web.gateway.errors import BadRequestError, error_response
 from orchestration.web.gateway.json_bytes import JsonResponse
 from orchestration.web.gateway.messages.errors import messages_error_response
 from orchestration.web.gateway.messages.request import parse_messages, parse_token_count
-from orchestration.web.gateway.models import (
-    AUTO,
-    list_models,
-    messages_model,
-    messages_models,
-    model_entry,
-    resolve_model,
-)
+from orchestration.web.gateway.models import messages_model, messages_models, model_entry
+from orchestration.web.gateway.ollama.answer import VERSION, embeddings, listed_models, ollama_error_response
+from orchestration.web.gateway.ollama.request import parse_chat, parse_embed, parse_generate
 from orchestration.web.gateway.refusals import refusal_response
 from orchestration.web.gateway.requests import parse_request
 from orchestration.web.gateway.responses.response_store import ResponseStore
-from orchestration.web.gateway.streaming import AnswerStream
-from orchestration.web.intake import read_body
+from orchestration.web.gateway.serving import ModelServing, Refuse, check_role, owner_of, read_request
 
-# Room for several images in one request, which clients send as base64 inside the JSON.
-_MAX_BYTES = 32_000_000
 Handler = Callable[[Request], Awaitable[Response]]
 _ALLOWED = {
     "/v1/chat/completions": "POST", "/v1/embeddings": "POST", "/v1/responses": "POST", "/v1/models": "GET",
     MESSAGES: "POST", f"{MESSAGES}/count_tokens": "POST",
+    "/api/chat": "POST", "/api/generate": "POST", "/api/embed": "POST", "/api/tags": "GET", "/api/version": "GET",
 }  # fmt: skip
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-# The length of the column that holds the name of the agent of a call.
-_MAX_AGENT_NAME = 64
 
 
 class GatewayEndpoint:
-    """Serves chat completions, messages, embeddings and the list of models."""
+    """Serves chat completions, messages, responses, embeddings and the list of models, in the vendors' own APIs."""
 
     def __init__(self, app: Application) -> None:
-        self._app = app
-        self._admission = RequestAdmission()
+        self._clock = app.clock
+        self._serving = ModelServing(app)
         self._responses = ResponseStore(ModelResponses(app.database), app.redactor.text, app.clock)
 
     def routes(self) -> list[Route]:
@@ -77,159 +56,118 @@ class GatewayEndpoint:
             ("/models", self._list_models, "GET"),
             ("/models/{model:path}", self._show_model, "GET"),
         ]
-        messages = [Route(MESSAGES, self._message, methods=["POST"])]
-        messages.append(Route(f"{MESSAGES}/count_tokens", self._count, methods=["POST"]))
+        others: list[tuple[str, Handler, str]] = [
+            (MESSAGES, self._message, "POST"),
+            (f"{MESSAGES}/count_tokens", self._count, "POST"),
+            ("/api/chat", self._ollama(parse_chat), "POST"),
+            ("/api/generate", self._ollama(parse_generate), "POST"),
+            ("/api/embed", self._ollama_embed, "POST"),
+            ("/api/tags", self._ollama_models, "GET"),
+            ("/api/version", self._ollama_version, "GET"),
+        ]
         # Azure's clients put the model into the address, or use its newer address without one:
         # https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle.
         prefixes = {"/v1": served, "/openai/v1": served, "/openai/deployments/{deployment:path}": served[:2]}
         routes = [
             Route(prefix + path, handler, methods=[method])
-            for prefix, some in prefixes.items()
+            for prefix, some in {**prefixes, "": others}.items()
             for path, handler, method in some
         ]
-        unknown = [Route(f"{prefix}{{path:path}}", _refuse_unknown, methods=list(_METHODS)) for prefix in PREFIXES]
-        return [*routes, *messages, *unknown]
+        unknown = [f"{prefix}{{path:path}}" for prefix in PREFIXES if prefix.endswith("/")]
+        return [*routes, *(Route(path, _refuse_unknown, methods=list(_METHODS)) for path in (*unknown, *OLLAMAS))]
 
     async def _complete(self, request: Request) -> Response:
         async def parse(body: bytes) -> ModelRequest:
             return parse_request(body, request.headers, _deployment(request))
 
-        return await self._serve(request, parse, error_response)
+        return await self._serving.answer(request, parse, error_response)
 
     async def _message(self, request: Request) -> Response:
         async def parse(body: bytes) -> ModelRequest:
             return parse_messages(body, request.headers)
 
-        return await self._serve(request, parse, messages_error_response)
+        return await self._serving.answer(request, parse, messages_error_response)
 
     async def _response(self, request: Request) -> Response:
         async def parse(body: bytes) -> ModelRequest:
-            return await self._responses.request(body, request.headers, _owner(request))
+            return await self._responses.request(body, request.headers, owner_of(request))
 
-        return await self._serve(request, parse, error_response)
+        return await self._serving.answer(request, parse, error_response)
+
+    def _ollama(self, read: Callable[[bytes, Mapping[str, str]], ModelRequest]) -> Handler:
+        async def endpoint(request: Request) -> Response:
+            async def parse(body: bytes) -> ModelRequest:
+                return read(body, request.headers)
+
+            return await self._serving.answer(request, parse, ollama_error_response)
+
+        return endpoint
 
     async def _kept_response(self, request: Request) -> Response:
         """Show or delete a response that was kept, or show its input."""
-        identifier, owner = request.path_params["response"], _owner(request)
+        identifier, owner = request.path_params["response"], owner_of(request)
         try:
-            _check_role(request, Role.OPERATOR)
+            check_role(request, Role.OPERATOR)
             if request.method == "DELETE":
                 return JsonResponse(await self._responses.delete(identifier, owner))
             if request.url.path.endswith("/input_items"):
                 return JsonResponse(await self._responses.items(identifier, owner))
             return JsonResponse(await self._responses.show(identifier, owner))
         except BadRequestError as error:
-            return error_response(error, self._app.clock.monotonic())
+            return self._refused(error, error_response)
 
     async def _count(self, request: Request) -> Response:
         """Count the tokens of a message. They are estimated: only the provider knows how its model splits a text."""
         try:
-            _check_role(request, Role.OPERATOR)
-            model, tokens = parse_token_count(await _read_body(request))
-            self._resolve(model)
+            check_role(request, Role.OPERATOR)
+            model, tokens = parse_token_count(await read_request(request))
+            self._serving.resolve(model)
         except OrchestratorError as error:
-            return messages_error_response(error, self._app.clock.monotonic())
+            return self._refused(error, messages_error_response)
         return JsonResponse({"input_tokens": tokens})
 
-    async def _serve(
-        self,
-        request: Request,
-        parse: Callable[[bytes], Awaitable[ModelRequest]],
-        refuse: Callable[[OrchestratorError, float], Response],
-    ) -> Response:
-        """Answer a request for an answer of a model, in whatever API it came."""
-        token: TokenRow | None = request.state.token
-        try:
-            _check_role(request, Role.OPERATOR)
-            self._check_isolation()
-            asked = await parse(await _read_body(request))
-            call = self._call(asked.model, request)
-            call = replace(call, only=asked.only, hedged=asked.hedged, native=asked.native, optional=asked.optional)
-            self._admission.admit(token, self._app.clock.monotonic())
-            if asked.stream and not asked.whole:
-                return AnswerStream(self._app, self._admission, token, asked, call)
-            with self._admission.in_progress(token):
-                work = self._app.gateway.complete(asked.body, call)
-                completion = await unless_disconnected(request.receive, work)
-        except OrchestratorError as error:
-            return refuse(error, self._app.clock.monotonic())
-        # Nobody reads what is sent to a client that has gone; the number is nginx's for that.
-        return Response(status_code=499) if completion is None else await self._respond(asked, completion)
-
     async def _embed(self, request: Request) -> Response:
-        token: TokenRow | None = request.state.token
-        try:
-            _check_role(request, Role.OPERATOR)
-            self._check_isolation()
-            asked = parse_embeddings_request(await _read_body(request), request.headers, _deployment(request))
-            call = replace(self._call(asked.model, request), only=asked.only, api=ModelApi.EMBEDDINGS)
-            self._admission.admit(token, self._app.clock.monotonic())
-            with self._admission.in_progress(token):
-                work = self._app.gateway.complete(asked.body, call)
-                completion = await unless_disconnected(request.receive, work)
-        except OrchestratorError as error:
-            return error_response(error, self._app.clock.monotonic())
-        if completion is None:
-            return Response(status_code=499)
-        return JsonResponse(embeddings_body(completion), headers=completion_headers(completion))
+        def parse(body: bytes) -> EmbeddingsRequest:
+            return parse_embeddings_request(body, request.headers, _deployment(request))
 
-    async def _respond(self, asked: ModelRequest, completion: Completion) -> Response:
-        now, headers = int(self._app.clock.now().timestamp()), completion_headers(completion)
-        if asked.on_answer is not None:
-            await asked.on_answer(completion)
-        if not asked.stream:
-            return JsonResponse(asked.dialect.answer(completion, now), headers=headers)
-        writer = asked.dialect.writer(now)
-        text = [writer.begin(str(completion.route)), *map(writer.chunk, completion_chunks(completion, now))]
-        return Response(b"".join([*text, writer.end(completion)]), headers=headers, media_type="text/event-stream")
+        return await self._serving.embed(request, parse, embeddings_body, error_response)
+
+    async def _ollama_embed(self, request: Request) -> Response:
+        def parse(body: bytes) -> EmbeddingsRequest:
+            return parse_embed(body, request.headers)
+
+        return await self._serving.embed(request, parse, embeddings, ollama_error_response)
+
+    async def _ollama_models(self, request: Request) -> Response:
+        try:
+            return JsonResponse(listed_models(self._serving.models(request)))
+        except BadRequestError as error:
+            return self._refused(error, ollama_error_response)
+
+    async def _ollama_version(self, _: Request) -> Response:
+        return JsonResponse({"version": VERSION})
 
     async def _list_models(self, request: Request) -> Response:
         native = speaks_messages(request.url.path, request.headers)
         try:
-            _check_role(request, Role.VIEWER)
+            models = self._serving.models(request)
         except BadRequestError as error:
-            return self._refuse(error, native=native)
-        models = list(list_models(self._app.effective()))
+            return self._refused(error, messages_error_response if native else error_response)
         return JsonResponse(messages_models(models) if native else {"object": "list", "data": models})
 
     async def _show_model(self, request: Request) -> Response:
         name = request.path_params["model"]
         native = speaks_messages(request.url.path, request.headers)
         try:
-            _check_role(request, Role.VIEWER)
-            self._resolve(name)
+            check_role(request, Role.VIEWER)
+            self._serving.resolve(name)
         except (BadRequestError, NotFoundError) as error:
-            return self._refuse(error, native=native)
+            return self._refused(error, messages_error_response if native else error_response)
         entry = model_entry(name, name.partition("/")[0] if "/" in name else "orchestrator")
         return JsonResponse(messages_model(entry) if native else entry)
 
-    def _refuse(self, error: OrchestratorError, *, native: bool) -> Response:
-        return (messages_error_response if native else error_response)(error, self._app.clock.monotonic())
-
-    def _check_isolation(self) -> None:
-        try:
-            require_not_isolated(self._app.store, "call a model")
-        except IsolatedError as error:
-            raise BadRequestError(str(error), 503, "isolated") from None
-
-    def _call(self, name: str, request: Request) -> GatewayCall:
-        provider, model = self._resolve(name)
-        token: TokenRow | None = request.state.token
-        limits = token.limits if token else {}
-        tokens = limits.get("daily_tokens")
-        daily = Allowance(None if tokens is None else int(tokens), limits.get("daily_usd"))
-        return GatewayCall(agent=_owner(request), provider=provider, model=model, daily=daily)
-
-    def _resolve(self, name: str) -> tuple[str | None, str | None]:
-        """The provider and the model that a name stands for. Raises NotFoundError."""
-        return (None, None) if name == AUTO else resolve_model(self._app.effective(), name)
-
-
-def _owner(request: Request) -> str:
-    """Whose calls and responses these are: the client's, as an agent's name."""
-    # By the token's identifier and not its name: names may be used again, and spending is counted by agent.
-    token: TokenRow | None = request.state.token
-    return f"client:{token.id if token else request.state.principal.name}"[:_MAX_AGENT_NAME]
+    def _refused(self, error: OrchestratorError, refuse: Refuse) -> Response:
+        return refuse(error, self._clock.monotonic())
 
 
 def _deployment(request: Request) -> str | None:
@@ -247,19 +185,3 @@ async def _refuse_unknown(request: Request) -> Response:
     served = ", ".join(sorted(_ALLOWED))
     message = f"There is nothing at {method} {path}. Served are: {served}."
     return refusal_response(path, request.headers, 404, message)
-
-
-def _check_role(request: Request, role: Role) -> None:
-    principal: Principal = request.state.principal
-    if not principal.may(role, GATEWAY):
-        message = (
-            f"This requires a token with the scope '{GATEWAY}' and the role {role.value}. '{principal.name}' has not."
-        )
-        raise BadRequestError(message, 403, "permission_denied")
-
-
-async def _read_body(request: Request) -> bytes:
-    try:
-        return await read_body(request, _MAX_BYTES)
-    except PayloadRefusedError:
-        raise BadRequestError(f"The request is larger than {_MAX_BYTES:,} bytes.", 413) from None

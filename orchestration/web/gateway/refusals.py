@@ -6,15 +6,19 @@ from collections.abc import Mapping
 
 from starlette.responses import Response
 
-from orchestration.web.gateway.addresses import speaks_messages
+from orchestration.web.gateway.addresses import speaks_messages, speaks_ollama
 from orchestration.web.gateway.errors import openai_refusal
 from orchestration.web.gateway.json_bytes import JsonResponse
 from orchestration.web.gateway.messages.errors import messages_refusal
+from orchestration.web.gateway.ollama.answer import ollama_refusal
 
 
 def refusal_response(
     path: str, asked: Mapping[str, str], status: int, message: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """The response to a request for this path with these headers that is refused before it is read."""
-    body = messages_refusal if speaks_messages(path, asked) else openai_refusal
+    if speaks_ollama(path):
+        body = ollama_refusal
+    else:
+        body = messages_refusal if speaks_messages(path, asked) else openai_refusal
     return JsonResponse(body(status, message), status, headers)

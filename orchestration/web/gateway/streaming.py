@@ -16,7 +16,7 @@ from orchestration.providers.wire import GatewayCall, Route
 from orchestration.storage.access import TokenRow
 from orchestration.web.gateway.admission import RequestAdmission
 from orchestration.web.gateway.completions import route_headers
-from orchestration.web.gateway.dialect import ModelRequest
+from orchestration.web.gateway.dialect import EVENT_STREAM, ModelRequest
 from orchestration.web.gateway.disconnection import cancel_on_disconnect
 
 
@@ -31,7 +31,7 @@ class AnswerStream(Response):
         request: ModelRequest,
         call: GatewayCall,
     ) -> None:
-        super().__init__(media_type="text/event-stream")
+        super().__init__()
         self._app = app
         self._admission = admission
         self._token = token
@@ -75,14 +75,16 @@ class AnswerStream(Response):
         if self._request.on_answer is not None:
             await self._request.on_answer(completion)
         # A comment of the event stream: clients ignore it, people who look at the stream see it.
-        label = b": rehearsal, no real model answered\n\n" if completion.rehearsal else b""
+        labelled = completion.rehearsal and self._writer.media_type == EVENT_STREAM
+        label = b": rehearsal, no real model answered\n\n" if labelled else b""
         await _send_bytes(send, label + self._writer.end(completion), more=False)
 
     async def _start(self, send: Send, route: Mapping[str, str], model: str) -> None:
         if not self._started:
             self._started = True
             # The second header keeps nginx from buffering the stream until it is complete.
-            headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
+            kind = f"{self._writer.media_type}; charset=utf-8".encode()
+            headers = [(b"content-type", kind), (b"x-accel-buffering", b"no")]
             headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in route.items()]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             if begun := self._writer.begin(model):

@@ -72,6 +72,17 @@ SOUND: dict[str, dict[str, Any]] = {
         ],
     },
 }  # fmt: skip
+SOUND["/api/chat"] = {
+    "model": "a/m", "stream": False, "format": {"type": "object"}, "think": True,
+    "options": {"num_predict": 9, "stop": []},
+    "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}],
+    "messages": [
+        {"role": "user", "content": "x", "images": ["/9j/x"]},
+        {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]},
+        {"role": "tool", "tool_name": "f", "content": "x"},
+    ],
+}  # fmt: skip
+SOUND["/api/generate"] = {"model": "a/m", "stream": False, "prompt": "x", "system": "x", "images": []}
 SOUND["/v1/messages/count_tokens"] = SOUND["/v1/messages"]
 
 
@@ -113,6 +124,9 @@ def checked(path: str, answer: httpx2.Response) -> None:
     if path.startswith("/v1/messages"):
         assert set(answer.json()) == {"type", "error"}
         assert set(answer.json()["error"]) == {"type", "message"}
+    elif path.startswith("/api/"):
+        assert set(answer.json()) == {"error"}
+        assert isinstance(answer.json()["error"], str)
     else:
         assert set(answer.json()["error"]) == ERROR
 
@@ -205,8 +219,20 @@ def answered(response: dict[str, Any]) -> list[Any]:
     return [text, thoughts, calls, response["status"], response["usage"]]
 
 
+def lined(text: str) -> list[Any]:
+    """What the lines of Ollama's API say, of one or of many."""
+    lines = [json.loads(line) for line in text.splitlines()]
+    messages_ = [line["message"] for line in lines]
+    words = "".join(message["content"] for message in messages_)
+    thoughts = "".join(message.get("thinking", "") for message in messages_)
+    calls = [call for message in messages_ for call in message.get("tool_calls", ())]
+    assert [line["done"] for line in lines] == [False] * (len(lines) - 1) + [True]
+    end = lines[-1]
+    return [words, thoughts, calls, end["done_reason"], end["prompt_eval_count"], end["eval_count"]]
+
+
 async def both_ways(endpoint: Endpoint) -> None:
-    """Ask in both APIs, whole and as a stream."""
+    """Ask in each API, whole and as a stream."""
     message = {"model": "auto", "max_tokens": 9, "messages": [{"role": "user", "content": "?"}]}
     message["thinking"] = {"type": "enabled", "budget_tokens": 2000}
     response = {"model": "auto", "input": "?", "store": False, "reasoning": {"summary": "auto"}}
@@ -216,6 +242,11 @@ async def both_ways(endpoint: Endpoint) -> None:
     whole = await endpoint.client.post("/v1/responses", json=response)
     streamed = await endpoint.client.post("/v1/responses", json={**response, "stream": True})
     assert answered(whole.json()) == answered(response_in(events_in(streamed)))
+    chat = {"model": "auto", "messages": [{"role": "user", "content": "?"}]}
+    whole = await endpoint.client.post("/api/chat", json={**chat, "stream": False})
+    streamed = await endpoint.client.post("/api/chat", json=chat)
+    assert streamed.headers["content-type"].startswith("application/x-ndjson")
+    assert lined(whole.text) == lined(streamed.text)
 
 
 async def test_streamed_and_whole_answers_say_the_same_however_they_come(serve: Serve, first: Vendor) -> None:

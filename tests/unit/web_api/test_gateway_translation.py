@@ -14,6 +14,8 @@ from orchestration.web.gateway.dialect import ModelRequest
 from orchestration.web.gateway.errors import BadRequestError
 from orchestration.web.gateway.messages import fields as messages
 from orchestration.web.gateway.messages.request import parse_messages
+from orchestration.web.gateway.ollama import fields as ollama
+from orchestration.web.gateway.ollama.request import parse_chat, parse_generate
 from orchestration.web.gateway.responses import fields as responses
 from orchestration.web.gateway.responses.request import OPTIONAL, ResponsesRequest, parse_responses_request
 
@@ -60,6 +62,13 @@ OF_CHAT: dict[str, Any] = {
     "logit_bias": {"1": 1}, "functions": [{"name": "f"}],
 }  # fmt: skip
 TOOLS_WITH = ("tool_choice", "parallel_tool_calls")
+
+
+OF_OLLAMA: dict[str, Any] = {
+    "model": "a/m", "messages": [{"role": "user", "content": "y"}], "tools": [FUNCTION], "format": "json",
+    "stream": False, "think": True, "options": {"num_predict": 3}, "prompt": "y", "system": "y", "images": ["y"],
+}  # fmt: skip
+OF_OPTIONS: dict[str, Any] = {"stop": ["y"], "*": 3}
 
 
 def names(rows: Sequence[Translation]) -> list[Any]:
@@ -149,6 +158,29 @@ def test_each_item_of_the_responses_api(row: Translation) -> None:
             response(input=items)
     else:
         assert len(response(input=items).messages) == 1 + (row.name != "reasoning")
+
+
+@pytest.mark.parametrize("row", names((*ollama.REQUEST, *ollama.GENERATE)))
+def test_each_field_of_ollamas_api(row: Translation) -> None:
+    generates = row in ollama.GENERATE
+    parse = parse_generate if generates else parse_chat
+    plain = {"model": "m", **({"prompt": "x"} if generates else CHAT)}
+    given = json.dumps({**plain, row.name: OF_OLLAMA.get(row.name, 1)}).encode()
+    if row.treatment is Treatment.REFUSED:
+        with pytest.raises(BadRequestError, match=row.name):
+            parse(given, {})
+        return
+    changed = shown(parse(given, {})) != shown(parse(json.dumps(plain).encode(), {}))
+    assert changed is (row.treatment is not Treatment.IGNORED)
+
+
+@pytest.mark.parametrize("row", names(ollama.OPTIONS))
+def test_each_option_of_ollamas_api(row: Translation) -> None:
+    plain = {"model": "m", **CHAT}
+    name = row.name.replace("*", "num_ctx")
+    given = json.dumps({**plain, "options": {name: OF_OPTIONS.get(row.name, 3)}}).encode()
+    changed = parse_chat(given, {}).body != parse_chat(json.dumps(plain).encode(), {}).body
+    assert changed is (row.treatment is not Treatment.IGNORED)
 
 
 @pytest.mark.parametrize("row", names(CHAT_FIELDS))

@@ -24,7 +24,7 @@ from orchestration.web.gateway.answer_parts import (
     object_in,
     parts_of,
 )
-from orchestration.web.gateway.dialect import StreamWriter
+from orchestration.web.gateway.dialect import EVENT_STREAM, StreamWriter
 from orchestration.web.gateway.json_bytes import json_bytes
 from orchestration.web.gateway.messages.errors import messages_error, messages_error_response
 
@@ -74,6 +74,8 @@ class MessagesDialect:
 
 class EventWriter:
     """Writes the events of one answer."""
+
+    media_type = EVENT_STREAM
 
     def __init__(self, dialect: MessagesDialect, identifier: str) -> None:
         self._dialect = dialect

@@ -21,7 +21,7 @@ from orchestration.web.gateway.answer_parts import (
     PartStream,
     parts_of,
 )
-from orchestration.web.gateway.dialect import StreamWriter
+from orchestration.web.gateway.dialect import EVENT_STREAM, StreamWriter
 from orchestration.web.gateway.errors import error_body, error_response
 from orchestration.web.gateway.json_bytes import json_bytes
 from orchestration.web.gateway.responses.items import pack_thought
@@ -115,6 +115,8 @@ class ResponsesDialect:
 
 class ResponseEventWriter:
     """Writes the events of one response."""
+
+    media_type = EVENT_STREAM
 
     def __init__(self, dialect: ResponsesDialect) -> None:
         self._dialect = dialect
