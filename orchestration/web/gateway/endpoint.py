@@ -19,13 +19,13 @@ from orchestration.web.gateway.errors import BadRequestError, error_response
 from orchestration.web.gateway.json_bytes import JsonResponse
 from orchestration.web.gateway.messages.errors import messages_error_response
 from orchestration.web.gateway.messages.request import parse_messages, parse_token_count
+from orchestration.web.gateway.model_service import ModelService, Refuse, check_role, owner_of, read_request
 from orchestration.web.gateway.models import messages_model, messages_models, model_entry
 from orchestration.web.gateway.ollama.answer import VERSION, embeddings, listed_models, ollama_error_response
 from orchestration.web.gateway.ollama.request import parse_chat, parse_embed, parse_generate
 from orchestration.web.gateway.refusals import refusal_response
 from orchestration.web.gateway.requests import parse_request
 from orchestration.web.gateway.responses.response_store import ResponseStore
-from orchestration.web.gateway.serving import ModelServing, Refuse, check_role, owner_of, read_request
 
 Handler = Callable[[Request], Awaitable[Response]]
 _ALLOWED = {
@@ -41,7 +41,7 @@ class GatewayEndpoint:
 
     def __init__(self, app: Application) -> None:
         self._clock = app.clock
-        self._serving = ModelServing(app)
+        self._service = ModelService(app)
         self._responses = ResponseStore(ModelResponses(app.database), app.redactor.text, app.clock)
 
     def routes(self) -> list[Route]:
@@ -80,26 +80,26 @@ class GatewayEndpoint:
         async def parse(body: bytes) -> ModelRequest:
             return parse_request(body, request.headers, _deployment(request))
 
-        return await self._serving.answer(request, parse, error_response)
+        return await self._service.answer(request, parse, error_response)
 
     async def _message(self, request: Request) -> Response:
         async def parse(body: bytes) -> ModelRequest:
             return parse_messages(body, request.headers)
 
-        return await self._serving.answer(request, parse, messages_error_response)
+        return await self._service.answer(request, parse, messages_error_response)
 
     async def _response(self, request: Request) -> Response:
         async def parse(body: bytes) -> ModelRequest:
             return await self._responses.request(body, request.headers, owner_of(request))
 
-        return await self._serving.answer(request, parse, error_response)
+        return await self._service.answer(request, parse, error_response)
 
     def _ollama(self, read: Callable[[bytes, Mapping[str, str]], ModelRequest]) -> Handler:
         async def endpoint(request: Request) -> Response:
             async def parse(body: bytes) -> ModelRequest:
                 return read(body, request.headers)
 
-            return await self._serving.answer(request, parse, ollama_error_response)
+            return await self._service.answer(request, parse, ollama_error_response)
 
         return endpoint
 
@@ -121,7 +121,7 @@ class GatewayEndpoint:
         try:
             check_role(request, Role.OPERATOR)
             model, tokens = parse_token_count(await read_request(request))
-            self._serving.resolve(model)
+            self._service.resolve(model)
         except OrchestratorError as error:
             return self._refused(error, messages_error_response)
         return JsonResponse({"input_tokens": tokens})
@@ -130,17 +130,17 @@ class GatewayEndpoint:
         def parse(body: bytes) -> EmbeddingsRequest:
             return parse_embeddings_request(body, request.headers, _deployment(request))
 
-        return await self._serving.embed(request, parse, embeddings_body, error_response)
+        return await self._service.embed(request, parse, embeddings_body, error_response)
 
     async def _ollama_embed(self, request: Request) -> Response:
         def parse(body: bytes) -> EmbeddingsRequest:
             return parse_embed(body, request.headers)
 
-        return await self._serving.embed(request, parse, embeddings, ollama_error_response)
+        return await self._service.embed(request, parse, embeddings, ollama_error_response)
 
     async def _ollama_models(self, request: Request) -> Response:
         try:
-            return JsonResponse(listed_models(self._serving.models(request)))
+            return JsonResponse(listed_models(self._service.models(request)))
         except BadRequestError as error:
             return self._refused(error, ollama_error_response)
 
@@ -150,7 +150,7 @@ class GatewayEndpoint:
     async def _list_models(self, request: Request) -> Response:
         native = speaks_messages(request.url.path, request.headers)
         try:
-            models = self._serving.models(request)
+            models = self._service.models(request)
         except BadRequestError as error:
             return self._refused(error, messages_error_response if native else error_response)
         return JsonResponse(messages_models(models) if native else {"object": "list", "data": models})
@@ -160,7 +160,7 @@ class GatewayEndpoint:
         native = speaks_messages(request.url.path, request.headers)
         try:
             check_role(request, Role.VIEWER)
-            self._serving.resolve(name)
+            self._service.resolve(name)
         except (BadRequestError, NotFoundError) as error:
             return self._refused(error, messages_error_response if native else error_response)
         entry = model_entry(name, name.partition("/")[0] if "/" in name else "orchestrator")

@@ -37,7 +37,7 @@ Refuse = Callable[[OrchestratorError, float], Response]
 """Makes the response to an error at a monotonic time."""
 
 
-class ModelServing:
+class ModelService:
     """Serves requests for answers and vectors of models."""
 
     def __init__(self, app: Application) -> None:
