@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from starlette.responses import Response
 
@@ -17,8 +18,10 @@ def refusal_response(
     path: str, asked: Mapping[str, str], status: int, message: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """The response to a request for this path with these headers that is refused before it is read."""
+    return JsonResponse(_shape(path, asked)(status, message), status, headers)
+
+
+def _shape(path: str, asked: Mapping[str, str]) -> Callable[[int, str], dict[str, Any]]:
     if speaks_ollama(path):
-        body = ollama_refusal
-    else:
-        body = messages_refusal if speaks_messages(path, asked) else openai_refusal
-    return JsonResponse(body(status, message), status, headers)
+        return ollama_refusal
+    return messages_refusal if speaks_messages(path, asked) else openai_refusal

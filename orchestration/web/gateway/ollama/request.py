@@ -43,7 +43,7 @@ def parse_generate(body: bytes, headers: Mapping[str, str]) -> ModelRequest:
 def parse_embed(body: bytes, headers: Mapping[str, str]) -> EmbeddingsRequest:
     """A request for `/api/embed`. Raises BadRequestError."""
     data = _checked(parse_object(body))
-    kept = {name: data[name] for name in ("model", "input", "dimensions") if name in data}
+    kept: dict[str, Any] = {name: data[name] for name in ("model", "input", "dimensions") if name in data}
     return embeddings_request(kept, headers)
 
 
