@@ -28,6 +28,7 @@ from tests.support.patience import patient, until
 from tests.support.receivers import Answer, HttpReceiver, Mailbox, http_receiver, mail_server
 from tests.support.secret_corpus import bare_tokens, made
 
+_LOOK_SECONDS = 0.05
 _VARIABLES = (
     "MODEL_KEY",
     "INTAKE_TOKEN",
@@ -162,7 +163,7 @@ class System:
         done = threading.Event()
 
         def watch() -> None:
-            while not done.wait(0.05):
+            while not done.wait(_LOOK_SECONDS):
                 self._look(process)
 
         thread = threading.Thread(target=watch)

@@ -34,7 +34,7 @@ class Outage:
         self._begins_with = begins_with
         self._code, self._message = code, message
         self._lock = threading.Lock()
-        self._until: float | None = None
+        self._begun: float | None = None
         self.statements = 0
         self.refused = 0
 
@@ -42,8 +42,8 @@ class Outage:
         with self._lock:
             self.statements += 1
             if self.statements == self._begins_with:
-                self._until = time.monotonic() + SECONDS
-            if self._until is None or time.monotonic() >= self._until:
+                self._begun = time.monotonic()
+            if self._begun is None or time.monotonic() - self._begun > SECONDS:
                 return
             self.refused += 1
         error = sqlite3.OperationalError(self._message)

@@ -7,6 +7,7 @@ import random
 import re
 import socket
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,7 +96,7 @@ def chat_servers(weather: Weather, arrivals: Arrivals) -> Iterator[str]:
                 arrivals.add(recipient, text, answered=fault == "accept")
             if fault in ("cut", "drop", "hang"):
                 if fault == "hang":
-                    threading.Event().wait(0.6)
+                    time.sleep(0.6)
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
             self._answer(fault)
