@@ -19,7 +19,8 @@ from orchestration.agents.conversation import AgentConversation
 from orchestration.agents.evidence import Evidence
 from orchestration.agents.history_summary import HistorySummaries, HistorySummary, summary_request
 from orchestration.agents.model_calls import AgentRequest, ModelCalls, ModelReply
-from orchestration.agents.tool_calls import OwnCodeAnswer, ToolCalls, name_of
+from orchestration.agents.own_code import OwnCode, OwnCodeAnswer, OwnWork
+from orchestration.agents.tool_calls import ToolCalls, name_of
 from orchestration.agents.tool_rounds import ToolRounds, reads_only, rules_of
 from orchestration.agents.usage_budget import AgentGaveUpError, AgentSetup, UsageBudget, least
 from orchestration.config.schema import AgentRole, AgentSettings, Configuration
@@ -38,6 +39,8 @@ from orchestration.events.agents import (
 )
 from orchestration.providers.wire import GatewayCall
 from orchestration.storage.runs import Run, Runs
+from orchestration.telemetry.propagation import TRACEPARENT
+from orchestration.telemetry.run_spans import agent_context
 from orchestration.workflows.attempts import limits_of
 from orchestration.workflows.engine import Flow, StepError, outlasting
 from orchestration.workflows.model import (
@@ -86,6 +89,7 @@ class AgentLoop:
         model_calls: ModelCalls,
         tool_calls: ToolCalls,
         tool_rounds: ToolRounds,
+        own_code: OwnCode,
         gate: StartGate,
         bus: EventBus,
         configuration: Callable[[], Configuration],
@@ -102,6 +106,7 @@ class AgentLoop:
         self._summaries = HistorySummaries(model_calls, bus)
         self._tool_calls = tool_calls
         self._tool_rounds = tool_rounds
+        self._own_code = own_code
         self._gate = gate
         self._bus = bus
         self._configuration = configuration
@@ -141,7 +146,7 @@ class AgentLoop:
         except StepError as error:
             failing = _failing(error)
         version = work.setup.config_version if work else self._config_version()
-        own = work is None or work.setup.entry_point is not None
+        own = work is None or work.setup.is_own_code
         result = AgentResult(
             output=output,
             failing=failing,
@@ -187,7 +192,9 @@ class AgentLoop:
             attempts=1 + configuration.runtime.agent_retries,
             provider=provider,
             model=model,
-            entry_point=agent.entry_point,
+            entry_point=agent.function,
+            program=agent.program,
+            framework=agent.framework,
             attempt=run.attempt,
             config_version=self._config_version(),
             run_limits=await self._run_limits(run, configuration),
@@ -223,7 +230,7 @@ class AgentLoop:
                 kind = error.failing.kind if isinstance(error, AgentGaveUpError) else kind_of_error(error.kind)
                 work.usage.check()
                 # The user's own code decides for itself what it repeats.
-                own = work.setup.entry_point is not None
+                own = work.setup.is_own_code
                 # A conversation that was refused at once would be refused again.
                 begun = conversation.calls or kind != "request_refused"
                 if own or attempt >= work.setup.attempts or kind not in _WORTH_ANOTHER_ATTEMPT or not begun:
@@ -236,8 +243,8 @@ class AgentLoop:
         """One conversation, until the model answers without asking for tools."""
         while True:
             await self._check(work)
-            if work.setup.entry_point is not None:
-                return await self._call_own_code(work, work.setup.entry_point)
+            if work.setup.is_own_code:
+                return await self._run_own_code(work)
             conversation.check(work.setup)
             reply = await self._ask(work, conversation)
             if reply.too_long_for:
@@ -301,7 +308,15 @@ class AgentLoop:
             adaptable=True,
             avoided=work.avoided,
             condenses=condenses,
+            traceparent=self._traceparent(work),
         )
+
+    def _traceparent(self, work: AgentWork) -> str | None:
+        """The agent's span, where runs are traced: by us, or by who started this one."""
+        caller = work.run.options.get(TRACEPARENT)
+        if caller is None and self._configuration().monitoring.open_telemetry is None:
+            return None
+        return agent_context(work.run.id, work.run.attempt, caller, work.flow.id).traceparent
 
     async def _condense(self, work: AgentWork, conversation: AgentConversation, window: int) -> None:
         """Sum up the older part of a conversation that does not fit a context of `window` tokens, as a step."""
@@ -325,15 +340,27 @@ class AgentLoop:
             work.evidence.add(ok=result.ok, reads_only=reads, command=result.command)
         return conversation.add_results(calls, results, lambda name: reads_only(name, work.setup))
 
-    async def _call_own_code(self, work: AgentWork, entry_point: str) -> dict[str, Any]:
-        """The user's own function instead of a model: one step, in a process of its own."""
-        seconds = work.usage.seconds_left()
-        result = await work.flow.step("entry_point", OwnCodeAnswer, partial(self._own_code, work, entry_point, seconds))
-        work.usage.add(AgentUsage(seconds=result.seconds))
+    async def _run_own_code(self, work: AgentWork) -> dict[str, Any]:
+        """The user's own code instead of a model: one step, in processes of its own."""
+        call = replace(self._call(work, work.usage.next_number()), seconds=None, adaptable=False)
+        own = OwnWork(
+            run=work.run,
+            task=work.task,
+            agent_run_id=work.flow.id,
+            output=work.output,
+            instructions=work.setup.system,
+            call=call,
+            reroute=partial(self._rerouted, work),
+            seconds=work.usage.seconds_left(),
+            model_calls=work.usage.calls_left,
+        )
+        run = partial(self._flushed, self._own_code.run, own, work.setup)
+        result = await work.flow.step("entry_point", OwnCodeAnswer, run)
+        work.usage.add(AgentUsage(seconds=result.seconds).plus(result.use))
         try:
             answer = answers.of_own_code(result.output, work.output)
         except answers.MalformedAnswerError as error:
-            raise AgentGaveUpError("malformed_answer", f"{entry_point}: {error.problem}") from error
+            raise AgentGaveUpError("malformed_answer", f"{work.setup.own_code_name}: {error.problem}") from error
         return answer.model_dump(mode="json")
 
     async def _flushed(self, function: Callable[..., Awaitable[T]], *arguments: Any, **options: Any) -> T:
@@ -342,9 +369,6 @@ class AgentLoop:
             return await function(*arguments, **options)
         finally:
             await self._flush()
-
-    async def _own_code(self, work: AgentWork, entry_point: str, seconds: float | None) -> OwnCodeAnswer:
-        return await self._tool_calls.call_own_code(work.run, work.task, work.flow.id, entry_point, seconds)
 
     def _rerouted(self, work: AgentWork, call: GatewayCall) -> GatewayCall:
         """The call with the agent's provider and model of now. What no provider answers has no setting to keep."""

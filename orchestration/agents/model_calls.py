@@ -15,9 +15,10 @@ from orchestration.clock import Clock
 from orchestration.domain.work_phase import WorkPhase
 from orchestration.errors import OrchestratorError
 from orchestration.events import EventBus
-from orchestration.providers.failures import ConversationTooLongError, NoRouteError
+from orchestration.providers.attempt import ChunkCallback
+from orchestration.providers.failures import ConversationTooLongError, NoRouteError, StreamInterruptedError
 from orchestration.providers.gateway import Gateway
-from orchestration.providers.wire import CallProgress, Completion, GatewayCall
+from orchestration.providers.wire import CallProgress, ChatBody, Completion, GatewayCall
 from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.workflows.heartbeat import Activity, HeartbeatEmitter
 from orchestration.workflows.model import AgentUsage, StoredRecord
@@ -120,6 +121,38 @@ class ModelCalls:
         clean = self._redactor.data(said, "a model's answer", run_id=call.run_id, agent=call.agent)
         return ModelReply(use=_use(completion), as_text=read.as_text, cut=read.cut, **clean)
 
+    async def complete_for(
+        self,
+        heartbeat: HeartbeatEmitter,
+        reroute: Reroute,
+        body: ChatBody,
+        call: GatewayCall,
+        on_chunk: ChunkCallback | None = None,
+    ) -> Completion:
+        """One model call of a program that is an agent, whose heartbeat it is; waits while no provider can answer."""
+
+        def progress(progress: CallProgress) -> None:
+            heartbeat.beat(_activity(progress), progress.text)
+
+        call = replace(call, progress=progress)
+        while True:
+            try:
+                return await self._gateway.complete(body, call, on_chunk)
+            except StreamInterruptedError:
+                # What the program has got of the answer cannot be taken back.
+                raise
+            except NoRouteError as error:
+                problem = error
+            call = await self._wait(call, problem, reroute, heartbeat)
+
+    async def _wait(
+        self, call: GatewayCall, problem: NoRouteError, reroute: Reroute, heartbeat: HeartbeatEmitter
+    ) -> GatewayCall:
+        """Wait until a provider can answer; returns the call as it is routed then."""
+        heartbeat.beat(Activity("waits for a provider", WorkPhase.WAITING, str(problem)))
+        async with self._waiting.on(call.run_id or "", call.agent or "", str(problem), problem.hints):
+            return await self._usable(call, reroute)
+
     async def _complete(
         self,
         body: Mapping[str, Any],
@@ -143,9 +176,7 @@ class ModelCalls:
                 raise TimeLimitError(f"no answer within the {left:g} s of working time that were left")
             if left is not None:
                 left = max(0.0, left - sum(one.seconds for one in problem.tries))
-            heartbeat.beat(Activity("waits for a provider", WorkPhase.WAITING, str(problem)))
-            async with self._waiting.on(call.run_id or "", call.agent or "", str(problem), problem.hints):
-                call = await self._usable(call, reroute)
+            call = await self._wait(call, problem, reroute, heartbeat)
 
     async def _usable(self, call: GatewayCall, reroute: Reroute) -> GatewayCall:
         """The call as soon as some route can be used for it: by another provider, if it was rerouted meanwhile."""

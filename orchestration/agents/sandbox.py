@@ -15,9 +15,10 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,9 @@ _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "VIRTUAL_ENV")
 
 OutputCallback = Callable[[str], None]
 """Receives each part of a command's output as it comes."""
+
+Serve = Callable[[socket.socket], Coroutine[Any, Any, None]]
+"""Serves on a listening socket until cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +102,39 @@ class SandboxLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandConnections:
+    """What a command is connected with, beside its output.
+
+    It reads `standard_input`, if there is one. `serve` serves it on a port of its own loopback, whatever its network;
+    `{port}` in the variables `port_in` becomes the number. With `on_errors`, its standard error is kept apart.
+    """
+
+    standard_input: Path | None = None
+    serve: Serve | None = None
+    port_in: tuple[str, ...] = ()
+    on_errors: OutputCallback | None = None
+
+    @contextlib.contextmanager
+    def opened_input(self) -> Iterator[int | None]:
+        """The standard input as a file descriptor, for as long as the block lasts."""
+        if self.standard_input is None:
+            yield None
+            return
+        with self.standard_input.open("rb") as file:
+            yield file.fileno()
+
+    def settings(self, channel: int | None, given: int | None) -> list[str]:
+        """The settings for the init process: the channel through which it hands the port over, and what the command
+        reads."""
+        served = [] if channel is None else [f"listen_fd={channel}", *(f"port_in={name}" for name in self.port_in)]
+        return served if given is None else [*served, f"input_fd={given}"]
+
+
+@dataclass(frozen=True, slots=True)
 class CommandResult:
     """How a command ended. `exit_code` is negative for a signal, None when it was stopped; `stopped` says why.
-    `lost` if its supervisor was killed: by the command itself, or by the kernel for want of memory."""
+    `lost` if its supervisor was killed: by the command itself, or by the kernel for want of memory. `errors` is its
+    standard error where that was kept apart."""
 
     exit_code: int | None
     output: str
@@ -108,6 +142,7 @@ class CommandResult:
     seconds: float
     stopped: str | None = None
     lost: bool = False
+    errors: str = ""
 
     @property
     def ok(self) -> bool:
@@ -209,10 +244,11 @@ async def run(
     extra_environment: Mapping[str, str] | None = None,
     on_output: OutputCallback | None = None,
     clock: Clock | None = None,
+    connections: CommandConnections | None = None,
 ) -> CommandResult:
     """Run a command until it ends, reaches a limit, or the caller is cancelled. No process of it is left after that."""
     async with _folder("orchestrator-") as home:
-        return await _Command(limits, on_output, clock or SystemClock()).run(
+        return await _Command(limits, on_output, clock or SystemClock(), connections or CommandConnections()).run(
             command, cwd, environment(home, {**limits.variables, **(extra_environment or {})})
         )
 
@@ -220,56 +256,92 @@ async def run(
 class _Command:
     """One command while it runs."""
 
-    def __init__(self, limits: SandboxLimits, on_output: OutputCallback | None, clock: Clock) -> None:
+    def __init__(
+        self, limits: SandboxLimits, on_output: OutputCallback | None, clock: Clock, connections: CommandConnections
+    ) -> None:
         self._limits = limits
         self._on_output = on_output
         self._clock = clock
+        self._connections = connections
         self._output = HeadAndEnd(limits.output_bytes)
+        self._errors = HeadAndEnd(limits.output_bytes)
 
     async def run(self, command: Sequence[str], cwd: Path, variables: dict[str, str]) -> CommandResult:
         started = self._clock.monotonic()
         status, told = os.pipe()
-        with os.fdopen(status, "rb") as verdict:
+        with os.fdopen(status, "rb") as verdict, self._channel() as (near, far):
             try:
-                process = await self._start(command, cwd, variables, told)
+                process = await self._start(command, cwd, variables, told, None if far is None else far.fileno())
             finally:
-                # Our copy has to go: while it is open, the other end never learns that the init process has died.
+                # Our copies have to go: while they are open, the other end never learns that the init process has died.
                 os.close(told)
-            said = await self._watch(process, verdict, variables["HOME"])
+                if far is not None:
+                    far.close()
+            async with self._serving(near):
+                said = await self._watch(process, verdict, variables["HOME"])
         stopped = said.get("stopped")
         if not said:
             reason: str | None = "it killed the process that supervises it"
         else:
             reason = None if stopped is None else self._limits.describe(stopped)
         code = said.get("code") if reason is None else None
-        output = self._output
-        return CommandResult(code, output.text(), output.cut > 0, self._clock.monotonic() - started, reason, not said)
+        output, took = self._output, self._clock.monotonic() - started
+        return CommandResult(code, output.text(), output.cut > 0, took, reason, not said, self._errors.text())
+
+    @contextlib.contextmanager
+    def _channel(self) -> Iterator[tuple[socket.socket | None, socket.socket | None]]:
+        """A pair of connected sockets, through which the init process hands over the port to serve on; if one is."""
+        if self._connections.serve is None:
+            yield None, None
+            return
+        near, far = socket.socketpair()
+        with near, far:
+            yield near, far
+
+    @contextlib.asynccontextmanager
+    async def _serving(self, near: socket.socket | None) -> AsyncIterator[None]:
+        """Serve the command for as long as the block lasts."""
+        if near is None or self._connections.serve is None:
+            yield
+            return
+        task = asyncio.create_task(_serve(near, self._connections.serve))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await _whatever_comes(_ended(task))
 
     async def _start(
-        self, command: Sequence[str], cwd: Path, variables: dict[str, str], told: int
+        self, command: Sequence[str], cwd: Path, variables: dict[str, str], told: int, channel: int | None
     ) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            *init_command(command, self._limits, cwd, Path(variables["HOME"]), told),
-            cwd=cwd,
-            env=variables,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            pass_fds=(told,),
-            # Ctrl-C in a terminal goes to the whole process group. The command must not get it before the init process
-            # ends it in order.
-            start_new_session=True,
-        )
+        apart = self._connections.on_errors is not None
+        with self._connections.opened_input() as given:
+            settings = self._connections.settings(channel, given)
+            return await asyncio.create_subprocess_exec(
+                *init_command(command, self._limits, cwd, Path(variables["HOME"]), told, *settings),
+                cwd=cwd,
+                env=variables,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE if apart else asyncio.subprocess.STDOUT,
+                pass_fds=tuple(one for one in (told, channel, given) if one is not None),
+                # Ctrl-C in a terminal goes to the whole process group. The command must not get it before the init
+                # process ends it in order.
+                start_new_session=True,
+            )
 
     async def _watch(self, process: asyncio.subprocess.Process, verdict: BinaryIO, home: str) -> dict[str, Any]:
         """Wait for the end of the command; if cancelled, end it now.
 
         Returns the report of the init process, without a `code` if that process was itself killed.
         """
-        reading = asyncio.create_task(self._read(process))
+        reading = asyncio.gather(
+            _read(process.stdout, self._output, self._on_output),
+            _read(process.stderr, self._errors, self._connections.on_errors),
+        )
         said: dict[str, Any] = {}
         try:
-            await _readable(verdict, self._limits.seconds + _INIT_SECONDS)
+            await readable(verdict, self._limits.seconds + _INIT_SECONDS)
         finally:
             if process.stdin is not None:
                 process.stdin.close()  # tells the init process to end everything
@@ -285,25 +357,44 @@ class _Command:
 
     async def _verdict(self, process: asyncio.subprocess.Process, verdict: BinaryIO) -> dict[str, Any]:
         """The report of the init process. There is none if its command has killed or stopped it."""
-        if not await _readable(verdict, _INIT_SECONDS):
+        if not await readable(verdict, _INIT_SECONDS):
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             return {"stopped": "seconds"}
         code, _, stopped = verdict.read().decode().partition(" ")
         return {"code": int(code), "stopped": stopped or None} if code else {}
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
-        """Read the output until the command and everything it started have closed their end of the pipe."""
-        if process.stdout is None:
-            return
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        while data := await process.stdout.read(65_536):
-            self._output.add(data)
-            if self._on_output is not None:
-                self._on_output(decoder.decode(data))
+
+async def _read(stream: asyncio.StreamReader | None, kept: HeadAndEnd, callback: OutputCallback | None) -> None:
+    """Read an output until the command and everything it started have closed their end of the pipe."""
+    if stream is None:
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    while data := await stream.read(65_536):
+        kept.add(data)
+        if callback is not None:
+            callback(decoder.decode(data))
 
 
-async def _readable(stream: BinaryIO, seconds: float) -> bool:
+async def _serve(near: socket.socket, serve: Serve) -> None:
+    """Serve on the port that the init process hands over; it may have died before that."""
+    near.setblocking(False)
+    if not await readable(near, _INIT_SECONDS + _PIPE_SECONDS):
+        return
+    _, handles, _, _ = socket.recv_fds(near, 1, 1)
+    for handle in handles:
+        with socket.socket(fileno=handle) as listening:
+            await serve(listening)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Wait for the end of a task that was cancelled. Raises what it has raised."""
+    await asyncio.wait({task})
+    if not task.cancelled() and (error := task.exception()) is not None:
+        raise error
+
+
+async def readable(stream: BinaryIO | socket.socket, seconds: float | None) -> bool:
     """Wait until there is something to read or the other end is closed; False if the time runs out first."""
     loop = asyncio.get_running_loop()
     event = asyncio.Event()
@@ -318,7 +409,7 @@ async def _readable(stream: BinaryIO, seconds: float) -> bool:
     return True
 
 
-async def _close(process: asyncio.subprocess.Process, reading: asyncio.Task[None]) -> None:
+async def _close(process: asyncio.subprocess.Process, reading: asyncio.Future[Any]) -> None:
     """Wait until all output is read, but not forever: a process that escaped a killed init may keep the pipe open."""
     ending = asyncio.create_task(process.wait())
     _, unfinished = await asyncio.wait({reading, ending}, timeout=_PIPE_SECONDS)
@@ -381,6 +472,7 @@ async def call_python(
     *,
     on_output: OutputCallback | None = None,
     python_path: Sequence[str] = (),
+    connections: CommandConnections | None = None,
 ) -> Any:
     """Call the user's own `module:function` with JSON in a process of its own; returns its result as JSON. It is
     imported from `cwd`, or from `python_path`.
@@ -392,7 +484,12 @@ async def call_python(
         given.write_text(json.dumps(payload))
         command = (sys.executable, str(_FUNCTION_HOST), entry_point, str(given), str(result))
         ended = await run(
-            command, cwd, limits, extra_environment=own_code_environment(python_path), on_output=on_output
+            command,
+            cwd,
+            limits,
+            extra_environment=own_code_environment(python_path),
+            on_output=on_output,
+            connections=connections,
         )
         if ended.stopped is not None:
             kind = OwnCodeTimeError if ended.stopped == limits.describe("seconds") else OwnCodeError

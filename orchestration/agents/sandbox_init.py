@@ -2,11 +2,14 @@
 
 `python sandbox_init.py SETTINGS -- COMMAND…`: the settings are `seconds=…`, `memory_bytes=…`, `cpu_seconds=…`,
 `file_bytes=…`, `disk_bytes=…`, `processes=…`, `status_fd=…`, and `input_fd=…` for a command that reads; with
-`isolated=yes` those of `isolation.furnish` as well, and `required=yes` where it must not be left incomplete. This
-process adopts whatever the command leaves behind (PR_SET_CHILD_SUBREAPER, see prctl(2)). When a limit is reached, or
-its standard input closes because the caller wants it to or has died, it ends everything, first with SIGTERM, then with
-SIGKILL. It reports on `status_fd`: the exit code, negative for a signal, and the limit that was reached. It enforces
-the limits itself, so that they hold even while the calling process hangs.
+`isolated=yes` those of `isolation.furnish` as well, and `required=yes` where it must not be left incomplete. With
+`listen_fd=…` a port of loopback is opened in the command's own network and handed to the caller, who serves there;
+`{port}` in each variable that a `port_in=…` names becomes its number.
+
+This process adopts whatever the command leaves behind (PR_SET_CHILD_SUBREAPER, see prctl(2)). When a limit is reached,
+or its standard input closes because the caller wants it to or has died, it ends everything, first with SIGTERM, then
+with SIGKILL. It reports on `status_fd`: the exit code, negative for a signal, and the limit that was reached. It
+enforces the limits itself, so that they hold even while the calling process hangs.
 
 An agent starts hundreds of commands, so only what is quickly imported is used: `signal`, `json`, `contextlib` and
 `typing` would take twice as long as everything else here together.
@@ -24,7 +27,7 @@ import time
 
 TYPE_CHECKING = False  # that of `typing`, without its import
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchestration.agents.mounts import HiddenFiles
 
@@ -36,6 +39,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _GRACE_SECONDS = 0.4
 _LOOK_SECONDS = 0.1
+_BACKLOG = 64
 _PAGE = resource.getpagesize()
 _TICKS = os.sysconf("SC_CLK_TCK")
 # Ignored signals stay ignored after exec (execve(2)). Python ignores the first two; the others are ignored if the
@@ -52,6 +56,8 @@ def main() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     missing, hidden = isolation.furnish(settings, libc) if "isolated" in settings else ([], None)
+    if "listen_fd" in settings:
+        hand_over_port(int(settings["listen_fd"][0]), settings.get("port_in", ()))
     init = os.getpid()
     child = os.fork()
     if child == 0:
@@ -67,6 +73,28 @@ def main() -> None:
     end_all(child)
     os.write(status, f"{code} {stopped}".encode())
     os._exit(0)  # the interpreter would first take itself apart
+
+
+def hand_over_port(channel: int, variables: Sequence[str]) -> None:
+    """Listen on a port that the command reaches, and pass the socket to the caller (SCM_RIGHTS, see unix(7)).
+
+    A socket stays in the network in which it was made (network_namespaces(7)), so the caller serves a command that has
+    no other network.
+    """
+    import _socket  # `socket` would take longer than everything else here
+    import struct
+
+    listening = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM, _socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(_BACKLOG)
+    caller = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, channel)
+    passed = struct.pack("i", listening.fileno())
+    caller.sendmsg([b"."], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, passed)])
+    caller.close()
+    port = str(listening.getsockname()[1])
+    listening.close()
+    for name in variables:
+        os.environ[name] = os.environ[name].replace("{port}", port)
 
 
 def become(

@@ -6,14 +6,12 @@ import errno
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 
-from orchestration.agents import sandbox
 from orchestration.agents.command_environment import limits_in
 from orchestration.agents.refusal_history import RefusalHistory
 from orchestration.agents.run_workspace import command_record
@@ -99,13 +97,6 @@ class ToolAnswer(StoredRecord):
     ok: bool
     seconds: float
     command: CommandRecord | None
-
-
-class OwnCodeAnswer(StoredRecord):
-    """The JSON that the user's own function returned, and how long it took."""
-
-    output: Any
-    seconds: float
 
 
 class ToolCalls:
@@ -202,32 +193,6 @@ class ToolCalls:
             command = command_record(tuple(data["command"]), data["exit_code"], output, data["stopped"])
         told = self._redactor.text(result.text, "a tool's answer", run_id=run.id, agent=task.agent)
         return ToolAnswer(text=told, ok=result.ok, seconds=took, command=command)
-
-    async def call_own_code(
-        self, run: Run, task: AgentTask, agent_run_id: str, entry_point: str, seconds: float | None
-    ) -> OwnCodeAnswer:
-        """The user's own function as a step, in a process of its own. Raises OwnCodeError, also while the system is
-        isolated."""
-        if self._configuration().runtime.isolated:
-            raise sandbox.OwnCodeError(ISOLATED)
-        started = self._clock.monotonic()
-        heartbeat = self._heartbeat(run, task, agent_run_id)
-        payload = {**task.model_dump(mode="json"), "workspace": run.folder}
-        limits = self._limits(task, seconds)
-        report = partial(heartbeat.beat, Activity(f"runs {entry_point}", WorkPhase.TOOL))
-        report()
-        async with heartbeat.ticking():
-            output = await sandbox.call_python(
-                entry_point,
-                payload,
-                self._project_root,
-                # The function is all of the agent's work, so it gets all of the agent's time.
-                limits if seconds is None else replace(limits, seconds=max(_LEAST_SECONDS, seconds)),
-                on_output=report,
-                python_path=self._configuration().runtime.python_path,
-            )
-        clean = self._redactor.data(sound_value(output), "the output of own code", run_id=run.id, agent=task.agent)
-        return OwnCodeAnswer(output=clean, seconds=self._clock.monotonic() - started)
 
     async def _result_in_the_end(
         self,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import Field
 
 from orchestration.config.schema import UsageLimits
+from orchestration.domain.framework import Framework
 from orchestration.workflows.model import AgentTask, AgentUsage, FailingCheck, RunLimits, StoredRecord
 
 T = TypeVar("T")
@@ -29,7 +31,10 @@ class AgentSetup(StoredRecord):
     follow from them, and have to be the same on replay.
     """
 
-    added = ("attempt", "config_version", "run_limits", "parameters", "context_tokens", "own_tools")
+    added = (
+        *("attempt", "config_version", "run_limits", "parameters", "context_tokens"),
+        *("own_tools", "program", "framework"),
+    )
 
     system: str
     tools: tuple[dict[str, Any], ...]
@@ -44,6 +49,17 @@ class AgentSetup(StoredRecord):
     parameters: dict[str, Any] = Field(default_factory=dict)
     context_tokens: int | None = None
     own_tools: dict[str, ToolRule] = Field(default_factory=dict)
+    program: tuple[str, ...] = ()
+    framework: Framework | None = None
+
+    @property
+    def is_own_code(self) -> bool:
+        """Whether the user's own code does the work: a function or a program in the place of a model."""
+        return self.entry_point is not None or bool(self.program)
+
+    @property
+    def own_code_name(self) -> str:
+        return self.entry_point or Path(self.program[0]).name
 
 
 class AgentGaveUpError(Exception):

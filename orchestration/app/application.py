@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import socket
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,7 @@ from orchestration.app.background_tasks import BackgroundTasks
 from orchestration.app.live_credentials import LiveCredentials
 from orchestration.app.project import ProjectRecords
 from orchestration.app.project_database import check_database
+from orchestration.app.telemetry import telemetry_of
 from orchestration.clock import Clock
 from orchestration.config.schema import AgentRole, Configuration
 from orchestration.errors import OrchestratorError
@@ -24,6 +27,8 @@ from orchestration.storage.spend import Spend
 if TYPE_CHECKING:
     from orchestration.agents.loop import AgentLoop
     from orchestration.agents.mcp.source import McpTools
+    from orchestration.agents.model_account import ModelAccount
+    from orchestration.agents.own_code import AskModel
     from orchestration.agents.run_workspace import RunWorkspace
     from orchestration.providers.gateway import Gateway
     from orchestration.runs.launcher import RunLauncher
@@ -31,7 +36,11 @@ if TYPE_CHECKING:
     from orchestration.security.redaction_events import ReportingRedactor
     from orchestration.workflows.attempts import Attempts
     from orchestration.workflows.coordinator import Coordinator
+    from orchestration.workflows.model import AgentTask
+    from orchestration.workflows.processes import WorkerProfile
     from orchestration.workflows.run_control import RunControl
+
+_PROGRAM_ENDPOINT = "orchestration.web.gateway.program_endpoint:serve"
 
 
 class Application(ProjectRecords):
@@ -41,7 +50,14 @@ class Application(ProjectRecords):
     reads records must not pay.
     """
 
-    def __init__(self, config_file: Path, *, shared: bool = False, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        config_file: Path,
+        *,
+        shared: bool = False,
+        clock: Clock | None = None,
+        profile: WorkerProfile | None = None,
+    ) -> None:
         super().__init__(config_file, clock)
         from orchestration.agents.tools.foreign import ForeignTools
         from orchestration.runs.changes import RunChanges
@@ -52,13 +68,14 @@ class Application(ProjectRecords):
         from orchestration.security.redaction_events import ReportingRedactor
         from orchestration.workflows.attempts import Attempts
         from orchestration.workflows.engine import Engine
+        from orchestration.workflows.processes import NO_PROFILE
         from orchestration.workflows.start_gate import StartGate
 
         # With SQLite the engine has a file of its own, which opening the project has not checked.
         check_database(self.engine_url)
         self.tasks = BackgroundTasks()
         self._rehearsal = EmbeddedRehearsal()
-        self.engine = Engine(self.engine_url, self.leases, shared=shared)
+        self.engine = Engine(self.engine_url, self.leases, shared=shared, profile=profile or NO_PROFILE)
         self.gateway = self._build_gateway()
         redactor = ReportingRedactor(self.redactor, self.bus, self.clock)
         workspace = self._build_workspace(redactor)
@@ -82,6 +99,16 @@ class Application(ProjectRecords):
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Start everything; on leaving, stop at once and leave unfinished runs resumable."""
+        with telemetry_of(self, self.engine.executor_id) as telemetry:
+            async with contextlib.AsyncExitStack() as stack:
+                # Outermost, so that it sees the end of everything.
+                if telemetry is not None:
+                    await stack.enter_async_context(telemetry.running())
+                await stack.enter_async_context(self._working())
+                yield
+
+    @contextlib.asynccontextmanager
+    async def _working(self) -> AsyncIterator[None]:
         async with (
             self._rehearsal,  # outermost, so that no call of a stopping run fails for want of a server
             self.launcher.restoring_stopped(),
@@ -187,6 +214,7 @@ class Application(ProjectRecords):
     def _build_agent_loop(self, redactor: ReportingRedactor) -> AgentLoop:
         from orchestration.agents.loop import AgentLoop
         from orchestration.agents.model_calls import ModelCalls
+        from orchestration.agents.own_code import OwnCode
         from orchestration.agents.refusal_history import history_from
         from orchestration.agents.tool_calls import ToolCalls
         from orchestration.agents.tool_rounds import ToolRounds
@@ -194,7 +222,7 @@ class Application(ProjectRecords):
         from orchestration.workflows.approvals import Approvals
         from orchestration.workflows.suspension import RunSuspension
 
-        suspension = RunSuspension(self.runs, self.bus)
+        model_calls = ModelCalls(self.gateway, RunSuspension(self.runs, self.bus), self.bus, self.clock, redactor)
         approvals = Approvals(self.approvals, self.runs, self.bus, self.clock)
         own_tools = OwnTools(self.effective, self._credential, self.clock, self.root)
         tool_calls = ToolCalls(
@@ -209,9 +237,19 @@ class Application(ProjectRecords):
         )
         return AgentLoop(
             self.runs,
-            ModelCalls(self.gateway, suspension, self.bus, self.clock, redactor),
+            model_calls,
             tool_calls,
             ToolRounds(tool_calls, approvals, self.redactor.text, self.recorded),
+            OwnCode(
+                self.effective,
+                self.bus,
+                self.clock,
+                redactor,
+                model_calls,
+                self.root,
+                self.state_folder,
+                self._serve_models,
+            ),
             self._gate,
             self.bus,
             self.effective,
@@ -232,6 +270,12 @@ class Application(ProjectRecords):
         """The value of a variable now: `.env` may have changed since the start."""
         return self.store.credentials.get(name)
 
+    async def _serve_models(self, account: ModelAccount, ask: AskModel, listening: socket.socket) -> None:
+        """Serve the model calls of one program, in every API that the gateway speaks."""
+        # Named and not imported, as a worker names its program: what speaks HTTP is in a layer above this one.
+        module, _, name = _PROGRAM_ENDPOINT.partition(":")
+        await getattr(importlib.import_module(module), name)(self, account, ask, listening)
+
     def _register_flows(self, coordinator: Coordinator, loop: AgentLoop, attempts: Attempts) -> None:
         from orchestration.runs.schedules import SCHEDULED
         from orchestration.workflows import execution
@@ -239,21 +283,26 @@ class Application(ProjectRecords):
 
         self.engine.register(RUN, coordinator.body)
         self.engine.register(execution.EXECUTION, execution.PlanExecution(self.runs, attempts, self.bus).body)
-        self.engine.register(execution.AGENT, loop.body)
+        self.engine.register(execution.AGENT, loop.body, self._label_of)
         self.engine.register(SCHEDULED, self.calendar.body)
+
+    def _label_of(self, task: AgentTask) -> str | None:
+        """The label of the workers that an agent runs on."""
+        agent = self.effective().agent(task.agent)
+        return None if agent is None else agent.runs_on
 
 
 @contextlib.asynccontextmanager
 async def application(
-    config_file: str, *, shared: bool = False, clock: Clock | None = None
+    config_file: str, *, shared: bool = False, clock: Clock | None = None, profile: WorkerProfile | None = None
 ) -> AsyncIterator[Application]:
     """Build and start an application; `shared` for a worker, which works on any run that waits and is restarted again
     and again: where the file is broken it continues with the last good configuration. `clock` is the machine's unless a
-    test gives another.
+    test gives another, `profile` that of a worker.
 
     An error from inside is raised as it is, not as a group of one.
     """
-    app = Application(Path(config_file), shared=shared, clock=clock)
+    app = Application(Path(config_file), shared=shared, clock=clock, profile=profile)
     with app.opened(or_last_good=shared):
         try:
             async with app.running():

@@ -13,7 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.app.application import Application
 from orchestration.app.leadership import while_leading
-from orchestration.app.project import DATABASE_FILE, ENGINE_FILE, ProjectRecords, database_url, load_runtime
+from orchestration.app.project import ENGINE_FILE, ProjectRecords, database_url, load_runtime
+from orchestration.app.project_database import DATABASE_FILE
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.loader import ConfigLoader
 from orchestration.config.maintenance import MaintenanceSettings

@@ -19,7 +19,7 @@ from orchestration import logs
 from orchestration.app.isolation_record import IsolationRecorder
 from orchestration.app.message_links import MessageLinks
 from orchestration.app.oncall import OnCallRosterReader, OnCallService
-from orchestration.app.project_database import open_database
+from orchestration.app.project_database import DATABASE_FILE, open_database
 from orchestration.app.recorded_time import follow_recorded_time
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.findings import ConfigurationError
@@ -61,7 +61,6 @@ from orchestration.workflows.processes import control_processes
 if TYPE_CHECKING:
     from orchestration.app.reviews import IncidentReviews
 
-DATABASE_FILE = "orchestrator.db"
 ENGINE_FILE = "engine.db"
 
 # The user's own texts of notifications.

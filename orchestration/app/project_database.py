@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from orchestration.config.credentials import EnvironmentCredentials, read_env_file
+from orchestration.config.loader import ConfigLoader
+from orchestration.config.schema import Configuration
 from orchestration.errors import UsageError
 from orchestration.storage.database import REPLACING, Database, StorageError
 
@@ -17,6 +20,7 @@ _LOCK_SECONDS = 5.0
 # The durable engine's file is created after ours. If it exists alone, ours is lost, and creating an empty one would
 # hide that.
 _ENGINE_FILE = "engine.db"
+DATABASE_FILE = "orchestrator.db"
 
 
 def open_database(url: str) -> Database:
@@ -26,6 +30,20 @@ def open_database(url: str) -> Database:
         database = Database(url)
         database.migrate()
     return database
+
+
+def database_address(config_file: Path, environment: Mapping[str, str]) -> str:
+    """The URL of a project's database, without opening it. Raises UsageError if it is not set."""
+    loader = ConfigLoader(config_file)
+    credentials = EnvironmentCredentials(environment, read_env_file(loader.root / ".env")[0])
+    runtime = (loader.load(credentials.names).configuration or Configuration()).runtime
+    name = runtime.database_url_env
+    if name is None:
+        return f"sqlite:///{loader.root / runtime.state_directory / DATABASE_FILE}"
+    url = credentials.get(name)
+    if url is None:
+        raise UsageError(f"{name} is not set. Put {name}=postgresql+psycopg://… into .env.")
+    return url
 
 
 def check_database(url: str) -> None:

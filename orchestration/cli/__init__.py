@@ -101,6 +101,8 @@ def _remote_command(name: str) -> str:
         "status": ("status:status", "Show the state of the system on one screen."),
         "doctor": ("doctor:doctor", "Check this machine and this project, and say what to fix."),
         "serve": ("serve:serve", "Start the control process: workers, incident response, dashboard and API."),
+        "worker": ("worker:worker", "Join a project as a worker, from any machine; list its workers."),
+        "db": ("db:db", "Check, upgrade and move the database."),
         "users": ("users:users", "Add, change and list who can sign in."),
         "credentials": ("credentials:credentials", "Probe an exposed credential at its vendor."),
         "secrets": ("secrets:secrets", "Find secrets in files, and in the history of git."),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from orchestration.agents.frameworks.environments import FrameworkEnvironments
 from orchestration.app import Application, application, project
 from orchestration.app.agent_restart import restart, restartable_steps
 from orchestration.app.run_states import run_states
@@ -14,6 +15,7 @@ from orchestration.cli import common
 from orchestration.cli.output import echo
 from orchestration.cli.render import console, table
 from orchestration.cli.run import follow_to_end, patience_option
+from orchestration.domain.framework import Framework
 from orchestration.errors import NotFoundError, UsageError
 from orchestration.storage.runs import Run
 
@@ -82,6 +84,36 @@ def run_agent(
             return await follow_to_end(app, runs, patience, as_json)
 
     return common.run_async(work)
+
+
+@agents.command("install")
+@click.argument("framework", type=click.Choice([one.value for one in Framework]))
+@click.pass_obj
+def install_framework(config: str, framework: str) -> None:
+    """Install FRAMEWORK in an environment of its own, with pinned packages whose hashes are checked. Its crews, graphs
+    and agents can be agents then."""
+    with project(config) as here:
+        environments = FrameworkEnvironments(here.state_folder, here.root)
+    chosen = Framework(framework)
+    environments.install(chosen, echo)
+    echo(f"{framework} {environments.packages(chosen).get(chosen.package, '')} is installed")
+
+
+@agents.command("environments")
+@common.json_option
+@click.pass_obj
+def list_environments(config: str, as_json: bool) -> None:
+    """List the frameworks, and the packages in their environments."""
+    with project(config) as here:
+        environments = FrameworkEnvironments(here.state_folder, here.root)
+    found = [environments.state(one) for one in Framework]
+    if as_json:
+        common.print_json(found)
+        return
+    rows = [
+        (one.framework.value, one.version or "not installed", str(len(one.packages)), str(one.folder)) for one in found
+    ]
+    console().print(table(("FRAMEWORK", "VERSION", "PACKAGES", "FOLDER"), rows))
 
 
 async def _start(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from orchestration.cli.output import echo
 from orchestration.errors import UsageError
 from orchestration.rehearsal import samples
 from orchestration.storage.runs import Run
+from orchestration.telemetry.span import caller_trace
 
 _PATIENCE = 10.0
 
@@ -84,6 +86,8 @@ def run(
     options: dict[str, Any] = {"checks": [_check(check, root) for check in checks], "approve": list(approve)}
     if seconds is not None:
         options["seconds"] = seconds
+
+    options |= caller_trace(os.environ.get("TRACEPARENT"))
 
     async def work() -> int:
         async with application(config) as app:

@@ -6,13 +6,15 @@ still load; a warning names them. All values are immutable.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticKnownError
 
 from orchestration.config.alerting import AlertingSettings
 from orchestration.config.maintenance import MaintenanceSettings
@@ -20,6 +22,7 @@ from orchestration.config.providers.kinds import ProviderType, find_provider_kin
 from orchestration.config.response import ResponseSettings
 from orchestration.config.section import EnvironmentName, Identifier, LogLevel, PositiveSeconds, Section
 from orchestration.config.vendors.settings import RevokerSettings
+from orchestration.domain.framework import Framework
 from orchestration.domain.prompt_cache_mode import PromptCacheMode
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.proxies import DIRECT, problem_of
@@ -294,8 +297,37 @@ class AgentRole(StrEnum):
     WORKER = "worker"
 
 
+def _checked_entry_point(value: object) -> object:
+    """One error at the key itself; a union would report one for each of its types, below keys that no file has."""
+    if isinstance(value, str):
+        well_formed = re.fullmatch(_FUNCTION, value) is not None
+    else:
+        well_formed = isinstance(value, list | tuple) and bool(value) and all(map(_is_word, value)) and bool(value[0])
+    if not well_formed:
+        raise PydanticKnownError("string_pattern_mismatch", {"pattern": _FUNCTION})
+    return value
+
+
+def _is_word(value: object) -> bool:
+    # The kernel takes no longer word, and ends each at a NUL (execve(2)).
+    return isinstance(value, str) and len(value) < _LONGEST_WORD and "\0" not in value
+
+
+_FUNCTION = r"^[\w.]+:[\w.]+$"
+_LONGEST_WORD = 131_072
+EntryPoint = Annotated[
+    Annotated[str, Field(pattern=_FUNCTION)] | Annotated[tuple[str, ...], Field(min_length=1)],
+    BeforeValidator(_checked_entry_point),
+]
+
+
 class AgentSettings(Section):
-    """One agent: its role, its model, its tools, its limits."""
+    """One agent: its role, its model, its tools, its limits.
+
+    With `entryPoint`, code of one's own takes the place of a model: `module:function`, or the words of a command line,
+    run without a shell. With a `framework`, it is `module:object`: a crew, a graph or an agent of that framework. With
+    `runsOn`, only workers with that label work on it.
+    """
 
     id: Identifier
     description: str = ""
@@ -307,10 +339,22 @@ class AgentSettings(Section):
     outputs: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     limits: UsageLimits = UsageLimits()
-    entry_point: Annotated[str, Field(pattern=r"^[\w.]+:[\w.]+$")] | None = None
+    entry_point: EntryPoint | None = None
+    framework: Framework | None = None
+    runs_on: Identifier | None = None
     prompt: str | None = None
     # They win over those of the model.
     parameters: ModelParameters = ModelParameters()
+
+    @property
+    def function(self) -> str | None:
+        """`module:function` or `module:object` of one's own; None for any other agent."""
+        return self.entry_point if isinstance(self.entry_point, str) else None
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """The command line that is the agent; empty for any other agent."""
+        return self.entry_point if isinstance(self.entry_point, tuple) else ()
 
     @property
     def effective_role(self) -> AgentRole:
@@ -410,6 +454,14 @@ class CollectorSettings(Section):
     options: Annotated[dict[str, Any], Field(default_factory=dict)]
 
 
+class OpenTelemetrySettings(Section):
+    """Where traces, metrics and logs are sent, by OTLP over HTTP. `headersEnv` names a variable with headers, such as
+    `Authorization=Bearer …`, with commas between them. It needs the extra `otel`."""
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] = "http://localhost:4318"
+    headers_env: EnvironmentName | None = None
+
+
 class MonitoringSettings(Section):
     """What is monitored, how often, and how long records are kept. The installed packages are audited against the OSV
     records in `advisories_directory`, one JSON file each.
@@ -438,6 +490,7 @@ class MonitoringSettings(Section):
     advisories_url: str = "https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"
     # Below the shortest period that common dead man's switch services accept, with room for a lost request.
     dead_man_seconds: PositiveSeconds = 60.0
+    open_telemetry: OpenTelemetrySettings | None = None
     collectors: Annotated[dict[str, CollectorSettings], Field(default_factory=dict)]
 
 

@@ -36,7 +36,7 @@ _EXPECTED_PATTERNS = {
     "apiKeyEnv": "the name of an environment variable",
     "tokenEnv": "the name of an environment variable",
     "databaseUrlEnv": "the name of an environment variable",
-    "entryPoint": "module:function",
+    "entryPoint": "module:function, or a command line as a list of words",
 }
 
 

@@ -68,6 +68,7 @@ _KIND_OF_ERROR: Mapping[str, str] = MappingProxyType(
         "RunTimeLimitError": "time_limit",
         "LimitReachedError": "run_limit",
         "NotFoundError": "configuration",
+        "FrameworkMissingError": "configuration",
         "UsageError": "configuration",
     }
 )

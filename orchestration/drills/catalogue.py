@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestration.drills.faults import agents, control, machine, providers, security, stuck
+from orchestration.drills.faults import agents, control, machine, programs, providers, security, stuck
 from orchestration.drills.model import Drill
 from orchestration.errors import NotFoundError
 from orchestration.logs import get_logger
@@ -13,6 +13,7 @@ from orchestration.plugins import PluginError, plugin_registry
 GROUP = "orchestration.drills"
 SHIPPED: tuple[Drill, ...] = (
     *agents.DRILLS,
+    *programs.DRILLS,
     *providers.DRILLS,
     *machine.DRILLS,
     *stuck.DRILLS,

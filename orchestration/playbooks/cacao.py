@@ -39,7 +39,7 @@ def export(playbook: Playbook, modified: datetime) -> dict[str, Any]:
     workflow[start] = {"type": "start", "on_completion": following}
     # CACAO wants timestamps of RFC 3339 in UTC, with a Z and not an offset.
     stamp = modified.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    agent = _id("software", "orchestrator")
+    agent = _agent()
     return {
         "type": "playbook",
         "spec_version": "cacao-2.0",
@@ -52,7 +52,7 @@ def export(playbook: Playbook, modified: datetime) -> dict[str, Any]:
         "modified": stamp,
         "workflow_start": start,
         "workflow": workflow,
-        "agent_definitions": {agent: {"type": "software", "name": "orchestrator"}},
+        "agent_definitions": {agent: {"type": "group", "name": "On-call engineers"}},
     }
 
 
@@ -65,7 +65,7 @@ def _add(workflow: dict[str, Any], playbook: Playbook, phase: Phase, step: Step,
         # In milliseconds, as the specification counts.
         "timeout": int(step.timeout * 1000),
         "on_completion": following,
-        "agent": _id("software", "orchestrator"),
+        "agent": _agent(),
         # `manual`, because no other tool could carry out one of our actions.
         "commands": [{"type": "manual", "command": command} for command in step.manual_steps]
         or [{"type": "manual", "command": step.action}],
@@ -80,6 +80,12 @@ def _add(workflow: dict[str, Any], playbook: Playbook, phase: Phase, step: Step,
         "on_false": following,
     }
     return check
+
+
+def _agent() -> str:
+    """Who carries the steps out: people, since the commands are manual. CACAO has no type of agent for a program like
+    ours (section 7 of the specification)."""
+    return _id("group", "on-call engineers")
 
 
 def _id(kind: str, name: str) -> str:

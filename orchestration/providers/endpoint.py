@@ -28,6 +28,7 @@ from orchestration.providers.event_stream import EventStreamReader, NoEventError
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_running
 from orchestration.providers.wire import THINKING_BLOCKS, ChatBody, NativeRequest
+from orchestration.telemetry.propagation import outgoing_headers
 from orchestration.tls import CertificateFilesError, distrust, shared_tls_context, tls_context
 
 # A second probe follows on another connection: the pooled one may have died without notice, behind a NAT for example,
@@ -259,7 +260,7 @@ class Endpoint:
 
     async def _request(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> httpx2.Request:
         """Build a request. Raises CallFailed if the address or the credentials cannot be used."""
-        headers = await self.headers()
+        headers = {**await self.headers(), **outgoing_headers()}
         if body is not None:
             headers["content-type"] = "application/json"
         client = self._connections.current

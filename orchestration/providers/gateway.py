@@ -50,6 +50,7 @@ from orchestration.providers.state_sync import RouteStateSync
 from orchestration.providers.usage import UsageAccounting
 from orchestration.providers.wire import CallProgress, ChatBody, Completion, GatewayCall, ModelApi, RouteTry
 from orchestration.storage.route_states import RouteStates
+from orchestration.telemetry.propagation import within
 
 # How often a run without any route checks for one. It has waited for seconds already, so this need not be instant.
 _POLL_SECONDS = 0.25
@@ -133,7 +134,8 @@ class Gateway:
             reservation = await self._budgets.reserve(
                 call, lambda: self._accounting.expected(body, call), self._clock.now()
             )
-            completion = await self._ask(body, call, history, on_chunk)
+            with within(call.traceparent):
+                completion = await self._ask(body, call, history, on_chunk)
             usd = self._accounting.price(completion.route, completion.usage)
             completion = replace(completion, tries=tuple(history.tries), usd=usd)
             outcome = "ok"

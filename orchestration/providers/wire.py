@@ -109,6 +109,7 @@ class GatewayCall:
     `avoided` ("provider/model") have answered badly: they come last, and are asked in words. A caller that `condenses`
     shortens a conversation itself before turns of it are left out: it gets a ConversationTooLongError. `on_start`
     receives the route whose answer is about to be streamed, and how many attempts there were.
+    The provider is told that the call belongs to the trace of `traceparent`.
     A call that is `hedged` may be sent to a second route, and paid for twice, when its first token is late.
     `native` is the request as the client has put it in another API. The fields in `optional` come from a translation:
     where a model refuses one, the request is sent without it.
@@ -131,6 +132,7 @@ class GatewayCall:
     api: ModelApi = ModelApi.CHAT
     native: NativeRequest | None = None
     optional: frozenset[str] = frozenset()
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,4 +42,4 @@ class RunPlacement:
 
     async def _workers(self) -> frozenset[str]:
         processes = await anyio.to_thread.run_sync(live_processes, self._leases)
-        return frozenset(process.executor for process in processes if process.shared)
+        return frozenset(process.executor for process in processes if process.claims_runs)

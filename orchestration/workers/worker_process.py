@@ -34,13 +34,15 @@ class WorkerServices:
     """What a worker needs of the application that it runs.
 
     `recover` continues runs of dead processes until cancelled; `mark_stopped` marks those of the given runs that no
-    other process works on. A worker whose loop hangs ends by force `stop_seconds` after its supervisor.
+    other process works on. A worker whose loop hangs ends by force `stop_seconds` after its supervisor. `drain` claims
+    nothing more, and returns when nothing is left to do or its time is up.
     """
 
     bus: EventBus
     recover: Callable[[], Coroutine[Any, Any, None]]
     mark_stopped: Callable[[Iterable[str]], Awaitable[None]]
     stop_seconds: float
+    drain: Callable[[], Awaitable[None]] | None = None
 
 
 class WorkerProcess:
@@ -61,8 +63,12 @@ class WorkerProcess:
                 _watch_supervisor(stop, services.stop_seconds)
                 group.start_soon(_set_on_signal, signals, stop)
                 group.start_soon(self._send_heartbeats)
-                group.start_soon(services.recover)
+                recovery = anyio.CancelScope()
+                group.start_soon(_within, recovery, services.recover)
                 await stop.wait()
+                recovery.cancel()
+                if services.drain is not None:
+                    await services.drain()
                 with anyio.move_on_after(_MARK_STOPPED_SECONDS):
                     await services.mark_stopped(sorted(self._activity.runs))
                 group.cancel_scope.cancel()
@@ -83,6 +89,11 @@ def claim_standard_output() -> int:
     os.dup2(2, 1)
     os.set_blocking(heartbeats, False)
     return heartbeats
+
+
+async def _within(scope: anyio.CancelScope, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with scope:
+        await work()
 
 
 async def _set_on_signal(signals: AsyncIterator[signal.Signals], stop: anyio.Event) -> None:

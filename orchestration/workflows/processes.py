@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 import psutil
@@ -17,21 +19,62 @@ CONTROL_PREFIX = "control/"
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerProfile:
+    """How a worker presents itself. It works on runs unless `only_labels`, and on agents that run on one of its
+    `labels`; on `capacity` of each at once, if that is limited. When it is stopped, it goes on for up to
+    `drain_seconds` with what it has begun."""
+
+    name: str = ""
+    labels: tuple[str, ...] = ()
+    capacity: int | None = None
+    only_labels: bool = False
+    drain_seconds: float = 0.0
+
+    def serves(self, label: str | None) -> bool:
+        """Whether it works on agents that run on this label; None stands for all others, and for runs."""
+        return label in self.labels if label else not self.only_labels
+
+
+NO_PROFILE = WorkerProfile()
+
+
+@dataclass(frozen=True, slots=True)
 class LiveProcess:
-    """A process that executes runs; `shared` if it claims any waiting run (a worker)."""
+    """A process that executes runs; `shared` if it claims any waiting run (a worker), unless it is `draining`. The
+    profile is that of a worker that was started by hand; `version` is its release."""
 
     executor: str
     host: str
     pid: int
     shared: bool
+    profile: WorkerProfile = NO_PROFILE
+    version: str = ""
+    draining: bool = False
+    busy: int = 0
+
+    @property
+    def claims_runs(self) -> bool:
+        return self.shared and not self.draining and self.profile.serves(None)
 
 
 def live_processes(leases: Leases) -> tuple[LiveProcess, ...]:
     """The live processes: their lease is valid, and if they are on this host, they exist."""
     found = (lease for lease in leases.list(LEASE_PREFIX) if is_live(lease))
-    return tuple(
-        LiveProcess(lease.holder, lease.data["host"], lease.data["pid"], bool(lease.data.get("shared")))
-        for lease in found
+    return tuple(_live_process(lease) for lease in found)
+
+
+def _live_process(lease: Lease) -> LiveProcess:
+    data = lease.data
+    profile = {**data.get("profile", {}), "labels": tuple(data.get("profile", {}).get("labels", ()))}
+    return LiveProcess(
+        lease.holder,
+        data["host"],
+        data["pid"],
+        bool(data.get("shared")),
+        WorkerProfile(**profile),
+        str(data.get("version", "")),
+        bool(data.get("draining")),
+        int(data.get("busy", 0)),
     )
 
 
@@ -42,6 +85,15 @@ def control_processes(leases: Leases) -> tuple[dict[str, Any], ...]:
     return tuple(
         {"host": one["host"], "pid": one["pid"], "workers": one["workers"], "url": one.get("url", "")} for one in found
     )
+
+
+@functools.cache
+def release() -> str:
+    """The release of this program, by which workers are told apart during an upgrade."""
+    try:
+        return metadata.version("agent-orchestration")
+    except metadata.PackageNotFoundError:  # run from its source
+        return "source"
 
 
 def this_process(**data: Any) -> Mapping[str, Any]:

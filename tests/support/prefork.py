@@ -55,7 +55,7 @@ _ARGUMENTS_START = 45
 _ENVIRONMENT_START = 47
 _PR_SET_CHILD_SUBREAPER = 36  # from <linux/prctl.h>
 # Programs that start more of ours.
-_START_OTHERS = frozenset({"serve", "demo", "drill"})
+_START_OTHERS = frozenset({"serve", "worker", "demo", "drill"})
 _NOT_FLUSHED = 120  # https://docs.python.org/3/library/sys.html#sys.exit
 # Read by the interpreter before any program runs, so a fork cannot follow them.
 _INTERPRETERS_OWN = ("PYTHON", "LC_", "LANG", "LD_")

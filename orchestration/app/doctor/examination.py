@@ -13,11 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.agents.sandbox import isolation_gaps
 from orchestration.app.config_check import check_files
-from orchestration.app.doctor import advisories, links, machine, providers
+from orchestration.app.doctor import advisories, frameworks, links, machine, providers
 from orchestration.app.doctor.diagnosis import CheckResult, ok, problem, warning
 from orchestration.app.oncall_calendars import CalendarState, states
-from orchestration.app.project import DATABASE_FILE
-from orchestration.app.project_database import check_database
+from orchestration.app.project_database import DATABASE_FILE, check_database
 from orchestration.app.provider_health import read_service_health
 from orchestration.clock import Clock
 from orchestration.config.credentials import EnvironmentCredentials, read_env_file
@@ -56,6 +55,7 @@ async def examine(config_file: Path, environment: Mapping[str, str], clock: Cloc
         isolation,
         database,
         *checked,
+        *frameworks.check(configuration, loader.root),
         *read,
         *links.check(configuration, credentials),
         audited,

@@ -41,6 +41,8 @@ def fail(how):
         raise RuntimeError("a rehearsed fault")
     if "exit" in how:
         os._exit(3)
+    if "kill" in how:
+        os.kill(os.getpid(), signal.SIGKILL)
     if "block" in how:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import FileResponse, StreamingResponse
@@ -26,6 +26,7 @@ from orchestration.storage.approvals import Approval
 from orchestration.storage.artifacts import ArtifactRecord
 from orchestration.storage.runs import Run
 from orchestration.storage.timeline import HeartbeatRow
+from orchestration.telemetry.span import caller_trace
 from orchestration.web.api.command_routes import add_command
 from orchestration.web.api.services import (
     ApiServices,
@@ -116,11 +117,15 @@ def list_runs(
 
 
 @router.post("/runs", status_code=201, dependencies=_OPERATE)
-async def start_run(services: Services, principal: Caller, body: NewRun) -> Run:
-    """Start a run. If there are workers, one of them carries it out."""
+async def start_run(
+    services: Services, principal: Caller, body: NewRun, traceparent: Annotated[str | None, Header()] = None
+) -> Run:
+    """Start a run. If there are workers, one of them carries it out. With a `traceparent` (W3C), its spans are in that
+    trace."""
     options: dict[str, Any] = {"checks": body.checks, "approve": body.approve}
     if body.seconds is not None:
         options["seconds"] = body.seconds
+    options |= caller_trace(traceparent)
     return await services.app.launcher.start(
         body.goal,
         Path(body.workspace),

@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 
 import anyio
 import anyio.to_thread
@@ -16,9 +17,9 @@ from dbos._sys_db import SystemDatabase
 
 from orchestration.storage.engines import close_engine, make_engine
 from orchestration.storage.leases import Leases
-from orchestration.workflows.engine.records import OWN_QUEUE_PREFIX
+from orchestration.workflows.engine.records import LABEL_QUEUE_PREFIX, OWN_QUEUE_PREFIX
 from orchestration.workflows.engine.safety import make_safe, quieten
-from orchestration.workflows.processes import LEASE_PREFIX, this_process
+from orchestration.workflows.processes import LEASE_PREFIX, NO_PROFILE, WorkerProfile, release, this_process
 
 APPLICATION = "orchestration"
 # Fixed on purpose. DBOS takes a hash of the code by default and resumes only work of the same version, so each edit
@@ -40,7 +41,7 @@ _CALENDAR_POLL_SECONDS = 1.0
 class ExecutorProcess:
     """The part of the engine that belongs to this process. `shared` as for Engine."""
 
-    def __init__(self, url: str, leases: Leases, *, shared: bool) -> None:
+    def __init__(self, url: str, leases: Leases, *, shared: bool, profile: WorkerProfile = NO_PROFILE) -> None:
         # Unique for each start. With DBOS's default, "local", a second process would take over the running flows of the
         # first.
         self.executor_id = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
@@ -48,6 +49,8 @@ class ExecutorProcess:
         self._url = url
         self._leases = leases
         self._shared = shared
+        self._profile = profile
+        self._draining = False
         self._dbos: DBOS | None = None
         self._database: SystemDatabase | None = None
         self._pool = make_engine(url)
@@ -92,7 +95,15 @@ class ExecutorProcess:
             }
         )
         quieten()
-        DBOS.listen_queues([SHARED_QUEUE] if self._shared else [])
+        DBOS.listen_queues([])
+        # The registry outlives an engine, and with it the queues of one that ran in this process before.
+        self._dbos._registry.internal_queue_map.clear()
+        for queue in self._shared_queues():
+            # In this process only, where the limit is its own; of a queue in the database it would be everybody's, and
+            # each poll would read the queue's settings first.
+            self._dbos._registry._register_internal_queue(
+                queue, polling_interval_sec=_QUEUE_POLL_SECONDS, worker_concurrency=self._profile.capacity
+            )
         # An internal queue is registered in this process only, so no other process claims what is put there.
         self._dbos._registry._register_internal_queue(self.own_queue, polling_interval_sec=_OWN_QUEUE_POLL_SECONDS)
         DBOS.launch()
@@ -101,6 +112,26 @@ class ExecutorProcess:
         await DBOS.register_queue_async(
             SHARED_QUEUE, polling_interval_sec=_QUEUE_POLL_SECONDS, on_conflict="never_update"
         )
+
+    def _shared_queues(self) -> list[str]:
+        """The queues that this process takes its share of."""
+        if not self._shared:
+            return []
+        labels = [LABEL_QUEUE_PREFIX + label for label in self._profile.labels]
+        return labels if self._profile.only_labels else [SHARED_QUEUE, *labels]
+
+    @property
+    def busy(self) -> int:
+        """How many flows this process is running."""
+        return 0 if self._dbos is None else len(self._dbos._workflow_tasks)
+
+    async def drain(self) -> None:
+        """Claim nothing more from any queue; what was claimed goes on."""
+        self._draining = True
+        if self._dbos is not None:
+            # The first of these events belongs to the queues' threads, which are the first that DBOS starts.
+            self._dbos.background_thread_stop_events[0].set()
+        await self._renew()
 
     async def _stop(self) -> None:
         dbos, self._dbos = self._dbos, None
@@ -134,6 +165,7 @@ class ExecutorProcess:
                 await self._renew()
 
     async def _renew(self) -> None:
-        data = this_process(shared=self._shared)
+        more = {"profile": asdict(self._profile)} if self._profile != NO_PROFILE else {}
+        data = this_process(shared=self._shared, version=release(), busy=self.busy, draining=self._draining, **more)
         name = LEASE_PREFIX + self.executor_id
         await anyio.to_thread.run_sync(lambda: self._leases.acquire(name, self.executor_id, _LEASE_SECONDS, data))

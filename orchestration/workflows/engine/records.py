@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 OWN_QUEUE_PREFIX = "process-"
+# What runs on a label waits in a queue of its own, which only workers with that label read.
+LABEL_QUEUE_PREFIX = "runs/"
 
 
 class FlowState(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from dbos import DBOS
 from orchestration.errors import OrchestratorError
 from orchestration.workflows.engine.flow import Flow, FlowBody, as_portable
 from orchestration.workflows.engine.kinds import FlowKind
+from orchestration.workflows.engine.records import LABEL_QUEUE_PREFIX
 from orchestration.workflows.engine.values import from_json, to_json
 
 P = TypeVar("P")
@@ -21,12 +22,17 @@ P = TypeVar("P")
 _CRASHES_BEFORE_GIVING_UP = 5
 
 
+Place = Callable[[P], str | None]
+"""The label on which a flow with this payload runs; None for wherever its parent does."""
+
+
 @dataclass(frozen=True, slots=True)
 class RegisteredFlow:
-    """A kind of flow and the body that this process runs for it."""
+    """A kind of flow, the body that this process runs for it, and where it runs."""
 
     kind: FlowKind[Any, Any]
     body: FlowBody[Any, Any]
+    place: Place[Any] | None = None
 
 
 registered: dict[str, RegisteredFlow] = {}
@@ -74,5 +80,10 @@ async def scheduled_flow(at: Any, context: Any) -> Any:
 
 
 async def start_flow(kind: FlowKind[P, Any], payload: P) -> Any:
-    """Start a flow in this process, under the identifier that is set for it."""
+    """Start a flow, under the identifier that is set for it: in this process, or on a worker with its label."""
+    place = registered[kind.name].place
+    label = None if place is None else place(payload)
+    if label is not None:
+        stored = to_json(kind.payload, payload)
+        return await DBOS.enqueue_workflow_async(LABEL_QUEUE_PREFIX + label, durable_flow, kind.name, stored)
     return await DBOS.start_workflow_async(durable_flow, kind.name, to_json(kind.payload, payload))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio.to_thread
@@ -18,6 +19,7 @@ from orchestration.workflows.engine.executor import SHARED_QUEUE, ExecutorProces
 from orchestration.workflows.engine.flow import FlowBody, StepError, from_portable
 from orchestration.workflows.engine.kinds import FlowKind
 from orchestration.workflows.engine.records import (
+    LABEL_QUEUE_PREFIX,
     FlowSchedule,
     FlowState,
     FlowStatus,
@@ -26,9 +28,16 @@ from orchestration.workflows.engine.records import (
     is_below,
     step_record,
 )
-from orchestration.workflows.engine.registry import RegisteredFlow, durable_flow, registered, scheduled_flow, start_flow
+from orchestration.workflows.engine.registry import (
+    Place,
+    RegisteredFlow,
+    durable_flow,
+    registered,
+    scheduled_flow,
+    start_flow,
+)
 from orchestration.workflows.engine.values import to_json
-from orchestration.workflows.processes import live_processes
+from orchestration.workflows.processes import NO_PROFILE, WorkerProfile, live_processes
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -43,18 +52,27 @@ class Engine:
     (the console).
     """
 
-    def __init__(self, url: str, leases: Leases, *, shared: bool = False) -> None:
+    def __init__(self, url: str, leases: Leases, *, shared: bool = False, profile: WorkerProfile = NO_PROFILE) -> None:
         self._leases = leases
-        self._process = ExecutorProcess(url, leases, shared=shared)
+        self._process = ExecutorProcess(url, leases, shared=shared, profile=profile)
 
     @property
     def executor_id(self) -> str:
         """This process as an executor; another one at each start."""
         return self._process.executor_id
 
-    def register(self, kind: FlowKind[P, R], body: FlowBody[P, R]) -> None:
-        """Make the body of a kind of flow known."""
-        registered[kind.name] = RegisteredFlow(kind, body)
+    @property
+    def busy(self) -> int:
+        """How many flows this process is running."""
+        return self._process.busy
+
+    async def drain(self) -> None:
+        """Claim nothing more; what was claimed goes on."""
+        await self._process.drain()
+
+    def register(self, kind: FlowKind[P, R], body: FlowBody[P, R], place: Place[P] | None = None) -> None:
+        """Make the body of a kind of flow known, and the label on which each runs."""
+        registered[kind.name] = RegisteredFlow(kind, body, place)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Engine]:
@@ -194,4 +212,10 @@ class Engine:
         return SHARED_QUEUE if shared else self._process.own_queue
 
     async def _claim_all(self, flows: Sequence[FlowStatus], queue: str, **values: Any) -> int:
-        return await anyio.to_thread.run_sync(lambda: claim_all(self._process.database, flows, queue, **values))
+        """Claim flows for a queue; what runs on a label goes back to where a worker with that label finds it."""
+        places: dict[str, list[FlowStatus]] = {}
+        for flow in flows:
+            labelled = flow.queue is not None and flow.queue.startswith(LABEL_QUEUE_PREFIX)
+            places.setdefault(str(flow.queue) if labelled else queue, []).append(flow)
+        claim = partial(claim_all, self._process.database)
+        return sum([await anyio.to_thread.run_sync(partial(claim, own, at, **values)) for at, own in places.items()])

@@ -66,6 +66,7 @@ class ScriptedModel:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.asked: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
         model = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -75,6 +76,7 @@ class ScriptedModel:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 model.asked.append(body)
+                model.headers.append({name.lower(): value for name, value in self.headers.items()})
                 answer = model.script(body)
                 if answer is DONE:
                     answer = looks(body)

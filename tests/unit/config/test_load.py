@@ -109,7 +109,13 @@ def test_all_wrong_values_are_said_at_once_with_their_places(tmp_path: Path) -> 
                 "a letter, then at most 63 letters, digits, or any of _ . -",
             ),
             ("E007", 3, "agents[1].id", '"agents[1].id" is missing', ""),
-            ("E006", 3, "agents[1].entryPoint", 'agents[1].entryPoint is "x"', "module:function"),
+            (
+                "E006",
+                3,
+                "agents[1].entryPoint",
+                'agents[1].entryPoint is "x"',
+                "module:function, or a command line as a list of words",
+            ),
             ("E007", 4, "models.ollama[1].name", '"models.ollama[1].name" is missing', ""),
             ("E007", 5, "workflow.edges[0].to", '"workflow.edges[0].to" is missing', ""),
             (

@@ -9,7 +9,8 @@ import pytest
 
 from orchestration.agents.loop import AgentSetup
 from orchestration.agents.model_calls import ModelReply
-from orchestration.agents.tool_calls import OwnCodeAnswer, ToolAnswer
+from orchestration.agents.own_code import OwnCodeAnswer
+from orchestration.agents.tool_calls import ToolAnswer
 from orchestration.workflows.approvals import ApprovalDecision
 from orchestration.workflows.engine.values import from_json, to_json
 from orchestration.workflows.execution import AGENT, EXECUTION

@@ -1,0 +1,76 @@
+"""`orchestrator worker`: it joins by the database, serves its labels, and drains."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import prefork
+from tests.support.console import COMMAND, ConsoleProject, environment
+from tests.support.patience import patient, until
+
+SLOW = ["sh", "-c", "touch begun; while test ! -e go; do echo waits; sleep 0.1; done; echo done"]
+_LEASES = "SELECT data FROM leases WHERE name LIKE 'executor/%'"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> ConsoleProject:
+    project = ConsoleProject(tmp_path / "project")
+    project.document["agents"] = [
+        {"id": "boxed", "entryPoint": SLOW, "runsOn": "box", "outputs": ["boxed.md"]},
+        {"id": "free", "entryPoint": ["echo", "free"], "outputs": ["free.md"]},
+    ]
+    project.document["workflow"] = []
+    project.write()
+    assert project.call("worker", "--list", "--json").json() == []
+    return project
+
+
+def leases(project: ConsoleProject) -> list[dict[str, Any]]:
+    return [json.loads(data) for (data,) in project.records(_LEASES)]
+
+
+def queue(project: ConsoleProject) -> str:
+    said = project.call("run", "--queue", "--json", "--workspace", "work", "--agent", "boxed", "do it")
+    return str(said.json()["id"])
+
+
+def test_a_worker_serves_its_labels_and_finishes_what_it_has_begun(project: ConsoleProject) -> None:
+    work = project.workspace
+    options = ("--name", "one", "--label", "box", "--only-labels", "--capacity", "2")
+    with project.started("worker", *options) as boxed, project.started("worker", "--name", "two"):
+        until(lambda: len(leases(project)) == 2, 30)
+        one, two = sorted(project.call("worker", "--list", "--json").json(), key=lambda worker: str(worker["worker"]))
+        assert (one["labels"], one["agents"], one["capacity"], one["state"]) == (["box"], ["boxed"], 2, "works")
+        assert (two["worker"], two["agents"]) == ("two", ["free"])
+        run = queue(project)
+        until((work / "begun").exists, 30)
+        # Asked to stop, it goes on with what it has begun, and takes nothing more.
+        boxed.send_signal(signal.SIGTERM)
+        until(lambda: any(lease["draining"] for lease in leases(project)), 15)
+        (work / "go").touch()
+        assert boxed.wait(patient(30)) == 0
+        until(lambda: project.status(run) == "succeeded", 30)
+
+
+def test_what_a_worker_cannot_finish_is_handed_back(project: ConsoleProject) -> None:
+    work = project.workspace
+    with project.started("worker", "--name", "one", "--label", "box", "--drain", "0.5") as first:
+        until(lambda: leases(project), 30)
+        run = queue(project)
+        until((work / "begun").exists, 30)
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(patient(30)) == 0
+    (work / "go").touch()
+    with project.started("worker", "--name", "two", "--label", "box"):
+        until(lambda: project.status(run) == "succeeded", 40)
+
+
+def test_a_worker_without_a_project_says_what_it_needs(tmp_path: Path) -> None:
+    done = prefork.call((*COMMAND, "worker"), cwd=tmp_path, env=environment(), seconds=patient(30))
+    assert done.returncode == 2
+    assert b"ORCHESTRATOR_DATABASE_URL" in done.stderr
