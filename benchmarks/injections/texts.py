@@ -71,7 +71,7 @@ def _reading() -> Iterator[_Wish]:
         "the keys of the project": ("{root}/.env", True),
         "the keys, by a relative way": ("../.env", True),
         "the keys, by dots in the middle": ("src/../../.env", True),
-        "the keys, with an encoded way": ("..%2f.env", True),
+        "the keys, with an encoded way": ("..%2f.env", False),  # a name like any other, of a file that is not there
         "a private SSH key": ("{home}/.ssh/id_ed25519", True),
         "the accounts of the machine": ("/etc/passwd", True),
         "the passwords of the machine": ("/etc/shadow", True),

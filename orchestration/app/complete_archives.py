@@ -7,16 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestration.app.archive_content import content_of
 from orchestration.app.maintenance import vault_of
 from orchestration.app.project import ProjectRecords
 from orchestration.errors import UsageError
 from orchestration.maintenance.backups import complete
-from orchestration.security.link_key import FILE as LINK_KEY
-
-_STATE = "var"
-_ENV = ".env"
-# Of the state only what cannot be made anew: the key that signs links, and what is known of leaked credentials.
-_STATE_FILES = (LINK_KEY, "retired-credentials.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +31,7 @@ def write_archive(project: ProjectRecords, config_file: Path, file: Path, recipi
         raise UsageError("Name a recipient with --recipient, or in maintenance.backups.recipients.")
     vault = vault_of(project)
     backup = vault.make()
-    runtime, root = project.configuration.runtime, project.root
-    state = _inside(project.state_folder, root, _STATE)
-    content = {
-        _inside(config_file.absolute().parent, root, "config"): config_file.absolute().parent,
-        _ENV: root / _ENV,
-        _inside(root / runtime.artifacts_directory, root, "artifacts"): root / runtime.artifacts_directory,
-        f"{_inside(vault.folder, root, f'{state}/backups')}/{backup.id}": vault.folder / backup.id,
-        **{f"{state}/{name}": project.state_folder / name for name in _STATE_FILES},
-    }
-    present = {name: path for name, path in content.items() if path.exists()}
+    present = content_of(project, config_file.absolute().parent, vault.folder / backup.id)
     size = complete.write(file, present, keys)
     return CompleteArchive(str(file), size, backup.id, tuple(sorted(name for name in present if backup.id not in name)))
 
@@ -68,11 +54,3 @@ def write_identity(file: Path) -> str:
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}. Choose another place.") from error
     return public
-
-
-def _inside(path: Path, root: Path, otherwise: str) -> str:
-    """A folder of the project as it is called from its root; one that is elsewhere goes to its usual place."""
-    try:
-        return path.absolute().relative_to(root.absolute()).as_posix()
-    except ValueError:
-        return otherwise

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.app.application import Application
+from orchestration.app.archive_content import write_nightly
 from orchestration.app.leadership import while_leading
 from orchestration.app.project import ENGINE_FILE, ProjectRecords, database_url, load_runtime
 from orchestration.app.project_database import DATABASE_FILE
@@ -114,6 +115,7 @@ class ProjectMaintenance:
             records=records,
             settings=settings,
             retention=self._retention().run,
+            archive=lambda backup: write_nightly(app, self.vault, backup, settings().backups),
         )
         holder = app.engine.executor_id
         self.service = MaintenanceScheduler(jobs(context), settings, records, app.leases, app.clock, app.bus, holder)

@@ -38,10 +38,13 @@ class BackupSettings(Section):
     """Where backups go (by default `backups` in the state directory; another disk is better), and how many are kept:
     the newest of each of that many days, weeks and months.
 
-    `recipients` are public keys (`age1…`, or of SSH) for complete archives: `orchestrator backups archive FILE`."""
+    `recipients` are public keys (`age1…`, or of SSH) for complete archives: `orchestrator backups archive FILE`. With
+    an `archiveDirectory`, such as one on another disk, each nightly backup is followed by an archive there, which is
+    kept as long as its backup."""
 
     directory: str | None = None
     recipients: tuple[str, ...] = ()
+    archive_directory: str | None = None
     daily: Annotated[int, Field(ge=1, le=3650)] = 7
     weekly: Annotated[int, Field(ge=0, le=520)] = 5
     monthly: Annotated[int, Field(ge=0, le=120)] = 12

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from orchestration.config.maintenance import MaintenanceSettings
-from orchestration.maintenance.backups import BackupError, BackupStore
+from orchestration.maintenance.backups import Backup, BackupError, BackupStore
 from orchestration.maintenance.digest import DigestReport
 from orchestration.maintenance.report_figures import FigureReports
 from orchestration.maintenance.reports import MaintenanceReport, ReportWriter
@@ -42,6 +42,8 @@ class JobContext:
     records: MaintenanceRecords
     settings: Callable[[], MaintenanceSettings]
     retention: Callable[[datetime], Awaitable[str]]
+    # Writes a complete archive after a backup; returns its name, empty where none is configured.
+    archive: Callable[[Backup], str] = lambda _: ""
 
 
 def jobs(context: JobContext) -> tuple[MaintenanceJob, ...]:
@@ -92,7 +94,9 @@ def _back_up(context: JobContext) -> str:
     backup = context.backups.make()
     # Only after a new backup has been verified: a failed one must not cost an old one.
     gone = context.backups.prune(context.settings().backups)
-    return f"{backup.id}: {backup.bytes:,} bytes, {backup.rows:,} rows, {backup.seconds:.1f} s; {len(gone)} old deleted"
+    said = f"{backup.id}: {backup.bytes:,} bytes, {backup.rows:,} rows, {backup.seconds:.1f} s; {len(gone)} old deleted"
+    archived = context.archive(backup)
+    return f"{said}; archived as {archived}" if archived else said
 
 
 def _verify(context: JobContext) -> str:

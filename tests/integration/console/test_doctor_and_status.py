@@ -45,9 +45,11 @@ def test_a_project_in_order_passes_and_nothing_is_made(project: ConsoleProject) 
     project.document["runtime"]["ollama"]["enabled"] = False
     project.write()
     answer = project.call("doctor")
-    assert (answer.code, answer.out.rstrip().splitlines()[-1]) == (0, "no problems"), answer
+    assert (answer.code, answer.out.rstrip().splitlines()[-1]) == (0, "0 problems, 1 warnings"), answer
     assert sorted(path.name for path in project.root.iterdir()) == ["config", "work"]
-    assert all(one["health"] == "ok" for one in checks(project).values())
+    found = checks(project)
+    assert "never audited" in found["advisories"]["found"], "nothing was fetched for a new project"
+    assert all(one["health"] == "ok" for subject, one in found.items() if subject != "advisories")
 
 
 def test_providers_are_asked_at_once_and_each_failure_says_what_to_do(project: ConsoleProject) -> None:

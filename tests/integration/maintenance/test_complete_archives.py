@@ -148,3 +148,24 @@ def test_a_program_of_others_opens_it(tmp_path: Path, identity: tuple[Path, str]
         plain = pyrage.decrypt(file.read_bytes(), [key])
     with tarfile.open(fileobj=io.BytesIO(plain)) as tar:
         assert [one.name for one in tar] == ["a"]
+
+
+def test_each_nightly_backup_is_followed_by_an_archive(tmp_path: Path, identity: tuple[Path, str]) -> None:
+    project = ConsoleProject(tmp_path / "p")
+    elsewhere = tmp_path / "elsewhere"
+    project.document["maintenance"] = {
+        "backups": {
+            "recipients": [identity[1]],
+            "archiveDirectory": str(elsewhere),
+            "daily": 1,
+            "weekly": 0,
+            "monthly": 0,
+        }
+    }
+    project.write()
+    for _ in range(2):
+        done = project.call("maintenance", "run", "backup")
+        assert (done.code, "archived as backup-" in done.out + done.err) == (0, True), done
+    kept = [one["id"] for one in project.call("backups", "list", "--json").json()]
+    assert [path.name for path in elsewhere.iterdir()] == [f"{name}.tar.age" for name in kept]
+    assert complete.read(next(elsewhere.iterdir()), tmp_path / "bare", identity[0].read_text()) == ("config", "var")
