@@ -125,7 +125,8 @@ class _Incident:
             "reviewable": found.status in _REVIEWABLE or found.status.is_open,
             "review_parts": _review_parts(dossier, found),
             "missing": missing_fields(found),
-            "draft": draft(dossier),
+            # Without its first line, the title: the page has that already.
+            "draft": draft(dossier).partition("\n")[2],
         }
 
     async def give(

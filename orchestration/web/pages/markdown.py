@@ -30,4 +30,5 @@ def html(text: str) -> str:
         return f'<div class="scroll" role="region" aria-label="Table {next(numbers)}" tabindex="0"><table class="rows">'
 
     framed = re.sub("<table>", begin, clean).replace("</table>", "</table></div>")
-    return framed.replace("<pre>", '<pre tabindex="0">')
+    # A header cell without a text is no header (https://www.w3.org/WAI/tutorials/tables/one-header/).
+    return framed.replace("<th></th>", "<td></td>").replace("<pre>", '<pre tabindex="0">')

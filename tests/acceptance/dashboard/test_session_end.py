@@ -68,7 +68,7 @@ def test_what_was_typed_is_sent_after_signing_in_again(server: RunningWebServer,
     for path, opened_by, label, button, done in (
         (f"/incidents/{found.id}", "Add a note…", "Text", "Add note", "Note added"),
         ("/alerts", "Add a silence…", "Reason", "Add silence", "Silence added"),
-        ("/incidents", "Declare an incident…", "Title", "Declare", "declared"),
+        ("/incidents", "Declare an incident…", "What is wrong", "Declare", "declared"),
     ):
         page.goto(path)
         if "/sign-in" in page.url:
