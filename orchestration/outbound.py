@@ -207,6 +207,12 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         await self._backend.sleep(seconds)
 
 
+async def permitted_addresses(rule: OutboundRule, host: str, port: int, seconds: float | None) -> list[str]:
+    """The addresses of a host that may be connected to. Raises ConnectError if it has none at all, and
+    ConnectTimeout."""
+    return [one for one in await _resolved(host, port, seconds) if rule.allows(host, one)]
+
+
 async def _resolved(host: str, port: int, seconds: float | None) -> list[str]:
     try:
         with anyio.fail_after(seconds):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orchestration.agents.sandbox import IsolationRules
 from orchestration.config.schema import Configuration
+from orchestration.domain.host_rule import read_rule
 
 IsolationPolicy = Callable[[Path], IsolationRules | None]
 """The isolation of a command in a workspace; None for none."""
@@ -26,6 +27,7 @@ def isolation_for(configuration: Configuration, project: Path, workspace: Path) 
         # The workspace of a run, if it is there, and what package managers keep for all commands.
         kept=tuple(path for path in (workspace.resolve(), state / "caches") if path.is_relative_to(state)),
         network=settings.network,
+        hosts=tuple(map(read_rule, settings.hosts)),
         required=settings.wall == "required",
     )
 

@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from orchestration.agents import patches, sandbox
 from orchestration.agents.context_budget import map_tokens
+from orchestration.agents.network_gate import hosts_reached
 from orchestration.agents.project_brief import project_brief, project_map
 from orchestration.agents.sandbox import OutputCallback, SandboxLimits
 from orchestration.agents.workspace import FileChange, Workspace, WorkspaceError
@@ -190,6 +191,8 @@ class RunWorkspace:
         if result.was_killed:
             # From outside, which says nothing about the work.
             result = await sandbox.run(command, root, limits, on_output=on_output)
+        if result.hosts:
+            self._bus.publish(hosts_reached(result.hosts), run_id=run.id, agent=_CHECKER)
         output = self._redactor.text(result.output, "a check's output", run_id=run.id)
         return command_record(command, result.exit_code, output, result.stopped)
 

@@ -19,7 +19,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,8 +27,11 @@ from typing import Any, BinaryIO
 import anyio
 import psutil
 
+from orchestration.agents import network_gate
+from orchestration.agents.network_gate import HostUse, NetworkGate
 from orchestration.clock import Clock, SystemClock
 from orchestration.declarations.child import VARIABLE
+from orchestration.domain.host_rule import HostRule
 from orchestration.errors import OrchestratorError
 
 _INIT = Path(__file__).with_name("sandbox_init.py")
@@ -53,13 +56,15 @@ Serve = Callable[[socket.socket], Coroutine[Any, Any, None]]
 @dataclass(frozen=True, slots=True)
 class IsolationRules:
     """What a command may reach: it can change only its folder, a home of its own and what is `writable`; what is
-    `hidden` appears empty to it, except for folders in there that are `kept`; and it has the network or not. If the
-    kernel cannot do all of this, the command runs with what the kernel can do, unless everything is `required`."""
+    `hidden` appears empty to it, except for folders in there that are `kept`; and it has the network, or the `hosts` of
+    it, or nothing. If the kernel cannot do all of this, the command runs with what the kernel can do, unless everything
+    is `required`."""
 
     writable: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
     kept: tuple[Path, ...] = ()
     network: bool = False
+    hosts: tuple[HostRule, ...] = ()
     required: bool = False
 
     def settings(self, *own: Path) -> list[str]:
@@ -134,7 +139,7 @@ class CommandConnections:
 class CommandResult:
     """How a command ended. `exit_code` is negative for a signal, None when it was stopped; `stopped` says why.
     `lost` if its supervisor was killed: by the command itself, or by the kernel for want of memory. `errors` is its
-    standard error where that was kept apart."""
+    standard error where that was kept apart; `hosts` are those that it has reached for, where it may reach some."""
 
     exit_code: int | None
     output: str
@@ -143,6 +148,7 @@ class CommandResult:
     stopped: str | None = None
     lost: bool = False
     errors: str = ""
+    hosts: tuple[HostUse, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -247,10 +253,17 @@ async def run(
     connections: CommandConnections | None = None,
 ) -> CommandResult:
     """Run a command until it ends, reaches a limit, or the caller is cancelled. No process of it is left after that."""
+    isolation, variables = limits.isolation, {**limits.variables, **(extra_environment or {})}
+    gate: NetworkGate | None = None
+    # A command that is served has its way out of the room already.
+    if isolation is not None and isolation.hosts and not isolation.network and connections is None:
+        gate = NetworkGate(isolation.hosts)
+        connections = CommandConnections(serve=gate.serve, port_in=network_gate.ADDRESS_VARIABLES)
+        variables |= network_gate.variables()
     async with _folder("orchestrator-") as home:
-        return await _Command(limits, on_output, clock or SystemClock(), connections or CommandConnections()).run(
-            command, cwd, environment(home, {**limits.variables, **(extra_environment or {})})
-        )
+        own = _Command(limits, on_output, clock or SystemClock(), connections or CommandConnections())
+        result = await own.run(command, cwd, environment(home, variables))
+    return result if gate is None else replace(result, hosts=gate.uses)
 
 
 class _Command:

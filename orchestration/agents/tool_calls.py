@@ -13,6 +13,7 @@ from typing import Any
 import anyio.to_thread
 
 from orchestration.agents.command_environment import limits_in
+from orchestration.agents.network_gate import hosts_reached
 from orchestration.agents.refusal_history import RefusalHistory
 from orchestration.agents.run_workspace import command_record
 from orchestration.agents.sandbox import OutputCallback, SandboxLimits
@@ -185,6 +186,8 @@ class ToolCalls:
             run_id=run.id,
             agent=task.agent,
         )
+        if hosts := result.data.get("hosts"):
+            self._bus.publish(hosts_reached(hosts), run_id=run.id, agent=task.agent)
         command = None
         if "command" in result.data:
             data = result.data

@@ -23,6 +23,7 @@ from orchestration.config.response import ResponseSettings
 from orchestration.config.section import EnvironmentName, Identifier, LogLevel, PositiveSeconds, Section
 from orchestration.config.vendors.settings import RevokerSettings
 from orchestration.domain.framework import Framework
+from orchestration.domain.host_rule import read_rule
 from orchestration.domain.prompt_cache_mode import PromptCacheMode
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.proxies import DIRECT, problem_of
@@ -164,16 +165,27 @@ class UsageLimits(Section):
     disk_mb: Annotated[int, Field(ge=1)] | None = None
 
 
+def _command_host(text: str) -> str:
+    read_rule(text)
+    return text
+
+
+CommandHost = Annotated[str, AfterValidator(_command_host)]
+
+
 class CommandSettings(Section):
     """What the commands of agents, and the checks of a run, may access besides their workspace.
 
     `writable` are further files and folders that they may change: absolute, from `~`, or relative to the project.
     `wall` says how they are isolated: as far as this machine permits (`possible`), completely or not at all started
-    (`required`), or not (`off`). `variables` are names of variables of the environment that they get; `caches` are
-    those of package managers, `shared` by all commands below the state directory or of each command alone (`none`).
+    (`required`), or not (`off`). Without `network` they reach the `hosts` alone, through a proxy of ours: a host is
+    `pypi.org`, `*.npmjs.org` (all names below it) or `git.example.org:8443`. `variables` are names of variables of the
+    environment that they get; `caches` are those of package managers, `shared` by all commands below the state
+    directory or of each command alone (`none`).
     """
 
     network: bool = False
+    hosts: tuple[CommandHost, ...] = ()
     variables: tuple[EnvironmentName, ...] = ()
     caches: Literal["shared", "none"] = "shared"
     writable: tuple[str, ...] = ()

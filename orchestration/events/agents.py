@@ -183,6 +183,21 @@ class ToolCallFinished(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
+class HostsReached(EventPayload):
+    """A command reached for hosts of the network, of which it may reach some; `refused` are those that it may not."""
+
+    kind: ClassVar[str] = "command.hosts"
+    followed: ClassVar[bool] = True
+
+    permitted: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+    def sentence(self) -> str:
+        parts = [("reached", self.permitted), ("was kept from", self.refused)]
+        return "; ".join(f"the command {what} {', '.join(hosts)}" for what, hosts in parts if hosts)
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallRefused(EventPayload):
     """A tool call was not permitted; `assessment` is slip, suspicious or attack, and `because` says of what."""
 

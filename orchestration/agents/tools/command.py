@@ -49,8 +49,16 @@ async def _run(context: ToolContext, arguments: CommandArguments) -> ToolResult:
     command = checked_command(arguments.command, context.commands)
     result = await sandbox.run(command, context.folder.root, context.limits, on_output=context.on_output)
     verdict = f"stopped: {result.stopped}" if result.stopped else f"exit code {result.exit_code}"
-    data = {"command": list(command), "exit_code": result.exit_code, "output": result.output, "stopped": result.stopped}
+    data = {
+        "command": list(command),
+        "exit_code": result.exit_code,
+        "output": result.output,
+        "stopped": result.stopped,
+        "hosts": result.hosts,
+    }
     output = await anyio.to_thread.run_sync(_excerpt, context, result.output.rstrip())
+    refused = ", ".join(str(use) for use in result.hosts if not use.permitted)
+    verdict += f"; these hosts may not be reached: {refused}" if refused else ""
     return ToolResult(f"{output}\n[{verdict}]".lstrip(), ok=result.ok, data=data)
 
 
