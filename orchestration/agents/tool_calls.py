@@ -160,8 +160,7 @@ class ToolCalls:
         instead.
         """
         name = name_of(call)
-        if begun is not None and begun not in self._begun:
-            return ToolAnswer(text=_UNKNOWN_END.format(name=name), ok=False, seconds=0.0, command=None)
+        lost = begun is not None and begun not in self._begun
         self._begun.discard(begun or "")
         started = self._clock.monotonic()
         heartbeat = self._heartbeat(run, task, agent_run_id)
@@ -171,7 +170,10 @@ class ToolCalls:
         report()
         async with heartbeat.ticking():
             key = f"{agent_run_id}/{number}"
-            result = await self._result_in_the_end(run, task, name, text, key, seconds, heartbeat, report)
+            if lost:
+                result = ToolResult(_UNKNOWN_END.format(name=name), ok=False)
+            else:
+                result = await self._result_in_the_end(run, task, name, text, key, seconds, heartbeat, report)
         took = self._clock.monotonic() - started
         self._bus.publish(
             ToolCallFinished(

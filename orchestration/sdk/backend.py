@@ -47,6 +47,10 @@ class Question:
 class Backend(Protocol):
     """Every method raises NotFoundError, ConflictError or UsageError as the system does."""
 
+    @property
+    def poll_seconds(self) -> float:
+        """How often to look for what is new."""
+
     async def open(self) -> None:
         """Get ready."""
 

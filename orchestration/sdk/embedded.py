@@ -37,6 +37,7 @@ _ENDED = "the program that worked on it has ended"
 class EmbeddedBackend:
     """Runs the application in a task of its own, so that it may be opened and closed in different tasks."""
 
+    poll_seconds: ClassVar[float] = 0.2
     _open: ClassVar[EmbeddedBackend | None] = None
 
     def __init__(self, config_file: Path, clock: Clock | None = None) -> None:
@@ -68,12 +69,13 @@ class EmbeddedBackend:
 
     async def close(self) -> None:
         """Stop the application."""
-        task, self._task = self._task, None
-        EmbeddedBackend._open = None
-        self._app = None
+        task, self._task, self._app = self._task, None, None
         self._ending.set()
-        if task is not None:
-            await task
+        try:
+            if task is not None:
+                await task
+        finally:
+            EmbeddedBackend._open = None
 
     async def _serve(self, ready: asyncio.Future[Application]) -> None:
         from orchestration.app.application import application
@@ -103,7 +105,9 @@ class EmbeddedBackend:
 
     async def start(self, request: RunRequest) -> RunRecord:
         run = await self._known(request)
-        if run is None:
+        if run is not None:
+            await self._continue(run)
+        else:
             run = await self.app.launcher.start(
                 request.goal,
                 request.workspace,
@@ -115,8 +119,7 @@ class EmbeddedBackend:
                 origin=ORIGIN,
                 run_id=None if request.key is None else id_of(request.key),
             )
-        self._started.add(run.id)
-        await self.carry_on(run.id)
+            self._started.add(run.id)
         return await self.run(run.id)
 
     async def _known(self, request: RunRequest) -> Run | None:
@@ -127,9 +130,15 @@ class EmbeddedBackend:
                 return await self.app.get_run(id_of(request.key))
             return None
         for run in await self.app.control.unfinished():
-            if await self._is_left(run) and _is_about(run, request):
+            if _is_about(run, request) and await self._is_left(run):
                 return run
         return None
+
+    async def _continue(self, run: Run) -> None:
+        if await self._is_left(run):
+            with contextlib.suppress(ConflictError):  # another process was faster
+                await self.app.launcher.resume(run.id)
+                self._started.add(run.id)
 
     async def run(self, run: str) -> RunRecord:
         return _record(await _in_thread(self.app.find_run, run))
@@ -141,21 +150,20 @@ class EmbeddedBackend:
         return [_record(run) for run in found]
 
     async def carry_on(self, run: str) -> None:
+        from orchestration.domain.run_status import RunStatus
+
         found = await self.app.get_run(run)
-        if await self._is_left(found):
-            with contextlib.suppress(ConflictError):  # another process was faster
-                await self.app.launcher.resume(run)
-                self._started.add(run)
+        # What was stopped here, for want of a provider, goes on when somebody asks for it.
+        if found.status is not RunStatus.STOPPED or run not in self._started:
+            await self._continue(found)
 
     async def _is_left(self, run: Run) -> bool:
         """Whether a run could go on, and nobody is there to do so. What a person or a response has stopped stays so."""
         from orchestration.domain.run_hold import RunHold
-        from orchestration.domain.run_status import RunStatus
 
-        if run.status.ended or run.hold not in (None, RunHold.INTERRUPTED, RunHold.WORKER_STOPPED):
+        passing = (None, RunHold.INTERRUPTED, RunHold.WORKER_STOPPED, RunHold.NO_PROVIDER)
+        if run.status.ended or run.hold not in passing:
             return False
-        if run.status is RunStatus.STOPPED and run.id in self._started:
-            return False  # stopped here, for want of a provider
         return not await self.app.placement.is_attended(run.id)
 
     async def give_up(self, run: str) -> None:

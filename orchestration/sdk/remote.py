@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import anyio.to_thread
 
@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 class RemoteBackend:
     """The same calls by the client of the API. The server itself continues runs whose worker has died."""
+
+    # A server lets a client ask only so often.
+    poll_seconds: ClassVar[float] = 1.0
 
     def __init__(self, url: str, token: str | None) -> None:
         self._url = url

@@ -12,7 +12,6 @@ from orchestration.sdk.results import RunResult
 if TYPE_CHECKING:
     from orchestration.client import EventRecord, RunRecord
 
-_POLL_SECONDS = 0.2
 # Asking who works on a run reads the engine's flows and the leases, which costs more than reading the run.
 _ATTENTION_SECONDS = 1.0
 _ENDED = frozenset({"succeeded", "not-approved", "incomplete", "failed", "cancelled"})
@@ -43,18 +42,18 @@ class RunHandle:
         return RunResult(run.id, run.goal, run.status, run.reason, documents, run.outcome or {})
 
     async def _ended(self) -> RunRecord:
-        loop, waited, looked_at = asyncio.get_running_loop(), 0.0, 0.0
+        loop, waited, looked_at, pause = asyncio.get_running_loop(), 0.0, 0.0, self._backend.poll_seconds
         while (run := await self._backend.run(self.id)).status not in _ENDED:
             if loop.time() - looked_at > _ATTENTION_SECONDS:
                 looked_at = loop.time()
                 await self._backend.carry_on(self.id)
             if run.status == _STOPPED and not await self._is_going_on():
                 break
-            waited = waited + _POLL_SECONDS if run.hold == _NO_PROVIDER else 0.0
+            waited = waited + pause if run.hold == _NO_PROVIDER else 0.0
             if waited > self._patience:
                 waited = 0.0
                 await self._backend.give_up(self.id)
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(self._backend.poll_seconds)
         return await self._backend.run(self.id)
 
     async def events(self, *, after: int = 0) -> AsyncGenerator[EventRecord, None]:
@@ -77,8 +76,8 @@ class RunHandle:
                     stopped = ended.result().status == _STOPPED
                     if stopped or kind in (RunFinished.kind, RunCancelled.kind) or waited > _LAST_EVENT_SECONDS:
                         return
-                    waited += _POLL_SECONDS
-                await asyncio.sleep(_POLL_SECONDS)
+                    waited += self._backend.poll_seconds
+                await asyncio.sleep(self._backend.poll_seconds)
         finally:
             ended.cancel()
 
@@ -114,5 +113,5 @@ class RunHandle:
 
     async def _is_going_on(self) -> bool:
         """Whether a stopped run is only between two processes: the one that takes it over sets it running at once."""
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(self._backend.poll_seconds)
         return (await self._backend.run(self.id)).status != _STOPPED

@@ -32,6 +32,10 @@ _TESTS = {
         "unit/security/test_refusals.py",
         "integration/security/test_folder.py",
     ),
+    "Servers of tools": (
+        "integration/agents/mcp/test_servers.py",
+        "unit/agents/test_mcp_inspection.py",
+    ),
     "Backups and archives": ("integration/maintenance/test_complete_archives.py",),
     "Packages, and the audit trail": (
         "integration/security/test_supply_chain.py",

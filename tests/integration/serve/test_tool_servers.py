@@ -30,4 +30,4 @@ def test_a_server_that_is_down_opens_an_incident_and_its_playbook_sees_it_come_b
         details = server.client().get(f"/api/v1/incidents/{found['id']}").json()
         assert "it has ended" in json.dumps(details)
         server.portal.call(server.app.bus.publish, ToolServerRecovered("tickets"))
-        until(lambda: the_incident(server)["status"] == "RESOLVED", 90, "the incident was not resolved")
+        until(lambda: the_incident(server)["status"] == "resolved", 90, "the incident was not resolved")
