@@ -283,12 +283,13 @@ _OURS = frozenset({"model", "messages", "tools", "stream", "stream_options", "re
 
 
 class ModelSettings(Section):
-    """One model: its prices, the size of its context, and how it is asked to answer. Without a price of their own,
-    tokens from the vendor's prompt cache cost as much as all others."""
+    """One model: its prices, the size of its context, and how it is asked to answer. Without prices of their own,
+    tokens from the vendor's prompt cache, and those written to it, cost as much as all others."""
 
     name: str
     input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
     cached_input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    cache_write_usd_per_million: Annotated[float, Field(ge=0)] | None = None
     output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
     context_tokens: Annotated[int, Field(gt=0)] | None = None
     parameters: ModelParameters = ModelParameters()

@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestration.providers.dialects.call_assembly import ToolCallAssembly, as_text
 from orchestration.providers.dialects.delta_merge import merged
-from orchestration.providers.dialects.prompt_cache import cached_tokens
+from orchestration.providers.dialects.prompt_cache import cache_written_tokens, cached_tokens
 from orchestration.providers.dialects.prompt_size import CHARACTERS_PER_TOKEN, asked_in, estimate_tokens
 from orchestration.providers.dialects.surrogates import sound, sound_value
 from orchestration.providers.failures import Failure, FailureKind
@@ -169,10 +169,25 @@ def usage_of(reported: Mapping[str, Any] | None, body: Mapping[str, Any], messag
     """The provider's own count if there is one, else an estimate."""
     if reported and "prompt_tokens" in reported:
         prompt, from_cache = int(reported["prompt_tokens"] or 0), cached_tokens(reported)
+        answer, written = answered_tokens(reported, prompt), cache_written_tokens(reported)
         # Anthropic counts them beside the others, and some proxies pass that on.
-        prompt += from_cache if from_cache > prompt else 0
-        return TokenUsage(prompt, int(reported.get("completion_tokens") or 0), cached_tokens=from_cache)
+        beside = from_cache > prompt
+        prompt += from_cache + written if beside else 0
+        return TokenUsage(
+            prompt, answer, cached_tokens=from_cache, cache_written_tokens=min(written, max(0, prompt - from_cache))
+        )
     return TokenUsage(estimate_tokens(asked_in(body)), estimate_tokens(message), estimated=True)
+
+
+def answered_tokens(reported: Mapping[str, Any], prompt: int) -> int:
+    """The tokens of an answer with those of its thoughts, which are paid for. xAI
+    (https://docs.x.ai/docs/guides/reasoning) and Gemini count them in the total alone."""
+    answer, total = int(reported.get("completion_tokens") or 0), reported.get("total_tokens")
+    details = reported.get("completion_tokens_details")
+    thought = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
+    if not isinstance(total, int) or not isinstance(thought, int) or isinstance(total, bool):
+        return answer
+    return answer + thought if thought > 0 and total == prompt + answer + thought else answer
 
 
 def as_chunk(body: Mapping[str, Any]) -> dict[str, Any]:

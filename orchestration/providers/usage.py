@@ -43,9 +43,14 @@ class UsageAccounting:
         model = self._configuration().model(route.provider, route.model)
         if model is None or model.input_usd_per_million is None or model.output_usd_per_million is None:
             return None
-        cached = model.cached_input_usd_per_million
-        dollars = (usage.prompt_tokens - usage.cached_tokens) * model.input_usd_per_million
-        dollars += usage.cached_tokens * (model.input_usd_per_million if cached is None else cached)
+        plain, read, written = (
+            model.input_usd_per_million,
+            model.cached_input_usd_per_million,
+            model.cache_write_usd_per_million,
+        )
+        dollars = (usage.prompt_tokens - usage.cached_tokens - usage.cache_written_tokens) * plain
+        dollars += usage.cached_tokens * (plain if read is None else read)
+        dollars += usage.cache_written_tokens * (plain if written is None else written)
         dollars += usage.completion_tokens * model.output_usd_per_million
         return dollars / 1_000_000
 

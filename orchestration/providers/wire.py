@@ -37,13 +37,14 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens as counted by the provider; if it does not report them, estimated and marked so. `cached_tokens` of the
-    prompt were read from the vendor's cache."""
+    """Tokens as counted by the provider; if it does not report them, estimated and marked so. Of the prompt,
+    `cached_tokens` were read from the vendor's cache, and `cache_written_tokens` written to it."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated: bool = False
     cached_tokens: int = 0
+    cache_written_tokens: int = 0
 
     @property
     def total(self) -> int:

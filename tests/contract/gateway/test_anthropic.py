@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
-from orchestration.providers.dialects.prompt_cache import cache_written_tokens
 from orchestration.providers.failures import FailureKind, NoRouteError, RequestRefusedError
 from orchestration.providers.wire import THINKING_BLOCKS
 from orchestration.rehearsal import RehearsalServer
@@ -88,7 +87,7 @@ async def test_an_answer_with_thoughts_and_calls_is_understood(
     assert completion.finish_reason == "tool_calls"
     usage = completion.usage
     assert (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens) == (112, 100, 4)
-    assert cache_written_tokens(completion.reported_usage or {}) == 7
+    assert usage.cache_written_tokens == 7
     asked = first.chats[0]
     assert (asked.path, asked.headers["x-api-key"]) == ("/v1/messages", "sk-ant-x")
     assert "authorization" not in asked.headers

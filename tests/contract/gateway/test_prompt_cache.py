@@ -116,3 +116,31 @@ async def test_tokens_from_the_cache_are_counted_and_have_their_price(
     without = {name: value for name, value in price.items() if name != "cachedInputUsdPerMillion"}
     usual = await make_desk({"own": settings}, models={"own": [without]}).ask()
     assert usual.usd == pytest.approx((prompt * 10 + 10 * 100) / 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens", "dollars"),
+    [
+        # Written to the cache, at a price of their own.
+        ({"cache_creation_input_tokens": 400, "cached_tokens": 500}, 1010, 100 * 10 + 500 + 400 * 12),
+        (
+            {"prompt_tokens": 100, "cache_creation_input_tokens": 400, "cache_read_input_tokens": 500},
+            1010,
+            100 * 10 + 500 + 400 * 12,
+        ),
+        ({"cache_creation_input_tokens": 4000}, 1010, 1000 * 12),
+        # Thoughts that are counted in the total alone, and those that are part of the answer's.
+        ({"total_tokens": 1040, "completion_tokens_details": {"reasoning_tokens": 30}}, 1040, 1000 * 10 + 30 * 100),
+        ({"total_tokens": 1010, "completion_tokens_details": {"reasoning_tokens": 7}}, 1010, 1000 * 10),
+        ({"total_tokens": "many", "completion_tokens_details": {"reasoning_tokens": True}}, 1010, 1000 * 10),
+    ],
+)
+async def test_what_is_written_to_a_cache_and_what_is_thought_is_paid_for(
+    make_desk: MakeDesk, first: Vendor, usage: dict[str, Any], tokens: int, dollars: float
+) -> None:
+    first.answer = counting(**usage)
+    price = {"name": "m", "inputUsdPerMillion": 10, "outputUsdPerMillion": 100, "cachedInputUsdPerMillion": 1}
+    models = {"own": [{**price, "cacheWriteUsdPerMillion": 12}]}
+    completion = await make_desk({"own": provider(first.url, streaming=False)}, models=models).ask()
+    assert completion.usage.total == tokens
+    assert completion.usd == pytest.approx((dollars + 10 * 100) / 1_000_000)

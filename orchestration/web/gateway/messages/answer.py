@@ -13,7 +13,6 @@ from starlette.responses import Response
 
 from orchestration.errors import OrchestratorError
 from orchestration.ids import new_id
-from orchestration.providers.dialects.prompt_cache import cache_written_tokens
 from orchestration.providers.wire import Completion
 from orchestration.web.gateway.answer_parts import (
     AnswerPart,
@@ -168,10 +167,9 @@ def _call_head(part: AnswerPart, spare: str) -> dict[str, Any]:
 def _usage(completion: Completion) -> dict[str, Any]:
     """The tokens. Unlike others, Anthropic counts those of the cache beside the rest."""
     usage = completion.usage
-    written = cache_written_tokens(completion.reported_usage or {})
     return {
-        "input_tokens": max(0, usage.prompt_tokens - usage.cached_tokens - written),
-        "cache_creation_input_tokens": written,
+        "input_tokens": max(0, usage.prompt_tokens - usage.cached_tokens - usage.cache_written_tokens),
+        "cache_creation_input_tokens": usage.cache_written_tokens,
         "cache_read_input_tokens": usage.cached_tokens,
         "output_tokens": usage.completion_tokens,
     }
