@@ -37,7 +37,7 @@ from orchestration.events.agents import (
     FailureCause,
     Usage,
 )
-from orchestration.providers.wire import GatewayCall
+from orchestration.providers.wire import Allowance, GatewayCall
 from orchestration.storage.runs import Run, Runs
 from orchestration.telemetry.propagation import TRACEPARENT
 from orchestration.telemetry.run_spans import agent_context
@@ -309,6 +309,7 @@ class AgentLoop:
             avoided=work.avoided,
             condenses=condenses,
             traceparent=self._traceparent(work),
+            allowance=_allowance(work.run),
         )
 
     def _traceparent(self, work: AgentWork) -> str | None:
@@ -404,6 +405,12 @@ def route_of(run: Run, agent: AgentSettings, configuration: Configuration) -> tu
     if run.provider and agent.provider and (rehearsed or run.agent == agent.id):
         return run.provider, agent.default_model if run.provider == agent.provider else None
     return agent.provider or run.provider, agent.default_model
+
+
+def _allowance(run: Run) -> Allowance | None:
+    """What the run may use by its own options."""
+    tokens, usd = run.options.get("tokens"), run.options.get("usd")
+    return None if tokens is None and usd is None else Allowance(tokens, usd)
 
 
 def _title(task: AgentTask) -> str:

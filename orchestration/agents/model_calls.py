@@ -10,16 +10,24 @@ from typing import Any
 import anyio
 from pydantic import BaseModel
 
+from orchestration.agents.call_recorder import CallRecorder, CallRecording
 from orchestration.agents.replies import read_reply
 from orchestration.clock import Clock
+from orchestration.domain.failure_class import kind_of_error
 from orchestration.domain.work_phase import WorkPhase
 from orchestration.errors import OrchestratorError
 from orchestration.events import EventBus
 from orchestration.providers.attempt import ChunkCallback
-from orchestration.providers.failures import ConversationTooLongError, NoRouteError, StreamInterruptedError
+from orchestration.providers.failures import (
+    ConversationTooLongError,
+    GatewayError,
+    NoRouteError,
+    StreamInterruptedError,
+)
 from orchestration.providers.gateway import Gateway
 from orchestration.providers.wire import CallProgress, ChatBody, Completion, GatewayCall
 from orchestration.security.redaction_events import ReportingRedactor
+from orchestration.storage.call_records import CallKind
 from orchestration.workflows.heartbeat import Activity, HeartbeatEmitter
 from orchestration.workflows.model import AgentUsage, StoredRecord
 from orchestration.workflows.suspension import RunSuspension
@@ -75,13 +83,20 @@ class ModelCalls:
     """Calls models, and waits as long as no provider can answer."""
 
     def __init__(
-        self, gateway: Gateway, waiting: RunSuspension, bus: EventBus, clock: Clock, redactor: ReportingRedactor
+        self,
+        gateway: Gateway,
+        waiting: RunSuspension,
+        bus: EventBus,
+        clock: Clock,
+        redactor: ReportingRedactor,
+        recorder: CallRecorder,
     ) -> None:
         self._gateway = gateway
         self._waiting = waiting
         self._bus = bus
         self._clock = clock
         self._redactor = redactor
+        self._recorder = recorder
 
     def window(self, provider: str | None, model: str | None) -> int | None:
         """The context of the model that an agent asks first, in tokens; None if it is not known."""
@@ -94,6 +109,25 @@ class ModelCalls:
         Time spent waiting for a provider is not counted. The call's key makes sure that it is charged once even if the
         step is repeated.
         """
+        settings = {name: value for name, value in request.body.items() if name not in ("messages", "tools")}
+        recording = self._recorder.begin(
+            call.key,
+            call.run_id,
+            call.agent,
+            CallKind.MODEL,
+            messages=request.body["messages"],
+            tools=request.body.get("tools"),
+            settings=settings,
+        )
+        try:
+            return await self._ask(request, call, more, reroute, recording)
+        except Exception as error:
+            recording.add(failure={"kind": _kind_of(error), "message": str(error)})
+            raise
+
+    async def _ask(
+        self, request: AgentRequest, call: GatewayCall, more: MoreSeconds, reroute: Reroute, recording: CallRecording
+    ) -> ModelReply:
         heartbeat = HeartbeatEmitter(
             self._bus,
             self._clock,
@@ -112,8 +146,11 @@ class ModelCalls:
                 call = replace(call, progress=progress)
                 completion = await self._complete(request.body, call, more, reroute, heartbeat)
         except ConversationTooLongError as error:
+            recording.add(failure={"kind": error.outcome, "message": str(error)})
             # An answer of its own, and recorded: a replay must condense where the first execution has.
             return ModelReply(message={}, use=AgentUsage(), route=str(error.route), too_long_for=error.window)
+        # As the model has sent it. What was made of it is among the messages of the next call.
+        recording.add(answer=completion.message, finish_reason=completion.finish_reason, route=str(completion.route))
         tools = request.body.get("tools", ())
         # Read before it is recorded, so that a later release, which may read more, comes to the same on a replay.
         read = read_reply(completion.message, completion.finish_reason, tools, request.output, request.number)
@@ -135,6 +172,24 @@ class ModelCalls:
             heartbeat.beat(_activity(progress), progress.text)
 
         call = replace(call, progress=progress)
+        parts = {name: body.get(name) for name in ("messages", "tools") if body.get(name)}
+        recording = self._recorder.begin(call.key, call.run_id, call.agent, CallKind.MODEL, **parts)
+        try:
+            completion = await self._complete_for(heartbeat, reroute, body, call, on_chunk)
+        except Exception as error:
+            recording.add(failure={"kind": _kind_of(error), "message": str(error)})
+            raise
+        recording.add(answer=completion.message, finish_reason=completion.finish_reason, route=str(completion.route))
+        return completion
+
+    async def _complete_for(
+        self,
+        heartbeat: HeartbeatEmitter,
+        reroute: Reroute,
+        body: ChatBody,
+        call: GatewayCall,
+        on_chunk: ChunkCallback | None,
+    ) -> Completion:
         while True:
             try:
                 return await self._gateway.complete(body, call, on_chunk)
@@ -227,6 +282,10 @@ def _activity(progress: CallProgress) -> Activity:
         progress.prompt_tokens,
         progress.ahead,
     )
+
+
+def _kind_of(error: Exception) -> str:
+    return error.outcome if isinstance(error, GatewayError) else kind_of_error(type(error).__name__)
 
 
 def _use(completion: Completion) -> AgentUsage:

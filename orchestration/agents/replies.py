@@ -14,14 +14,13 @@ from orchestration.providers.dialects.json_reader import NotJsonError, read_json
 from orchestration.providers.dialects.offered_tools import OfferedTools
 from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.providers.dialects.text_calls import TextCalls, find_calls
-from orchestration.providers.dialects.thoughts import thoughts_alone, without_thinking
+from orchestration.providers.dialects.thoughts import FIELDS, thoughts_alone, without_thinking
 from orchestration.providers.dialects.wire_messages import call_text
 from orchestration.workflows.model import ReviewReport, TextAnswer
 
 # OpenAI refuses longer function names, and what a model invented is sent back with the conversation.
 _LONGEST_NAME = 64
 _CUT = "length"
-_THOUGHTS = ("reasoning_content", "reasoning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def _answer_as_call(calls: Sequence[Mapping[str, Any]], offered: OfferedTools, o
 
 
 def _thoughts(message: Mapping[str, Any]) -> str:
-    found = [message.get(name) for name in _THOUGHTS]
+    found = [message.get(name) for name in FIELDS]
     return next((text for text in found if isinstance(text, str)), "")
 
 

@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 
 from orchestration.agents import patches, sandbox
+from orchestration.agents.call_recorder import CallRecorder
 from orchestration.agents.context_budget import map_tokens
 from orchestration.agents.network_gate import hosts_reached
 from orchestration.agents.project_brief import project_brief, project_map
@@ -22,8 +23,10 @@ from orchestration.clock import Clock
 from orchestration.domain.work_phase import WorkPhase
 from orchestration.errors import ConflictError
 from orchestration.events import EventBus
-from orchestration.events.runs import ArtifactRestored, ArtifactWritten, WorktreeUpdated
+from orchestration.events.runs import ArtifactRestored, ArtifactWritten, CheckFinished, WorktreeUpdated
+from orchestration.ids import new_id
 from orchestration.security.redaction_events import ReportingRedactor
+from orchestration.storage.call_records import CallKind
 from orchestration.storage.runs import Run
 from orchestration.workflows.artifacts import QUARANTINE, ArtifactStore
 from orchestration.workflows.heartbeat import Activity, HeartbeatEmitter
@@ -46,6 +49,7 @@ class RunWorkspace:
         clock: Clock,
         redactor: ReportingRedactor,
         limits: Callable[[Path], SandboxLimits],
+        recorder: CallRecorder,
         own: Sequence[Path] = (),
         window: Callable[[Run], Awaitable[int | None]] | None = None,
     ) -> None:
@@ -57,6 +61,7 @@ class RunWorkspace:
         self._clock = clock
         self._redactor = redactor
         self._limits = limits
+        self._recorder = recorder
         self._window = window
         self._own = (state_folder, artifacts.folder, *own)
         self.worktrees = Worktrees(state_folder / "worktrees", self._own)
@@ -181,8 +186,16 @@ class RunWorkspace:
         about = self._redactor.quiet(" ".join(command))[:_SHOWN_OF_COMMAND]
         activity = Activity(f"runs {command[0]}", WorkPhase.TOOL, about)
         heartbeat.beat(activity)
+        started = self._clock.monotonic()
+        # Never the same again: a check that is repeated is another one, of other files.
+        key = f"{run.id}.{_CHECKER}/{new_id('check', self._clock.now().timestamp())}"
+        recording = self._recorder.begin(key, run.id, _CHECKER, CallKind.CHECK, name=command[0], command=list(command))
         async with heartbeat.ticking():
-            return await self._checked(run, command, partial(heartbeat.beat, activity))
+            record = await self._checked(run, command, partial(heartbeat.beat, activity))
+        recording.add(output=record.output, exit_code=record.exit_code)
+        seconds = self._clock.monotonic() - started
+        self._bus.publish(CheckFinished(key, about, record.exit_code, seconds), run_id=run.id, agent=_CHECKER)
+        return record
 
     async def _checked(self, run: Run, command: tuple[str, ...], on_output: OutputCallback) -> CommandRecord:
         root = Path(run.folder)

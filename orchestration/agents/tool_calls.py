@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio.to_thread
 
+from orchestration.agents.call_recorder import CallRecorder
 from orchestration.agents.command_environment import limits_in
 from orchestration.agents.network_gate import hosts_reached
 from orchestration.agents.refusal_history import RefusalHistory
@@ -33,6 +34,7 @@ from orchestration.agents.tools.registry import ALL, granted
 from orchestration.clock import Clock
 from orchestration.config.schema import AgentSettings, Configuration
 from orchestration.declarations.task import Call
+from orchestration.domain.failure_class import kind_of_error
 from orchestration.domain.work_phase import WorkPhase
 from orchestration.errors import OrchestratorError
 from orchestration.events import EventBus
@@ -43,6 +45,7 @@ from orchestration.security.permissions import PermissionRefusedError
 from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.security.refusals import PastRefusal, ProtectedPaths, RefusedAttempt, assess_refusal
 from orchestration.security.safe_folder import SafeFolder
+from orchestration.storage.call_records import CallKind
 from orchestration.storage.runs import Run
 from orchestration.workflows.heartbeat import Activity, HeartbeatEmitter
 from orchestration.workflows.model import AgentTask, CommandRecord, StoredRecord
@@ -111,6 +114,7 @@ class ToolCalls:
         redactor: ReportingRedactor,
         project_root: Path,
         state_folders: Sequence[Path],
+        recorder: CallRecorder,
         history: RefusalHistory = _no_history,
         sources: Sequence[ToolSource] = (),
     ) -> None:
@@ -122,6 +126,7 @@ class ToolCalls:
         self._redactor = redactor
         self._project_root = project_root
         self._state = tuple(str(folder) for folder in state_folders)
+        self._recorder = recorder
         self._history = history
         self._sources = tuple(sources)
         self._begun: set[str] = set()
@@ -168,17 +173,22 @@ class ToolCalls:
         about = self._about(text, name)
         report = partial(heartbeat.beat, Activity(f"uses {name}", WorkPhase.TOOL, about))
         report()
-        async with heartbeat.ticking():
-            key = f"{agent_run_id}/{number}"
-            if lost:
-                result = ToolResult(_UNKNOWN_END.format(name=name), ok=False)
-            else:
-                result = await self._result_in_the_end(run, task, name, text, key, seconds, heartbeat, report)
+        key = f"{agent_run_id}/{number}"
+        recording = self._recorder.begin(key, run.id, task.agent, CallKind.TOOL, name=name, arguments=text)
+        try:
+            async with heartbeat.ticking():
+                if lost:
+                    result = ToolResult(_UNKNOWN_END.format(name=name), ok=False)
+                else:
+                    result = await self._result_in_the_end(run, task, name, text, key, seconds, heartbeat, report)
+        except MachineFaultError as error:
+            recording.add(failure={"kind": kind_of_error(type(error).__name__), "message": str(error)})
+            raise
         took = self._clock.monotonic() - started
         self._bus.publish(
             ToolCallFinished(
                 agent_run_id=agent_run_id,
-                key=f"{agent_run_id}/{number}",
+                key=key,
                 after=after,
                 tool=name,
                 about=about,
@@ -196,6 +206,7 @@ class ToolCalls:
             # `quiet`, because the same output is in the text below, whose findings are reported.
             output = self._redactor.quiet(data["output"])
             command = command_record(tuple(data["command"]), data["exit_code"], output, data["stopped"])
+        recording.add(output=result.text, ok=result.ok, **_ending_of(result))
         told = self._redactor.text(result.text, "a tool's answer", run_id=run.id, agent=task.agent)
         return ToolAnswer(text=told, ok=result.ok, seconds=took, command=command)
 
@@ -329,6 +340,11 @@ class ToolCalls:
         """The subject of a call in a few words: its path, pattern or command; of other tools, their arguments."""
         # Redacted before it is cut: half a secret would not be recognised.
         return self._redactor.quiet(_subject(arguments, shipped=name in ALL))[:_SHOWN_CHARACTERS]
+
+
+def _ending_of(result: ToolResult) -> dict[str, Any]:
+    """How the command of a call ended, if it ran one."""
+    return {name: result.data.get(name) for name in ("exit_code", "stopped")} if "command" in result.data else {}
 
 
 def _subject(arguments: str, *, shipped: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from orchestration.app import game_days
 from orchestration.app.background_tasks import BackgroundTasks
 from orchestration.app.live_credentials import LiveCredentials
-from orchestration.app.project import ProjectRecords
+from orchestration.app.project import BackgroundWriter, ProjectRecords
 from orchestration.app.project_database import check_database
 from orchestration.app.telemetry import telemetry_of
 from orchestration.clock import Clock
@@ -25,6 +25,7 @@ from orchestration.storage.runs import Run
 from orchestration.storage.spend import Spend
 
 if TYPE_CHECKING:
+    from orchestration.agents.call_recorder import CallRecorder
     from orchestration.agents.loop import AgentLoop
     from orchestration.agents.mcp.source import McpTools
     from orchestration.agents.model_account import ModelAccount
@@ -78,6 +79,7 @@ class Application(ProjectRecords):
         self.engine = Engine(self.engine_url, self.leases, shared=shared, profile=profile or NO_PROFILE)
         self.gateway = self._build_gateway()
         redactor = ReportingRedactor(self.redactor, self.bus, self.clock)
+        self.recorder = self._build_recorder()
         workspace = self._build_workspace(redactor)
         self.workspaces = workspace
         self.control = self._build_control(workspace)
@@ -112,6 +114,7 @@ class Application(ProjectRecords):
         async with (
             self._rehearsal,  # outermost, so that no call of a stopping run fails for want of a server
             self.launcher.restoring_stopped(),
+            self.recorder.running(),
             self.gateway.running(),
             contextlib.aclosing(self.foreign_tools),
             self.engine.running(),
@@ -122,6 +125,9 @@ class Application(ProjectRecords):
             self.tasks.start_soon(self.store.watch)
             self.tasks.start_soon(self.recovery.settle_runs)
             yield
+
+    def _writers(self) -> Sequence[BackgroundWriter]:
+        return *super()._writers(), self.recorder
 
     def _reconfigure(self, _: Configuration) -> None:
         # Subscribers are called synchronously on the event loop, and the gateway closes old clients asynchronously.
@@ -141,6 +147,14 @@ class Application(ProjectRecords):
             redact=self.redactor.text,
         )
 
+    def _build_recorder(self) -> CallRecorder:
+        from orchestration.agents.call_recorder import CallRecorder
+
+        def is_on() -> bool:
+            return self.store.current.monitoring.record_calls
+
+        return CallRecorder(self.calls.records, self.redactor.data, self.clock, is_on)
+
     def _build_workspace(self, redactor: ReportingRedactor) -> RunWorkspace:
         from orchestration.agents.command_environment import limits_in
         from orchestration.agents.run_workspace import RunWorkspace
@@ -153,6 +167,7 @@ class Application(ProjectRecords):
             self.clock,
             redactor,
             lambda folder: limits_in(SandboxLimits(), self.effective(), self.root, folder),
+            self.recorder,
             (self.log_folder, self.root / ".env"),
             self._planning_window,
         )
@@ -222,7 +237,8 @@ class Application(ProjectRecords):
         from orchestration.workflows.approvals import Approvals
         from orchestration.workflows.suspension import RunSuspension
 
-        model_calls = ModelCalls(self.gateway, RunSuspension(self.runs, self.bus), self.bus, self.clock, redactor)
+        suspension = RunSuspension(self.runs, self.bus)
+        model_calls = ModelCalls(self.gateway, suspension, self.bus, self.clock, redactor, self.recorder)
         approvals = Approvals(self.approvals, self.runs, self.bus, self.clock)
         own_tools = OwnTools(self.effective, self._credential, self.clock, self.root)
         tool_calls = ToolCalls(
@@ -232,6 +248,7 @@ class Application(ProjectRecords):
             redactor,
             self.root,
             (self.state_folder, self.root / ".env", self.root / "config", self.root / "logs"),
+            self.recorder,
             history_from(self.timeline),
             [own_tools, self.foreign_tools],
         )

@@ -38,6 +38,7 @@ from orchestration.monitoring.collectors.databases import DatabaseWatch
 from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.redaction import Redactor
 from orchestration.storage.audit import AuditTable
+from orchestration.storage.call_records import CallRecords
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.maintenance import MaintenanceRecords, OldRows, SignOff
@@ -139,6 +140,7 @@ class ProjectMaintenance:
             app.artifacts.folder,
             app.runs,
             OldRows(app.database),
+            CallRecords(app.database),
             app.alerts,
             Samples(app.database),
             app.engine,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 import anyio.to_thread
@@ -42,11 +42,14 @@ from orchestration.incidents.statistics import Statistics
 from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.notifications.recipients import plan
 from orchestration.notifications.templates import TemplateRenderer
+from orchestration.runs.run_calls import RunCalls
+from orchestration.runs.run_comparison import RunComparisons
 from orchestration.security import link_key
 from orchestration.security.redaction import Redactor
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.approvals import Approval, ApprovalTable
 from orchestration.storage.artifacts import ArtifactTable
+from orchestration.storage.call_records import CallRecords
 from orchestration.storage.configuration import ConfigurationVersions, Overrides
 from orchestration.storage.incidents.figures import IncidentFigures
 from orchestration.storage.leases import Leases
@@ -66,6 +69,12 @@ ENGINE_FILE = "engine.db"
 # The user's own texts of notifications.
 _TEMPLATES = Path("config", "templates")
 _RECORDED_SECONDS = 1.0
+
+
+class BackgroundWriter(Protocol):
+    """Writes to the database on a thread of its own, and calls back when all is written that came before."""
+
+    def call_when_written(self, callback: Callable[[], object]) -> None: ...
 
 
 class ProjectRecords:
@@ -116,6 +125,8 @@ class ProjectRecords:
         self.leases = Leases(self.database)
         self.runs = Runs(self.database)
         self.timeline = Timeline(self.database)
+        self.calls = RunCalls(self.timeline, CallRecords(self.database))
+        self.comparisons = RunComparisons(self.timeline)
         self.approvals = ApprovalTable(self.database)
         self.alerts = Alerts(self.database)
         self.silences = Silences(self.database)
@@ -225,16 +236,22 @@ class ProjectRecords:
     async def recorded(self) -> None:
         """Return when all events emitted so far are on the timeline, so that what is acknowledged after that survives a
         crash of this process. If the database does not answer, this returns after a second."""
-        writer, loop, written = self._writer, asyncio.get_running_loop(), anyio.Event()
+        loop, events = asyncio.get_running_loop(), list[anyio.Event]()
 
-        def set_written() -> None:
+        def set_written(event: anyio.Event) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(written.set)
+                loop.call_soon_threadsafe(event.set)
 
-        if writer is not None:
-            writer.call_when_written(set_written)
-            with anyio.move_on_after(_RECORDED_SECONDS):
-                await written.wait()
+        for writer in self._writers():
+            events.append(event := anyio.Event())
+            writer.call_when_written(partial(set_written, event))
+        with anyio.move_on_after(_RECORDED_SECONDS):
+            for event in events:
+                await event.wait()
+
+    def _writers(self) -> Sequence[BackgroundWriter]:
+        """What writes to the database in the background."""
+        return () if self._writer is None else (self._writer,)
 
     def answer(self, question: Approval, *, approved: bool, by: str, reason: str) -> None:
         """Record a person's answer; what a response asked is answered on its incident's timeline, too. Raises

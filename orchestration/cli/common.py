@@ -21,12 +21,12 @@ import anyio
 import click
 
 from orchestration.cli.output import echo, escaped
+from orchestration.domain.goal import GOAL_LIMIT, checked_goal
 from orchestration.errors import UsageError
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
-GOAL_LIMIT = 100_000
 _GOAL_BYTES = 4 * GOAL_LIMIT + 1  # no character takes more than four
 
 
@@ -146,21 +146,6 @@ def read_goal(words: Sequence[str], file: Path | None) -> str | None:
     else:
         return None
     return checked_goal(text)
-
-
-def checked_goal(text: str) -> str:
-    """The goal without blanks around it. Raises UsageError when it is empty or too long."""
-    goal = text.strip()
-    if any(not (character.isprintable() or character.isspace()) for character in goal):
-        raise UsageError("expected a goal in words, got characters that are no text; write it as UTF-8")
-    if not goal:
-        raise UsageError("expected a goal, got an empty one; say what should be done, for example: make the tests pass")
-    if len(goal) > GOAL_LIMIT:
-        raise UsageError(
-            f"expected a goal of at most {GOAL_LIMIT:,} characters, got more; "
-            "put the details in a file of the workspace and name it"
-        )
-    return goal
 
 
 def _read(file: Path) -> str:

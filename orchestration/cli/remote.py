@@ -18,6 +18,7 @@ from orchestration.cli.remote_incidents import incidents
 from orchestration.cli.render import age, alarm_line, first_line, storm_line
 from orchestration.cli.server import client_of, limit_option, print_record, print_records, program_of
 from orchestration.clock import SystemClock
+from orchestration.domain.goal import checked_goal
 from orchestration.runs.commands.base import RunCommand
 from orchestration.runs.commands.table import RUN_COMMANDS
 
@@ -136,7 +137,7 @@ def start_run(
 ) -> None:
     """Begin a run on GOAL."""
     with client_of(context) as client:
-        found = client.start_run(common.checked_goal(" ".join(goal)), workspace, provider=provider)
+        found = client.start_run(checked_goal(" ".join(goal)), workspace, provider=provider)
     print_record(found, as_json, f"{found.id}: {found.status}")
 
 

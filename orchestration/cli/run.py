@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from orchestration.agents.toolchains import command_for_tests
 from orchestration.app import Application, application, project
 from orchestration.cli import common
 from orchestration.cli.demonstration import show_demonstration
@@ -18,6 +16,7 @@ from orchestration.cli.follow import conclude, follow
 from orchestration.cli.output import echo
 from orchestration.errors import UsageError
 from orchestration.rehearsal import samples
+from orchestration.runs.run_spec import RunSpec, check_words
 from orchestration.storage.runs import Run
 from orchestration.telemetry.span import caller_trace
 
@@ -52,6 +51,8 @@ def patience_parameter() -> click.Option:
 )
 @click.option("--approve", multiple=True, help="Ask for approval before this agent starts. Repeatable.")
 @click.option("--seconds", type=common.SecondsParam(min=1), help="The working time that the run may use.")
+@click.option("--tokens", type=click.IntRange(min=1), help="The tokens that the run may use.")
+@click.option("--usd", type=common.SecondsParam(min=0.01), help="The dollars that the run may spend.")
 @click.option(
     "--in-place/--worktree",
     "in_place",
@@ -73,6 +74,8 @@ def run(
     checks: tuple[str, ...],
     approve: tuple[str, ...],
     seconds: float | None,
+    tokens: int | None,
+    usd: float | None,
     in_place: bool | None,
     queue: bool,
     patience: float,
@@ -83,26 +86,27 @@ def run(
     if text is None:
         raise UsageError('There is no goal. Say what should be done: orchestrator run "make the tests pass"')
     root = workspace or Path.cwd()
-    options: dict[str, Any] = {"checks": [_check(check, root) for check in checks], "approve": list(approve)}
-    if seconds is not None:
-        options["seconds"] = seconds
+    wanted = RunSpec(
+        text,
+        root,
+        agent,
+        provider,
+        priority,
+        [check_words(check, root) for check in checks],
+        approve,
+        seconds,
+        tokens,
+        usd,
+        in_place,
+    )
 
-    options |= caller_trace(os.environ.get("TRACEPARENT"))
+    arguments = wanted.arguments()
+    arguments["options"] |= caller_trace(os.environ.get("TRACEPARENT"))
 
     async def work() -> int:
         async with application(config) as app:
-            new = await app.launcher.start(
-                text,
-                root,
-                agent=agent,
-                provider=provider,
-                priority=priority,
-                options=options,
-                in_place=in_place,
-                # None lets the launcher decide by whether workers are running; False would keep the run in this
-                # process.
-                queue=queue or None,
-            )
+            # None lets the launcher decide by whether workers are running; False would keep the run in this process.
+            new = await app.launcher.start(text, root, queue=queue or None, **arguments)
             if queue:
                 return _say_queued(new, as_json=as_json)
             return await follow_to_end(app, [new], patience, as_json)
@@ -152,26 +156,3 @@ def _say_queued(run: Run, *, as_json: bool) -> int:
     else:
         echo(f"{run.id}: queued for `orchestrator serve`; `orchestrator runs show {run.id}` shows it")
     return 0
-
-
-def _check(text: str, root: Path) -> list[str]:
-    """A check as its words. Raises UsageError."""
-    if text != "auto":
-        return split_command(text)
-    found = command_for_tests(root)
-    if found is None:
-        raise UsageError(
-            f"how the tests of {root} are run cannot be told from its files; name the command with --check"
-        )
-    return list(found)
-
-
-def split_command(text: str) -> list[str]:
-    """A command line as its words, without a shell. Raises UsageError."""
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise UsageError(f"expected a command, got '{text}': {error}") from error
-    if not words:
-        raise UsageError("expected a command, got an empty one")
-    return words

@@ -15,6 +15,7 @@ import click
 
 from orchestration.app import Application, application, project
 from orchestration.cli import common
+from orchestration.cli.call_texts import call_text, calls_table, comparison_tables
 from orchestration.cli.command_parameters import add_commands
 from orchestration.cli.follow import conclude, follow
 from orchestration.cli.output import echo
@@ -26,9 +27,11 @@ from orchestration.errors import UsageError
 from orchestration.events import Event
 from orchestration.events.render import followed_line
 from orchestration.runs.activity_text import activity_seconds, activity_text, is_fresh, tail_lines
+from orchestration.runs.approval_text import approval_effect
 from orchestration.runs.commands.base import RunCommand
 from orchestration.runs.commands.table import RUN_COMMANDS
 from orchestration.runs.plan_progress import PlanProgress, agents_at_work
+from orchestration.runs.run_time import run_time
 from orchestration.storage.runs import Run
 from orchestration.storage.timeline import HeartbeatRow
 from orchestration.workflows.step_count import count_steps
@@ -78,7 +81,7 @@ def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
         found = here.find_run(run)
         events = [event for _, event in here.timeline.list(found.id, limit=_MOST_EVENTS)]
         beats = here.timeline.list_heartbeats(found.id)
-        steps = count_steps(events)
+        steps, spent = count_steps(events), run_time(found, events, here.clock.now())
         artifacts = here.artifacts_of(found)
         # An artifact is evidence of what a run did, so a file that was changed afterwards must not pass for it.
         altered = here.artifacts.verify(found.id)
@@ -87,6 +90,7 @@ def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
             record = {
                 **common.plain(found),
                 "steps": steps,
+                "time": spent,
                 "agents": beats,
                 "plan": list(PlanProgress.of(events).steps.values()),
                 "artifacts": artifacts,
@@ -98,9 +102,13 @@ def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
             return
         echo(f"goal       {found.goal.strip()}")
         echo(outcome_text(found, artifacts).lstrip("\n"))
+        waited = "".join(f", {use.value} {seconds:.0f} s" for use, seconds in spent.others)
+        echo(f"  took       {spent.working:.1f} s{waited}")
         echo(f"  steps      {steps.executed} executed, {steps.committed_repeated} committed steps repeated")
         for name, problem in altered:
             echo(f"  artifact   {name} is {problem}: it is not what the run wrote")
+        for one in questions:
+            echo(f"  {approval_effect(one, found, here.configuration)}")
         for line in question_lines([OpenQuestion(one.id, one.subject, one.question) for one in questions]):
             echo(f"  {line}")
         _print_progress(found, events, beats, here.clock.now(), shown=len(events) if with_events else 15)
@@ -149,6 +157,47 @@ def steps(config: str, run: str, as_json: bool) -> None:
             console().print(table(("NUMBER", "PART"), rows))
 
     common.run_async(work)
+
+
+@runs.command()
+@_run_argument
+@click.argument("call", required=False)
+@common.json_option
+@click.pass_obj
+def calls(config: str, run: str, call: str | None, as_json: bool) -> None:
+    """List the model calls, tool calls and checks of a run, or show what was said in one, such as `planner/1`."""
+    with project(config) as here:
+        found, now = here.find_run(run), here.clock.now()
+        if call is None:
+            listed = here.calls.list(found, now)
+            if as_json:
+                common.print_json(listed)
+            elif listed:
+                console().print(calls_table(found.id, listed))
+            else:
+                echo(f"{found.id} has made no calls yet")
+            return
+        details = here.calls.read(found, call, now, whole=True)
+        if as_json:
+            common.print_json(details)
+        else:
+            echo(call_text(details))
+
+
+@runs.command()
+@_run_argument
+@click.argument("other", metavar="OTHER")
+@common.json_option
+@click.pass_obj
+def compare(config: str, run: str, other: str, as_json: bool) -> None:
+    """Compare two runs, such as a run and its fork: settings, steps, results, time and cost side by side."""
+    with project(config) as here:
+        found = here.comparisons.compare(here.find_run(run), here.find_run(other), here.clock.now())
+        if as_json:
+            common.print_json(found)
+        else:
+            for each in comparison_tables(found):
+                console().print(each)
 
 
 @runs.command()

@@ -479,6 +479,9 @@ class MonitoringSettings(Section):
     """What is monitored, how often, and how long records are kept. The installed packages are audited against the OSV
     records in `advisories_directory`, one JSON file each.
 
+    While `record_calls` is on, prompts, answers, arguments and outputs of the calls of runs are kept for their pages,
+    without secrets, as long as other records.
+
     Exposed credentials are probed at their vendors until they are refused: first every `credential_probe_seconds`, then
     less and less often.
     """
@@ -486,6 +489,7 @@ class MonitoringSettings(Section):
     metrics: Any = True
     log_level: LogLevel = "INFO"
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    record_calls: bool = True
     thresholds: Thresholds = Thresholds()
     probe_seconds: PositiveSeconds = 15.0
     resource_seconds: PositiveSeconds = 5.0

@@ -272,6 +272,22 @@ class ApprovalDecided(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckFinished(EventPayload):
+    """A command that checks the result of a run has ended; `exit_code` is None if it was stopped."""
+
+    kind: ClassVar[str] = "check.finished"
+
+    key: str
+    command: str
+    exit_code: int | None
+    seconds: float
+
+    def sentence(self) -> str:
+        how = "passed" if self.exit_code == 0 else "was stopped" if self.exit_code is None else "failed"
+        return f"the check {self.command} {how}"
+
+
+@dataclass(frozen=True, slots=True)
 class ArtifactWritten(EventPayload):
     """A run has a new artifact, or a new version of one."""
 

@@ -1,5 +1,5 @@
-"""Retention: deletes old logs, artifacts, events, heartbeats, resolved alerts, responses that clients of the gateway
-may refer to, and worktrees, snapshots and steps of ended runs.
+"""Retention: deletes old logs, artifacts, events, contents of calls, heartbeats, resolved alerts, responses that
+clients of the gateway may refer to, and worktrees, snapshots and steps of ended runs.
 
 It deletes only what the system has made itself, and nothing of a run that has not ended: such a run can be resumed.
 """
@@ -21,6 +21,7 @@ from orchestration.config.schema import Configuration
 from orchestration.errors import NotFoundError
 from orchestration.playbooks.actions.cleanup import is_older, remove, size_of
 from orchestration.storage.alerts import Alerts
+from orchestration.storage.call_records import CallRecords
 from orchestration.storage.maintenance import OldRows
 from orchestration.storage.runs import Run, Runs
 from orchestration.storage.samples import Samples
@@ -43,6 +44,7 @@ class RetentionJob:
         artifact_folder: Path,
         runs: Runs,
         old: OldRows,
+        calls: CallRecords,
         alerts: Alerts,
         samples: Samples,
         engine: Engine,
@@ -55,6 +57,7 @@ class RetentionJob:
         self._artifact_folder = artifact_folder
         self._runs = runs
         self._old = old
+        self._calls = calls
         self._alerts = alerts
         self._samples = samples
         self._engine = engine
@@ -125,10 +128,11 @@ class RetentionJob:
         while deleted := self._old.delete_events(before, _BATCH):
             events += deleted
         heartbeats = self._old.delete_heartbeats(before)
+        calls = self._calls.delete_ended(before)
         alerts = self._alerts.prune(before)
         responses = self._old.delete_responses(before)
         self._samples.roll_up(now, now - before)
-        return f"{events} events, {heartbeats} heartbeats, {alerts} alerts, {responses} responses"
+        return f"{events} events, {heartbeats} heartbeats, {calls} calls, {alerts} alerts, {responses} responses"
 
     async def _unfinished(self, flow_ids: Sequence[str]) -> frozenset[str]:
         return await anyio.to_thread.run_sync(self._old.unfinished, flow_ids)

@@ -9,9 +9,9 @@ from datetime import datetime
 import anyio
 import anyio.to_thread
 
-from orchestration.config.schema import Configuration
+from orchestration.config.schema import Configuration, UsageLimits
 from orchestration.providers.failures import BudgetExceededError
-from orchestration.providers.wire import GatewayCall
+from orchestration.providers.wire import Allowance, GatewayCall
 from orchestration.storage.spend import Charge, Spend
 
 
@@ -119,11 +119,24 @@ class Budgets:
             if call.daily and (own := _Limit(call.daily.tokens, call.daily.usd, "daily_tokens", "daily_usd")):
                 yield BudgetScope(agent=call.agent, since=today), own
             return
-        if run := _Limit(runtime.limits.tokens, runtime.limits.usd):
+        if run := _run_limit(call, runtime.limits):
             yield BudgetScope(call.run_id), run
         agent = configuration.agent(call.agent) if call.agent else None
         if agent is not None and (limit := _Limit(agent.limits.tokens, agent.limits.usd)):
             yield BudgetScope(call.run_id, call.agent), limit
+
+
+def _run_limit(call: GatewayCall, limits: UsageLimits) -> _Limit:
+    """The limits of a run: those that it was started with, where they are lower than the configuration's."""
+    own = call.allowance or Allowance()
+    tokens_are_own = own.tokens is not None and (limits.tokens is None or own.tokens <= limits.tokens)
+    usd_is_own = own.usd is not None and (limits.usd is None or own.usd <= limits.usd)
+    return _Limit(
+        own.tokens if tokens_are_own else limits.tokens,
+        own.usd if usd_is_own else limits.usd,
+        "--tokens" if tokens_are_own else "limits.tokens",
+        "--usd" if usd_is_own else "limits.usd",
+    )
 
 
 def _check(scope: BudgetScope, limit: _Limit, used: SpentAmount, aside: SpentAmount, needed: SpentAmount) -> None:
@@ -149,4 +162,6 @@ def _advice(scope: BudgetScope, key: str) -> str:
         return f"Give it a token with a higher `{key}`, or ask again tomorrow (UTC)"
     if scope.since:
         return f"Raise `{key}` in the configuration, or resume the run tomorrow (UTC)"
+    if key.startswith("--"):
+        return f"The run was started with this limit: start another one with a higher `{key}`"
     return f"Raise `{key}` in the configuration and resume the run"

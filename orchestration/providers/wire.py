@@ -105,11 +105,12 @@ class GatewayCall:
 
     `provider` and `model` are preferences: the default provider's default model otherwise. `only` keeps the call on
     that provider. `key` makes the call's accounting idempotent: the same key is charged once. `daily` is what all calls
-    of this agent that belong to no run may use in a day (UTC). `adaptable` allows the request to be put in another way
-    for a route that does not understand it: the caller reads tool calls and answers from a text, too. Routes in
-    `avoided` ("provider/model") have answered badly: they come last, and are asked in words. A caller that `condenses`
-    shortens a conversation itself before turns of it are left out: it gets a ConversationTooLongError. `on_start`
-    receives the route whose answer is about to be streamed, and how many attempts there were.
+    of this agent that belong to no run may use in a day (UTC), `allowance` what all calls of the run may use.
+    `adaptable` allows the request to be put in another way for a route that does not understand it: the caller reads
+    tool calls and answers from a text, too. Routes in `avoided` ("provider/model") have answered badly: they come last,
+    and are asked in words. A caller that `condenses` shortens a conversation itself before turns of it are left out: it
+    gets a ConversationTooLongError. `on_start` receives the route whose answer is about to be streamed, and how many
+    attempts there were.
     The provider is told that the call belongs to the trace of `traceparent`.
     A call that is `hedged` may be sent to a second route, and paid for twice, when its first token is late.
     `native` is the request as the client has put it in another API. The fields in `optional` come from a translation:
@@ -125,6 +126,7 @@ class GatewayCall:
     seconds: float | None = None
     progress: ProgressCallback | None = None
     daily: Allowance | None = None
+    allowance: Allowance | None = None
     adaptable: bool = False
     avoided: frozenset[str] = frozenset()
     condenses: bool = False

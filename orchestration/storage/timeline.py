@@ -98,6 +98,12 @@ class Timeline:
             found[event.run_id].append(event)
         return {run_id: found[run_id] for run_id in run_ids}
 
+    def list_of_call(self, run_id: str, key: str) -> tuple[tuple[int, Event], ...]:
+        """A run's events about the call of that key, in order."""
+        # There is no index on it, but on the run, which has few events in comparison.
+        of_call = events.c.data["key"].as_string() == key
+        return self._read(sa.select(events).where(events.c.run_id == run_id, of_call), 100)
+
     def list_recent(self, kinds: Collection[str], since: datetime, limit: int = 1000) -> tuple[Event, ...]:
         """The newest events of some kinds since a time, oldest first."""
         query = sa.select(events).where(events.c.kind.in_(kinds), events.c.at >= since)

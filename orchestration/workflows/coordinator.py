@@ -412,15 +412,19 @@ def _outcome(run: Run, progress: RunProgress) -> RunOutcome:
     failed = progress.failed
     author = _member_of_role(progress.setup, AgentRole.EXECUTOR)
     agent = failed.agent if failed else run.agent or (author.id if author else None)
+    wanted = progress.changes_wanted()
+    said = wanted or tuple(progress.reviews.values())
     return RunOutcome(
         status=ending.status,
         reason=reason,
         use=progress.use,
         verdict=progress.verdict(),
         ending=ending,
-        findings=tuple(finding for review in progress.changes_wanted() for finding in review.findings),
+        findings=tuple(finding for review in wanted for finding in review.findings),
         agent=None if ending in _NOBODYS else agent,
         failure=progress.failure,
+        comments=() if wanted else tuple(finding for review in said for finding in review.findings),
+        review="\n\n".join(review.summary.strip() for review in said),
     )
 
 

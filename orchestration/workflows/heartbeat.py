@@ -21,6 +21,8 @@ from orchestration.security.text_tail import GrowingRedactor, TextTail
 # Often enough for a terminal to look alive and for a stall to be seen, seldom enough to cost nothing.
 _EVERY_SECONDS = 0.25
 _TICK_SECONDS = 1.0
+# About a screen of the answer that is arriving, for who reads along.
+_TAIL_CHARACTERS = 1_500
 # The rows of all agents of a process are written in one transaction, so this costs one each two seconds.
 _LIFE_SECONDS = 1.9
 
@@ -62,7 +64,7 @@ class HeartbeatEmitter:
         self._agent = agent
         self._agent_run_id = agent_run_id
         self._activity = Activity("", WorkPhase.STARTING)
-        self._tail = TextTail(redactor)
+        self._tail = TextTail(redactor, _TAIL_CHARACTERS)
         self._since = clock.monotonic()
         self._published = float("-inf")
         self._held_back = False

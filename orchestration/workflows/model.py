@@ -243,10 +243,11 @@ class AgentResult(StoredRecord):
 
 
 class RunOutcome(StoredRecord):
-    """How a run ended. `findings` are what the reviewers still ask for; `agent` is whose work it is, or who failed, and
-    `failure` the class of the failure."""
+    """How a run ended. `findings` are what the reviewers still ask for, `comments` the remarks of those who approved,
+    and `review` sums up what they say; `agent` is whose work it is, or who failed, and `failure` the class of the
+    failure."""
 
-    added = ("ending", "findings", "agent", "failure")
+    added = ("ending", "findings", "agent", "failure", "comments", "review")
 
     status: RunStatus
     reason: str
@@ -256,6 +257,8 @@ class RunOutcome(StoredRecord):
     findings: tuple[ReviewFinding, ...] = ()
     agent: str | None = None
     failure: str | None = None
+    comments: tuple[ReviewFinding, ...] = ()
+    review: str = ""
 
     def record(self) -> dict[str, Any]:
         """What is kept with the run, beside its status and reason."""

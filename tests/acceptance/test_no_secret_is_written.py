@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import zlib
+from contextlib import closing
 from pathlib import Path
 
 from tests.support.gatekeeper import a_gatekeeper
@@ -12,13 +15,19 @@ _CANARY = "canary-7f3e0a51c2d94b68"
 
 
 def files_that_hold_it(project: ProjectFolder) -> list[Path]:
-    """Every file of the project that holds the key, `.env` and the user's own workspace left out."""
+    """Every file of the project that holds the key, `.env` and the user's own workspace left out; the database also for
+    what it holds compressed."""
     own = (project.root / ".env", project.sample.workspace)
-    return [
+    found = [
         path
         for path in project.root.rglob("*")
         if path.is_file() and not any(path.is_relative_to(one) for one in own) and _CANARY.encode() in path.read_bytes()
     ]
+    database = project.root / "var" / "orchestrator.db"
+    with closing(sqlite3.connect(database)) as connection:
+        said = [zlib.decompress(text) for (text,) in connection.execute("SELECT text FROM call_texts")]
+    assert said, "nothing was recorded of what the models were asked"
+    return [*found, *(database for text in said if _CANARY.encode() in text)]
 
 
 def test_not_when_a_provider_refuses_it_and_says_which_it_was(provider: RehearsalProcess, tmp_path: Path) -> None:

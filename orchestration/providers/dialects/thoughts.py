@@ -8,6 +8,8 @@ thinking models), or in the channels of gpt-oss.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 _NAMES = r"think|thinking|thoughts?|reasoning|seed:think"
 THINKING = re.compile(
@@ -15,6 +17,8 @@ THINKING = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 """A block of thinking; one that does not end goes to the end of the text."""
+# Where servers put the thinking that they keep apart: DeepSeek, vLLM and llama.cpp; OpenRouter and Ollama.
+FIELDS = ("reasoning_content", "reasoning")
 # On a line of its own: a sentence about the tag is part of the answer.
 _CLOSING = re.compile(rf"^[ \t]*(?:</(?:{_NAMES})>|\[/THINK\])[ \t]*$", re.MULTILINE | re.IGNORECASE)
 _TAGS = re.compile(rf"</?(?:{_NAMES})>|\[/?THINK\]", re.IGNORECASE)
@@ -34,6 +38,20 @@ def without_thinking(text: str) -> str:
     if closing and not THINKING.search(rest[: closing.end()]) and rest[: closing.start()].count("```") % 2 == 0:
         return without_thinking(rest[closing.end() :].lstrip())
     return rest if rest != text.lstrip() else text
+
+
+def thoughts_in(message: Mapping[str, Any]) -> tuple[str, str]:
+    """The thinking and the answer of a message, wherever the thinking is."""
+    content = message.get("content")
+    text = content if isinstance(content, str) else ""
+    for name in FIELDS:
+        thought = message.get(name)
+        if isinstance(thought, str) and thought:
+            return thought, text
+    answer = without_thinking(text)
+    if answer == text:
+        return "", text
+    return _TAGS.sub("", text.removesuffix(answer)).strip(), answer
 
 
 def thoughts_alone(text: str) -> str:

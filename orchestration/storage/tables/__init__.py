@@ -10,6 +10,7 @@ from orchestration.storage.tables.alerts import (
     silences,
 )
 from orchestration.storage.tables.base import UtcDateTime, metadata
+from orchestration.storage.tables.calls import call_records, call_texts
 from orchestration.storage.tables.drills import drill_runs
 from orchestration.storage.tables.incidents import (
     incident_clocks,
@@ -49,6 +50,8 @@ __all__ = [
     "approvals",
     "artifacts",
     "audit",
+    "call_records",
+    "call_texts",
     "config_versions",
     "deliveries",
     "drill_runs",

@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import anyio.to_thread
 from fastapi import APIRouter, Header, Query
+from fastapi import Path as PathParam
 from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import FileResponse, StreamingResponse
@@ -21,6 +22,11 @@ from orchestration.events.runs import ArtifactRead
 from orchestration.runs.commands.base import RunCommand
 from orchestration.runs.commands.table import RUN_COMMANDS
 from orchestration.runs.next_steps import NextStep, next_steps
+from orchestration.runs.run_calls import CallDetails
+from orchestration.runs.run_comparison import RunComparison
+from orchestration.runs.run_spec import RunSpec
+from orchestration.runs.run_time import RunTime, run_time
+from orchestration.runs.waterfall import CallBar
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.approvals import Approval
 from orchestration.storage.artifacts import ArtifactRecord
@@ -67,6 +73,8 @@ class NewRun(BaseModel):
     checks: list[list[Text]] = Field(default_factory=list, max_length=20)
     approve: list[Text] = Field(default_factory=list, max_length=50)
     seconds: Seconds | None = None
+    tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    usd: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
     in_place: bool | None = None
 
 
@@ -89,6 +97,7 @@ class RunDetails(BaseModel):
     """A run with its agents, artifacts, pending approvals, and what can be done with it."""
 
     run: Run
+    time: RunTime
     steps_executed: int
     committed_steps_repeated: int
     agents: Sequence[HeartbeatRow]
@@ -122,20 +131,11 @@ async def start_run(
 ) -> Run:
     """Start a run. If there are workers, one of them carries it out. With a `traceparent` (W3C), its spans are in that
     trace."""
-    options: dict[str, Any] = {"checks": body.checks, "approve": body.approve}
-    if body.seconds is not None:
-        options["seconds"] = body.seconds
-    options |= caller_trace(traceparent)
-    return await services.app.launcher.start(
-        body.goal,
-        Path(body.workspace),
-        agent=body.agent,
-        provider=body.provider,
-        priority=body.priority,
-        options=options,
-        in_place=body.in_place,
-        origin=f"api: {principal.name}",
-    )
+    values = body.model_dump() | {"workspace": Path(body.workspace)}
+    arguments = RunSpec(**values).arguments()
+    arguments["options"] |= caller_trace(traceparent)
+    origin = f"api: {principal.name}"
+    return await services.app.launcher.start(body.goal, Path(body.workspace), origin=origin, **arguments)
 
 
 @router.get("/runs/{run}", dependencies=_VIEW)
@@ -144,9 +144,11 @@ def show_run(services: Services, run: Name) -> RunDetails:
     `latest`."""
     app = services.app
     found = app.find_run(run)
-    steps = count_steps([event for _, event in app.timeline.list(found.id, limit=_MAX_EVENTS)])
+    events = [event for _, event in app.timeline.list(found.id, limit=_MAX_EVENTS)]
+    steps = count_steps(events)
     return RunDetails(
         run=found,
+        time=run_time(found, events, app.clock.now()),
         steps_executed=steps.executed,
         committed_steps_repeated=steps.committed_repeated,
         agents=app.timeline.list_heartbeats(found.id),
@@ -188,6 +190,27 @@ def list_run_events(
     """List the events of a run in order, starting behind the number `after`."""
     found = services.app.timeline.list(services.app.find_run(run).id, after=after, limit=limit)
     return [NumberedEvent(id=number, event=event) for number, event in found]
+
+
+@router.get("/runs/{run}/calls", dependencies=_VIEW)
+def list_calls(services: Services, run: Name) -> list[CallBar]:
+    """List the calls of a run in the order in which they began: model calls, tool calls, checks."""
+    return list(services.app.calls.list(services.app.find_run(run), services.app.clock.now()))
+
+
+@router.get("/runs/{run}/compare/{other}", dependencies=_VIEW)
+def compare_runs(services: Services, run: Name, other: Name) -> RunComparison:
+    """Compare two runs, such as a run and its fork: settings, steps, results, time and cost side by side."""
+    app = services.app
+    return app.comparisons.compare(app.find_run(run), app.find_run(other), app.clock.now())
+
+
+@router.get("/runs/{run}/calls/{call:path}", dependencies=_VIEW)
+def show_call(services: Services, run: Name, call: Annotated[str, PathParam(max_length=255)]) -> CallDetails:
+    """Show what was said in a call, without secrets: the whole prompt, the thinking and the answer of a model, or the
+    arguments and the output of a tool. `call` is its `key`, or the part of it after the run's identifier."""
+    found = services.app.find_run(run)
+    return services.app.calls.read(found, call, services.app.clock.now(), whole=True)
 
 
 @router.get("/runs/{run}/artifacts/{name:path}", dependencies=_VIEW, response_class=FileResponse)

@@ -28,6 +28,7 @@ _COMMANDS: Sequence[type[Command]] = (
 # otherwise anybody could make the dashboard show a message of theirs through a link.
 CONFIRMATIONS: Mapping[str, str] = {
     **{each.spec.page.done: each.spec.page.confirmation for each in _COMMANDS if each.spec.page},
+    "run-started": "Run started. This page follows it.",
     "approved": "Approved. Work continues.",
     "approved-and-acknowledged": "Approved and acknowledged. Paging has stopped, and work continues.",
     "resumed-for-incident": "The run goes on from its last committed step.",
@@ -55,6 +56,9 @@ CONFIRMATIONS: Mapping[str, str] = {
     "guard-reset": "Guard reset. The action may run without approval again.",
     "automation-stopped": "Automation is stopped until the override ends.",
 }
+
+# What is longer is shown with its beginning and its end, and opened whole by a link.
+SHOWN_CHARACTERS = 4_000
 
 _TONES: Mapping[str, str] = {
     **{status.value: "calm" for status in RunStatus},
@@ -157,6 +161,14 @@ def first_line(text: str, width: int = 100) -> str:
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
+def middle_left_out(text: str, most: int = SHOWN_CHARACTERS) -> str:
+    """A text with at most so many characters: its beginning and its end."""
+    if len(text) <= most:
+        return text
+    head, end = most * 2 // 3, most // 3
+    return f"{text[:head]}\n[… {len(text) - head - end:,} characters …]\n{text[-end:]}"
+
+
 def plain(name: object) -> str:
     """An identifier with spaces instead of hyphens and underscores."""
     return str(name).replace("_", " ").replace("-", " ")
@@ -214,6 +226,7 @@ FILTERS = {
     "size": size,
     "share": share,
     "first_line": first_line,
+    "middle_left_out": middle_left_out,
     "someone": someone,
     "plain": plain,
     "pretty": pretty,

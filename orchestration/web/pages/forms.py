@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
@@ -31,6 +32,23 @@ class Form:
         if required and not value:
             raise UsageError(f"The field '{name}' is empty. Fill it in.")
         return value
+
+    @property
+    def entered(self) -> Mapping[str, str]:
+        """All fields as they were filled in, to be shown again."""
+        return self._fields
+
+    def amount(self, name: str, *, least: float, most: float) -> float:
+        """A number between two bounds, both included."""
+        value = self.text(name)
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        # `nan` fails every comparison.
+        if not least <= number <= most:
+            raise UsageError(f"expected a number from {least:g} to {most:,g} in '{name}', got '{value[:20]}'")
+        return number
 
     def whole(self, name: str, minimum: int, maximum: int) -> int:
         """A whole number between two bounds, both included."""

@@ -1,8 +1,9 @@
-"""The page of one run: waterfall, artifacts, approvals, and the forms that control it."""
+"""The page of one run: how it came out, what it changed, its calls, and the forms that control it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
@@ -18,23 +19,30 @@ from orchestration.errors import NotFoundError
 from orchestration.events.render import followed_line
 from orchestration.events.runs import ArtifactRead
 from orchestration.runs.activity_text import is_fresh
+from orchestration.runs.approval_text import approval_effect
 from orchestration.runs.commands.base import RunCommand, ShownFor
 from orchestration.runs.commands.table import RUN_COMMANDS
 from orchestration.runs.next_steps import next_steps
 from orchestration.runs.plan_progress import PLAN_KINDS, PlanProgress
+from orchestration.runs.run_time import TIME_KINDS, run_time
+from orchestration.runs.waterfall import AGENT_KINDS, waterfall
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.artifacts import ArtifactRecord
+from orchestration.storage.call_records import CallKind, CallRecord
 from orchestration.storage.runs import Run
 from orchestration.web.approval_rights import check_may_answer
 from orchestration.web.pages.command_forms import command_from, forms_by_name, forms_for
 from orchestration.web.pages.forms import Form, whole_number
 from orchestration.web.pages.runs import is_rehearsed
 from orchestration.web.pages.site import DashboardSite, PageAction, SitePage, Values, principal_of
-from orchestration.web.pages.waterfall import AGENT_KINDS, waterfall
 
-_EVENTS_SHOWN = 300
+# With them, the page and what it loads stay below 150 kB.
+_EVENTS_SHOWN = 120
 # Hashing this much takes well under a tenth of a second. More would delay every refresh of the page.
 _MAX_VERIFIED_BYTES = 20_000_000
+
+_FORKS_SHOWN = 10
+_LINES_OF_A_CHECK = 60
 
 _FORMS = forms_by_name(RUN_COMMANDS)
 
@@ -50,6 +58,17 @@ def routes(site: DashboardSite) -> Sequence[Route]:
     # Only events of this run refresh the page: with many active runs, every page would otherwise reload all the time.
     page = site.page(SitePage("/runs/{run}", "run.html", "runs", view.read, ("run/ID",)), actions)
     return [*page, Route("/runs/{run}/artifacts/{name}", view.artifact)]
+
+
+@dataclass(frozen=True, slots=True)
+class RunCheckResult:
+    """How a check of a run ended. `output` is the end of what it printed, if it failed."""
+
+    command: str
+    exit_code: int | None
+    seconds: float
+    call: str
+    output: str
 
 
 class _Run:
@@ -69,22 +88,43 @@ class _Run:
             ShownFor.UNFINISHED: not run.status.ended,
             ShownFor.RESUMABLE: resumable and run.status is not RunStatus.SUCCEEDED,
             ShownFor.FORKABLE: bool(parts),
-            ShownFor.CHANGED: run.status.ended and run.has_worktree,
+            ShownFor.CHANGED: run.status.ended and values["worktree"] is not None,
         }
         choices = {Choices.PARTS: [(str(part.number), f"{part.number}: {part.child_id}") for part in reversed(parts)]}
         forms = forms_for(run, _FORMS.values(), lambda state: shown.get(state, False), choices)
-        return {**values, "attended": attended, "parts": parts, "resumable": resumable, "forms": forms}
+        fork_at = {
+            lane.id: part.number
+            for part in parts
+            for lane in values["fall"].lanes
+            if lane.id == part.child_id or lane.id.startswith(f"{part.child_id}.")
+        }
+        about_changes = [form for form in forms if form.page.shown is ShownFor.CHANGED]
+        return {
+            **values,
+            "attended": attended,
+            "parts": parts,
+            "resumable": resumable,
+            "forms": [form for form in forms if form not in about_changes],
+            "about_changes": about_changes,
+            "fork_at": fork_at,
+        }
 
     def _read(self, run: Run, before: int | None) -> Values:
         app, now = self._app, self._app.clock.now()
         events = app.timeline.list_newest(run.id, before=before, limit=_EVENTS_SHOWN)
         agents = app.timeline.list_of_kinds([run.id], AGENT_KINDS)[run.id]
-        fall = waterfall(agents, events, run.started_at or run.created_at, run.finished_at or now)
+        began, ended = run.started_at or run.created_at, run.finished_at or now
+        fall = waterfall(agents, events, began, ended, () if before else app.calls.records.list_open(run.id))
         active = [lane.id for lane in fall.lanes if lane.ended is None]
-        artifacts = app.artifacts.list(run.id)
+        artifacts, questions = app.artifacts.list(run.id), app.approvals.list_open(run.id)
         return {
             "run": run,
             "fall": fall,
+            "time": run_time(run, app.timeline.list_of_kinds([run.id], TIME_KINDS)[run.id], now),
+            "checks": self._checks(run),
+            "worktree": app.workspaces.worktrees.record(run.id) if run.has_worktree else None,
+            "forks": app.runs.list_forks(run, _FORKS_SHOWN),
+            "effects": {one.id: approval_effect(one, run, app.configuration) for one in questions},
             "rehearsed": is_rehearsed(run) or any(event.data.get("rehearsal") for _, event in events),
             "heartbeats": [
                 beat
@@ -94,12 +134,35 @@ class _Run:
             "plan": PlanProgress.of(app.timeline.list_of_kinds([run.id], PLAN_KINDS)[run.id]),
             "artifacts": artifacts,
             "altered": self._altered(run, artifacts),
-            "questions": app.approvals.list_open(run.id),
+            "questions": questions,
             "next_steps": next_steps(run, app.artifacts_of(run)),
             "lines": [(event, line) for _, event in reversed(events) if (line := followed_line(event))],
+            "most": _EVENTS_SHOWN,
             "earlier": events[0][0] if len(events) == _EVENTS_SHOWN else None,
             "paged": before is not None,
         }
+
+    def _checks(self, run: Run) -> list[RunCheckResult]:
+        """The last result of each check of the run."""
+        app = self._app
+        last = {
+            tuple(one.content.get("command", ())): one for one in app.calls.records.list_of_kind(run.id, CallKind.CHECK)
+        }
+        return [self._check_result(run, record) for record in last.values() if record.ended_at is not None]
+
+    def _check_result(self, run: Run, record: CallRecord) -> RunCheckResult:
+        code = record.content.get("exit_code")
+        digest = (record.content.get("output") or {}).get("digest")
+        # Only what went wrong is opened at once.
+        output = self._app.calls.records.read_texts(run.id, [digest]).get(digest, "") if digest and code != 0 else ""
+        ended = record.ended_at or record.started_at
+        return RunCheckResult(
+            " ".join(record.content.get("command", ())),
+            code,
+            (ended - record.started_at).total_seconds(),
+            record.key.removeprefix(f"{run.id}."),
+            "\n".join(output.rstrip().splitlines()[-_LINES_OF_A_CHECK:]),
+        )
 
     def _altered(self, run: Run, artifacts: Sequence[ArtifactRecord]) -> dict[str, str] | None:
         """Artifacts that were changed since they were written, each with what is wrong; None if checking takes too

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import UsageError
+from orchestration.runs.run_time import TIME_KINDS, run_time
 from orchestration.storage.runs import Run
 from orchestration.storage.spend import Spend
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
@@ -47,6 +48,7 @@ class _Runs:
         return {
             "runs": shown,
             "used": {**self._spend.by_run([one.id for one in shown]), **_used(shown)},
+            "took": self._took(shown),
             "rehearsed": {one.id for one in shown if is_rehearsed(one)},
             "questions": questions,
             "chosen": chosen,
@@ -54,6 +56,13 @@ class _Runs:
             "before": before,
             "next": shown[-1].id if len(found) > _RUNS_PER_PAGE else None,
         }
+
+    def _took(self, shown: Sequence[Run]) -> dict[str, float]:
+        """The seconds that ended runs have worked: waiting and pauses are not their own time."""
+        ended = {run.id: run for run in shown if run.status.ended and run.started_at}
+        events = self._app.timeline.list_of_kinds(ended, TIME_KINDS)
+        now = self._app.clock.now()
+        return {run_id: run_time(run, events[run_id], now).working for run_id, run in ended.items()}
 
 
 def is_rehearsed(run: Run) -> bool:

@@ -89,7 +89,7 @@ def test_a_run_is_watched_live_from_its_start_to_its_end(
     page = opened(f"/runs/{run.id}", screen)
     mark(page)
     expect(page.locator("h1 .badge").first).to_have_text("succeeded", timeout=patient(30) * 1000)
-    expect(page.locator("tr.lane")).not_to_have_count(0)
+    expect(page.locator(".lane")).not_to_have_count(0)
     expect(page.get_by_role("link", name="plan.md")).to_be_visible()
     expect(page.locator("h1")).to_contain_text("rehearsal")
     expect(row).to_contain_text("succeeded")

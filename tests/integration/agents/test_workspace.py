@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.agents.call_recorder import CallRecorder
 from orchestration.agents.patches import readable
 from orchestration.agents.run_workspace import RunWorkspace
 from orchestration.agents.sandbox import SandboxLimits
@@ -18,6 +19,7 @@ from orchestration.events import Event, EventBus
 from orchestration.security.redaction import Redactor
 from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.storage.artifacts import ArtifactTable
+from orchestration.storage.call_records import CallRecords
 from orchestration.storage.runs import Run
 from orchestration.workflows.artifacts import ArtifactStore
 from tests.support.database import migrated
@@ -251,7 +253,8 @@ def bench(tmp_path: Path) -> RunWorkspace:
     clock = SystemClock()
     bus = EventBus(clock)
     redactor = ReportingRedactor(Redactor([SECRET]), bus, clock)
-    return RunWorkspace(tmp_path / "state", store, bus, clock, redactor, lambda _: SandboxLimits())
+    recorder = CallRecorder(CallRecords(database), redactor.quiet, clock, lambda: False)
+    return RunWorkspace(tmp_path / "state", store, bus, clock, redactor, lambda _: SandboxLimits(), recorder)
 
 
 async def test_no_workspace_is_held_longer_than_somebody_works_with_it(bench: RunWorkspace, root: Path) -> None:

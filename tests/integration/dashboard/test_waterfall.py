@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.events import Event
+from orchestration.runs.waterfall import WIDTH, Waterfall, waterfall
 from orchestration.web.pages.providers import recent_usage
-from orchestration.web.pages.waterfall import WIDTH, Waterfall, waterfall
 
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 LANE = "run-1.planner"

@@ -312,7 +312,7 @@ async def test_retention_deletes_old_events_but_not_those_of_unfinished_runs_nor
         app.timeline.append([Event("run.started", OLD, "run-2"), Event("run.started", NOW, "run-1")])
         resolved = an_alert("over", OLD, AlertStatus.RESOLVED)
         app.alerts.save([resolved, replace(an_alert("lasting", OLD), id="lasting")])
-        assert "5 events, 1 heartbeats, 1 alerts" in await done(room, "retention")
+        assert "5 events, 1 heartbeats, 0 calls, 1 alerts, 0 responses" in await done(room, "retention")
         assert [event.at for _, event in app.timeline.list("run-2")] == [OLD]
         assert len(app.timeline.list("run-1")) == 1
         last = app.timeline.find_last("backup.made")

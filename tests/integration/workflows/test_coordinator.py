@@ -159,6 +159,7 @@ async def test_a_goal_is_planned_carried_out_and_reviewed(tmp_path: Path) -> Non
             "verdict": "approved",
             "ending": "done",
             "agent": "executor",
+            "review": "good",
         }
 
 

@@ -29,6 +29,7 @@ _ALLOWED = {
     "orchestration.rehearsal.scenes.scripted_calls: ^call ": _SCRIPT,
     "orchestration.agents.mcp.inspection: ": "orders to a model are looked for in what strangers write",
     "orchestration.agents.tools.": "patches and source code are what these tools read, in formats that others define",
+    "orchestration.runs.patch_view: ": "the format of git's patches, which git defines",
     "orchestration.app.drill_sessions: left out: ": "a progress line of `orchestrator drill`, a process of ours",
     "orchestration.storage.migrations.": "what earlier versions wrote is read once, when the database is upgraded",
 }

@@ -1,6 +1,7 @@
 """A run as a waterfall: its agents, and below each agent its model and tool calls on a common time axis.
 
-Pure: it is computed from events. A call is reported when it ends, so its start is its end minus its duration.
+Pure: it is computed from events. A call is reported when it ends, so its start is its end minus its duration; what is
+still under way is known from the record that was begun of it.
 """
 
 from __future__ import annotations
@@ -19,10 +20,20 @@ from orchestration.events.agents import (
     Usage,
 )
 from orchestration.events.providers import CallAttempt, ModelCallFailed, ModelCallFinished
+from orchestration.events.runs import CheckFinished
+from orchestration.storage.call_records import CallRecord
 
 AGENT_KINDS = (AgentStarted.kind, AgentFinished.kind, AgentInterrupted.kind)
 _ModelCall = ModelCallFinished | ModelCallFailed
-_Call = _ModelCall | ToolCallFinished | ToolCallRefused
+_Call = _ModelCall | ToolCallFinished | ToolCallRefused | CheckFinished
+# The kinds of the events that stand for calls.
+CALL_KINDS = (
+    ModelCallFinished.kind,
+    ModelCallFailed.kind,
+    ToolCallFinished.kind,
+    ToolCallRefused.kind,
+    CheckFinished.kind,
+)
 WIDTH = 1000.0
 # Shorter bars would be invisible: 1 ms of a run of ten minutes is less than a pixel.
 _MIN_WIDTH = 2.0
@@ -38,8 +49,8 @@ class TimeSpan:
 
 @dataclass(frozen=True, slots=True)
 class CallBar:
-    """A model or tool call. `usd` is None if the price is not known; `fallback` means that more than one route was
-    tried."""
+    """A model or tool call, or a check. `key` names its record; `usd` is None if the price is not known; `fallback`
+    means that more than one route was tried. One that is `open` is under way, or was cut off with its process."""
 
     number: int
     kind: str
@@ -59,6 +70,8 @@ class CallBar:
     first_token: float | None = None
     rehearsal: bool = False
     attempts: tuple[CallAttempt, ...] = ()
+    key: str = ""
+    open: bool = False
 
     @property
     def retries(self) -> int:
@@ -123,10 +136,14 @@ class Waterfall:
 
 
 def waterfall(
-    agents: Iterable[Event], calls: Sequence[tuple[int, Event]], began: datetime, until: datetime
+    agents: Iterable[Event],
+    calls: Sequence[tuple[int, Event]],
+    began: datetime,
+    until: datetime,
+    begun: Iterable[CallRecord] = (),
 ) -> Waterfall:
-    """Build the waterfall from the agent events of the whole run and the call events that are to be shown. `until` is
-    the end of the run, or now."""
+    """Build the waterfall from the agent events of the whole run, the call events that are to be shown, and the calls
+    that have begun and not ended. `until` is the end of the run, or now."""
     lanes = _lanes(agents)
     # At least a millisecond, because positions are divided by the duration. Events may be later than `until`: clocks of
     # several hosts differ, and calls can finish after their run was cancelled.
@@ -136,7 +153,11 @@ def waterfall(
         payload = event.payload
         if isinstance(payload, _Call):
             lane = lanes.get(_agent_run(payload))
-            (loose if lane is None else lane.calls).append(_call(number, event.at, payload, began, ended))
+            (loose if lane is None else lane.calls).append(call_bar(number, event.at, payload, began, ended))
+    for record in begun:
+        lane = lanes.get(agent_run_of(record.key))
+        end = ended if lane is None else lane.ended or ended
+        (loose if lane is None else lane.calls).append(_open_call(record, began, end))
     for lane in lanes.values():
         lane.span = _span(lane.began, lane.ended or ended, began, ended)
     return Waterfall(began, ended, tuple(lanes.values()), tuple(loose))
@@ -166,12 +187,25 @@ def _lanes(events: Iterable[Event]) -> dict[str, AgentLane]:
     return lanes
 
 
-def _agent_run(payload: _Call) -> str:
+def agent_run_of(key: str) -> str:
     """The agent run that a call belongs to: the part of its key before the call's number."""
-    return "" if isinstance(payload, ToolCallRefused) else (payload.key or "").rpartition("/")[0]
+    return key.rpartition("/")[0]
 
 
-def _call(number: int, at: datetime, payload: _Call, begin: datetime, end: datetime) -> CallBar:
+def _agent_run(payload: _Call) -> str:
+    return "" if isinstance(payload, ToolCallRefused) else agent_run_of(payload.key or "")
+
+
+def _open_call(record: CallRecord, begin: datetime, end: datetime) -> CallBar:
+    ended = max(record.started_at, end)
+    span = _span(record.started_at, ended, begin, max(end, begin + timedelta(milliseconds=1)))
+    kind = record.kind.value
+    name = kind if kind == "check" else f"{kind} call"
+    began = record.started_at
+    return CallBar(0, kind, name, "", ok=True, began=began, ended=ended, span=span, key=record.key, open=True)
+
+
+def call_bar(number: int, at: datetime, payload: _Call, begin: datetime, end: datetime) -> CallBar:
     began = at - timedelta(seconds=0.0 if isinstance(payload, ToolCallRefused) else payload.seconds)
     span = _span(began, at, begin, end)
     match payload:
@@ -179,7 +213,10 @@ def _call(number: int, at: datetime, payload: _Call, begin: datetime, end: datet
             about = f"{payload.what}: {payload.reason}"
             return CallBar(number, "refused", "refused", about, ok=False, began=began, ended=at, span=span)
         case ToolCallFinished():
-            return CallBar(number, "tool", payload.tool, payload.about, payload.ok, began, at, span)
+            return CallBar(number, "tool", payload.tool, payload.about, payload.ok, began, at, span, key=payload.key)
+        case CheckFinished():
+            ok = payload.exit_code == 0
+            return CallBar(number, "check", "check", payload.command, ok, began, at, span, key=payload.key)
         case ModelCallFinished() | ModelCallFailed():
             return _model_call(number, payload, began, at, span)
 
@@ -189,6 +226,7 @@ def _model_call(number: int, call: _ModelCall, began: datetime, ended: datetime,
     bar = CallBar(
         number, "model", call.route or "no route", "", ok, began, ended, span, call.outcome, attempts=call.tries
     )
+    bar = replace(bar, key=call.key or "")
     if not isinstance(call, ModelCallFinished):
         return bar
     return replace(
