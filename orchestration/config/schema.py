@@ -359,6 +359,13 @@ class AgentSettings(Section):
     # They win over those of the model.
     parameters: ModelParameters = ModelParameters()
 
+    @model_validator(mode="after")
+    def _framework_has_an_object(self) -> AgentSettings:
+        # Without one it would be taken for an agent that asks a model by itself.
+        if self.framework is not None and self.function is None:
+            raise ValueError("an `entryPoint` of the form module:object beside `framework`")
+        return self
+
     @property
     def function(self) -> str | None:
         """`module:function` or `module:object` of one's own; None for any other agent."""

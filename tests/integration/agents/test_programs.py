@@ -84,6 +84,22 @@ async def test_its_model_calls_go_through_the_gateway_and_count_for_the_run(tmp_
         assert any(words.startswith("hears from") or words == "asks a model" for words in shown)
 
 
+async def test_it_may_speak_any_api_of_the_gateway(tmp_path: Path) -> None:
+    script = """
+        body = {"model": "auto", "max_tokens": 9, "messages": [{"role": "user", "content": "one"}]}
+        headers = {"x-api-key": os.environ["ANTHROPIC_API_KEY"], "anthropic-version": "2023-06-01"}
+        address = os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages"
+        headers["Content-Type"] = "application/json"
+        request = urllib.request.Request(address, json.dumps(body).encode(), headers)
+        print(json.load(urllib.request.urlopen(request))["content"][0]["text"])
+    """
+    async with rooms(tmp_path, lambda _: says("yes"), program(tmp_path, script)) as (house, _):
+        run = await house.run(agent="tool")
+        assert run.status is RunStatus.SUCCEEDED, house.failing()
+        assert answer(house).strip() == "yes"
+        assert [event.run_id for event in house.of("model_call.finished")] == [run.id]
+
+
 async def test_no_more_calls_than_allowed_and_none_with_another_key(tmp_path: Path) -> None:
     script = """
         import urllib.error
