@@ -19,10 +19,14 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 
 from orchestration.app import application
 from orchestration.domain.run_status import RunStatus
+from orchestration.incidents.commands.resolution import Resolve
+from orchestration.incidents.model import person
+from orchestration.incidents.report import BlastRadius
 from orchestration.telemetry.incident_spans import TracedAction, TracedIncident, spans_of_incident
 from orchestration.telemetry.otlp import OtlpExporter
 from orchestration.telemetry.span import SpanContext, caller_trace
 from tests.integration.agents.rooms import Rooms, ScriptedModel, configure, looks
+from tests.support.incidents import a_report
 from tests.support.otlp import Collector, attributes_of
 from tests.support.patience import until_async
 
@@ -143,6 +147,22 @@ async def test_a_program_is_told_the_trace(tmp_path: Path) -> None:
         assert context is not None
         (agent,) = named(collector)["invoke_agent"]
         assert (agent.trace_id.hex(), agent.span_id.hex()) == (f"{context.trace_id:032x}", f"{context.span_id:016x}")
+
+
+async def test_a_resolved_incident_is_sent_with_a_link_to_the_run_that_failed(tmp_path: Path) -> None:
+    with Collector() as collector:
+        async with traced(tmp_path, collector, lambda _: 400) as (house, _):
+            run = await house.run()
+            service = house.app.incident_service
+            report = a_report(at=house.app.clock.now(), blast_radius=BlastRadius(runs=(run.id,)))
+            incident = await house.app.database.call(lambda: service.open_or_join(report))
+            resolve = Resolve("mended", anyway=True)
+            await house.app.database.call(lambda: service.execute(incident.id, person("ada"), resolve))
+        (workflow,) = [span for span in collector.spans if span.name.startswith("invoke_workflow")]
+        (own,) = [span for span in collector.spans if span.name == "incident agent-failure"]
+        assert [(link.trace_id, link.span_id) for link in own.links] == [(workflow.trace_id, workflow.span_id)]
+        assert attributes_of(own)["orchestration.incident.id"] == incident.id
+        assert "orchestration.incident.changes" in {metric.name for metric in collector.metrics}
 
 
 async def test_a_collector_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
