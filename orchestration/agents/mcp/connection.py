@@ -50,7 +50,7 @@ class HealthListener(Protocol):
         """Say what is wrong; nothing if it is well again."""
 
 
-class Attempt(Protocol):
+class ConnectionAttempt(Protocol):
     """One try to reach the server."""
 
     def streams(self) -> AbstractAsyncContextManager[TransportStreams]:
@@ -63,7 +63,7 @@ class Attempt(Protocol):
 class McpConnection:
     """Held by a task of its own, from the first use to `close`."""
 
-    def __init__(self, attempt: Callable[[], Attempt], on_health: HealthListener) -> None:
+    def __init__(self, attempt: Callable[[], ConnectionAttempt], on_health: HealthListener) -> None:
         self._attempt = attempt
         self._on_health = on_health
         self._client: Client | None = None
@@ -161,7 +161,7 @@ class McpConnection:
             await asyncio.sleep(_FIRST_PAUSE + delay(failures, random.random(), at_most=_LONGEST_PAUSE))  # noqa: S311
             self._settled.clear()
 
-    async def _connect(self, attempt: Attempt) -> None:
+    async def _connect(self, attempt: ConnectionAttempt) -> None:
         """Connect, and stay so until the server is gone or was given up."""
         client = Client(guarded(attempt.streams(), self._ended), client_info=_CLIENT, cache=None)
         async with contextlib.AsyncExitStack() as stack:
