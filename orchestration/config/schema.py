@@ -182,6 +182,8 @@ class CommandSettings(Section):
     `pypi.org`, `*.npmjs.org` (all names below it) or `git.example.org:8443`. `variables` are names of variables of the
     environment that they get; `caches` are those of package managers, `shared` by all commands below the state
     directory or of each command alone (`none`).
+
+    Keys in the home folder, such as `~/.ssh` and `~/.aws`, appear empty to commands; `visible` are those that do not.
     """
 
     network: bool = False
@@ -189,6 +191,7 @@ class CommandSettings(Section):
     variables: tuple[EnvironmentName, ...] = ()
     caches: Literal["shared", "none"] = "shared"
     writable: tuple[str, ...] = ()
+    visible: tuple[str, ...] = ()
     wall: Literal["possible", "required", "off"] = "possible"
 
 

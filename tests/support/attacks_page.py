@@ -12,7 +12,7 @@ _TESTS = {
     "The web side": (
         "integration/web_api/test_web_attacks.py",
         "integration/web_api/test_slow_clients.py",
-        "integration/web_api/test_stored_scripts.py",
+        "integration/serve/test_stored_scripts.py",
         "integration/web_api/test_sign_in.py",
         "integration/web_api/test_rights.py",
         "integration/web_api/test_fuzz.py",

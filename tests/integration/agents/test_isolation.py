@@ -250,7 +250,25 @@ def test_what_the_kernel_refuses_is_said(refusing: Refusing, network: bool, miss
     assert [*found, *isolation.confine(settings, refusing)] == missing  # type: ignore[arg-type]
 
 
-def test_the_keys_and_the_state_of_the_project_are_hidden_and_the_way_to_the_workspace_is_not(tmp_path: Path) -> None:
+def test_keys_in_the_home_folder_are_hidden_except_for_those_that_are_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    for name in (".ssh", ".aws", ".kube", ".config/gh", "project"):
+        (home / name).mkdir(parents=True)
+    (home / ".netrc").write_text("machine x password y")
+    monkeypatch.setenv("HOME", str(home))
+    commands = {"visible": ["~/.ssh"], "writable": ["~/.kube/cache"]}
+    configuration = Configuration.model_validate({"runtime": {"commands": commands}})
+    built = isolation_for(configuration, home / "project", home / "project")
+    assert built is not None
+    assert set(built.hidden) == {home / "project" / ".env", home / ".aws", home / ".config/gh", home / ".netrc"}
+
+
+def test_the_keys_and_the_state_of_the_project_are_hidden_and_the_way_to_the_workspace_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     workspace = tmp_path / "var" / "demo" / "one"
     workspace.mkdir(parents=True)
     (tmp_path / ".env").write_text("")
