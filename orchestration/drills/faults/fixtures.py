@@ -16,7 +16,7 @@ TRIGGER, WORKING, TRIGGERED = "trigger.txt", "working.txt", "triggered.txt"
 # restarted agent can succeed.
 # The same text serves as an agent of the user's own and as a tool.
 FAULTY = f'''\
-import os, signal, sys, time
+import contextlib, os, signal, sys, time
 from pathlib import Path
 
 
@@ -45,7 +45,9 @@ def fail(how):
         os.kill(os.getpid(), signal.SIGKILL)
     if "block" in how:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+            # Only the main thread may do that, and frameworks use others.
+            with contextlib.suppress(ValueError):
+                signal.signal(number, signal.SIG_IGN)
         while True:
             time.sleep(1)
     while "burn" in how:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,32 @@ def test_what_a_worker_cannot_finish_is_handed_back(project: ConsoleProject) -> 
     (work / "go").touch()
     with project.started("worker", "--name", "two", "--label", "box"):
         until(lambda: project.status(run) == "succeeded", 40)
+
+
+def test_a_worker_in_an_empty_folder_gets_its_project_from_the_database(
+    project: ConsoleProject, tmp_path: Path, postgres_url: str
+) -> None:
+    project.document["runtime"]["databaseUrlEnv"] = "AGENTS_DATABASE"
+    project.write()
+    (project.root / ".env").write_text(f"AGENTS_DATABASE={postgres_url}\n")
+    assert project.call("worker", "--list", "--json").json() == []
+    (project.workspace / "go").touch()
+    run = queue(project)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    variables = environment({"ORCHESTRATOR_DATABASE_URL": postgres_url})
+    command = (*COMMAND, "worker", "--name", "far", "--label", "box")
+    with prefork.Program(command, cwd=elsewhere, env=variables, stdout=subprocess.DEVNULL) as far:
+        try:
+            until(lambda: project.run(run)["status"] == "succeeded", 60)
+            (listed,) = project.call("worker", "--list", "--json").json()
+            assert (listed["worker"], listed["labels"]) == ("far", ["box"])
+        finally:
+            far.send_signal(signal.SIGTERM)
+            assert far.wait(patient(30)) == 0
+    written = json.loads((elsewhere / "config" / "agents.config.json").read_text())
+    assert written["agents"] == project.document["agents"]
+    assert "postgresql" not in json.dumps(written)
 
 
 def test_a_worker_without_a_project_says_what_it_needs(tmp_path: Path) -> None:
