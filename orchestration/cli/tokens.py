@@ -100,6 +100,27 @@ def create(
         echo(f"{token.id}: store the secret above now; it is not shown again", err=True)
 
 
+@tokens.command("break-glass")
+@click.option("--reason", required=True, help="Why; it is on the incident and in the audit trail.")
+@click.option("--for", "until", type=MOMENT, default="1h", show_default=True, help="How long, 8h at most.")
+@common.json_option
+@click.pass_obj
+def break_glass(config: str, reason: str, until: str, as_json: bool) -> None:
+    """Create an admin's token for an emergency. It expires soon, and an incident pages everybody on call."""
+    from orchestration.app.break_glass import break_glass as create_access
+
+    with project(config) as opened:
+        ends = ahead(until, opened.clock.now())
+        done = create_access(opened, trail_of(opened), reason=reason, until=ends, actor=common.user_name())
+    if as_json:
+        common.print_json(done)
+    else:
+        echo(done.secret)
+        echo(
+            f"{done.token}: valid until {done.expires_at:%H:%M} UTC; {done.incident} tells the people on call", err=True
+        )
+
+
 @tokens.command()
 @click.argument("token", metavar="TOKEN")
 @common.json_option

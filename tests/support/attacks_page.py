@@ -40,6 +40,7 @@ _TESTS = {
     "Packages, and the audit trail": (
         "integration/security/test_supply_chain.py",
         "integration/security/test_audit_export.py",
+        "integration/security/test_break_glass.py",
         "unit/security/test_audit.py",
     ),
 }
