@@ -6,6 +6,7 @@ Without limits it would use up the files that the process may open, after which 
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import resource
 from collections import Counter
@@ -54,9 +55,21 @@ class ConnectionCounts:
 
 def connection_counts(proxies: tuple[str, ...] = ()) -> ConnectionCounts:
     """The counts for this process. Behind a proxy all clients have its address, so only the total counts for it."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = _raised_limit()
     most = _MOST if soft == resource.RLIM_INFINITY else max(64, min(_MOST, soft // _SHARE))
     return ConnectionCounts(most, most // 2, proxies)
+
+
+def _raised_limit() -> int:
+    """How many files this process may open, after raising that as far as it may be and is needed: the usual 1024 are
+    for programs that still use select(2) (https://0pointer.net/blog/file-descriptor-limits.html)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST * _SHARE if hard == resource.RLIM_INFINITY else min(hard, _MOST * _SHARE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return wanted
+    return soft
 
 
 def source_network(address: str) -> str:

@@ -18,7 +18,7 @@ _PURPOSE = b"device-cookie\0"
 
 
 class DeviceCookies:
-    """Makes and checks the cookies. `key` may raise OSError: then every browser counts as a stranger's."""
+    """Makes and checks the cookies. `key` may raise OSError or be empty: then every browser counts as a stranger's."""
 
     def __init__(self, key: Callable[[], str]) -> None:
         self._key = key
@@ -47,6 +47,8 @@ class DeviceCookies:
         try:
             key = self._key().encode()
         except OSError:
+            return ""
+        if not key:  # anybody could sign with it
             return ""
         text = f"{user}\0{number}".encode("utf-8", "surrogatepass")
         return hmac.new(key, _PURPOSE + text, hashlib.sha256).hexdigest()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import hmac
 import json
 import re
 import socket
@@ -12,11 +14,13 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from orchestration.security import passwords
 from orchestration.security.principal import Role
 from orchestration.web.auth_middleware import AuthMiddleware
+from orchestration.web.device_cookie import DeviceCookies
 from orchestration.web.security_headers import HEADERS
 from tests.support.web import PASSWORD, RunningWebServer
 
@@ -253,6 +257,22 @@ def test_a_forged_device_is_a_stranger(server: RunningWebServer) -> None:
             statuses.append(stranger.post("/sign-in", data={"name": name, "password": "a wrong one"}).status_code)
     assert statuses == [401] * 5 + [429] * 2
     server.web.access.table.remove_failures_for(name)
+
+
+@pytest.mark.parametrize("key", ["", None])
+def test_without_a_key_no_device_is_known(key: str | None) -> None:
+    """Anybody could sign with an empty key."""
+
+    def read() -> str:
+        if key is None:
+            raise OSError("the disk is gone")
+        return key
+
+    devices, response = DeviceCookies(read), Response()
+    devices.set_on(response, NAME, https=False)
+    assert "set-cookie" not in response.headers
+    forged = hmac.new(b"", b"device-cookie\0" + f"{NAME}\0one".encode(), hashlib.sha256).hexdigest()
+    assert devices.device_of({"device": f"one.{forged}"}, NAME, https=False) == ""
 
 
 def post_from(server: RunningWebServer, address: str, body: str) -> int:
