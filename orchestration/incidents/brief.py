@@ -34,7 +34,7 @@ class AttemptOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class MitigationAttempt:
     """Something that was tried."""
 
     action: str
@@ -85,7 +85,7 @@ class Briefing:
     impact: str
     affected: tuple[AffectedKind, ...]
     causes: tuple[str, ...]
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[MitigationAttempt, ...]
     commands: tuple[str, ...]
 
     @property
@@ -151,15 +151,17 @@ def _affected(incident: Incident) -> Iterator[AffectedKind]:
     return (AffectedKind(kind, names, max(count, len(names))) for kind, names, count in known if names or count)
 
 
-def _attempts(incident: Incident) -> Iterator[Attempt]:
+def _attempts(incident: Incident) -> Iterator[MitigationAttempt]:
     """Each attempt with its outcome: of an action that was tried twice, the failures are those that came first."""
     failed, seen = Counter(incident.failed_actions), Counter[str]()
     for number, action in enumerate(incident.attempted_actions, start=1):
         seen[action] += 1
         if seen[action] <= failed[action]:
-            yield Attempt(action, AttemptOutcome.DID_NOT_HELP)
+            yield MitigationAttempt(action, AttemptOutcome.DID_NOT_HELP)
         else:
-            yield Attempt(action, _outcome(incident, action, is_last=number == len(incident.attempted_actions)))
+            yield MitigationAttempt(
+                action, _outcome(incident, action, is_last=number == len(incident.attempted_actions))
+            )
 
 
 def _outcome(incident: Incident, action: str, *, is_last: bool) -> AttemptOutcome:
