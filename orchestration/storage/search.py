@@ -39,7 +39,7 @@ class RecordSearch:
     def alerts(self, words: Sequence[str], since: datetime | None = None) -> Sequence[sa.Row[Any]]:
         """Alerts by identifier, name, source and group: `id`, `name`, `status`, `source`."""
         shown = (alerts.c.id, alerts.c.name, alerts.c.status, alerts.c.source)
-        return self._find(shown, (*shown[:2], alerts.c.source, alerts.c.group_key), alerts.c.updated_at, words, since)
+        return self._find(shown, (*shown[:2], alerts.c.source, alerts.c.group_key), alerts.c.since, words, since)
 
     def _find(
         self,

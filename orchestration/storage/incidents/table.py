@@ -32,6 +32,8 @@ _LAST_CHARACTER = "\uffff"  # sorts behind every character of an identifier
 STORM_PREFIX = "storm:"
 # Bound parameters of one statement: older SQLite allows 999.
 _MOST_IDS = 500
+# Terms of one compound query: SQLite allows 500 (https://sqlite.org/limits.html).
+_MOST_KEYS = 200
 _LISTED = ("id", "scenario", "severity", "status", "drill", "title", "assignee", "acknowledged_by", "detected_at")
 
 
@@ -99,12 +101,9 @@ class IncidentTable:
         found: dict[str, str] = {}
         wanted = sorted(set(keys))
         with self._database.read() as connection:
-            for first in range(0, len(wanted), _MOST_IDS):
-                some = incidents.c.key.in_(wanted[first : first + _MOST_IDS])
-                # Identifiers begin with the time, so the greatest is the newest.
-                query = sa.select(incidents.c.key, sa.func.max(incidents.c.id)).where(some).group_by(incidents.c.key)
-                found.update((key, name) for key, name in connection.execute(query))
-        return found
+            for first in range(0, len(wanted), _MOST_KEYS):
+                found.update(connection.execute(_newest_of(wanted[first : first + _MOST_KEYS])).tuples())
+        return {key: name for key, name in found.items() if name}
 
     def durations(
         self, connection: sa.Connection, *, key: str | None = None, scenario: Scenario | None = None, limit: int = 200
@@ -326,6 +325,14 @@ class IncidentTable:
         if not newest:
             raise NotFoundError("There have been no incidents yet.")
         return newest[0].id
+
+
+def _newest_of(keys: Sequence[str]) -> sa.Select[tuple[str, str]]:
+    """One search of the index for each key: to group would read every incident that ever had it."""
+    named = sa.union_all(*(sa.select(sa.literal(key).label("key")) for key in keys)).subquery()
+    same = sa.select(incidents.c.id).where(incidents.c.key == named.c.key)
+    newest = same.order_by(incidents.c.detected_at.desc()).limit(1).scalar_subquery()
+    return sa.select(named.c.key, newest)
 
 
 def _entry_columns() -> tuple[sa.Column[Any], ...]:

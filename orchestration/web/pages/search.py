@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -12,13 +13,15 @@ from starlette.routing import Route
 
 from orchestration.app.maintenance import reports_folder
 from orchestration.app.reviews import PLAYBOOKS
-from orchestration.errors import UsageError
+from orchestration.errors import NotFoundError, UsageError
 from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.security.principal import Principal
 from orchestration.storage.search import RecordSearch
 from orchestration.web.pages.site import DashboardSite, SitePage, Values, principal_of
 
 _LONGEST = 200
+# Shorter ends of identifiers mean many incidents.
+_SHORTEST_IDENTIFIER = 5
 _KINDS = ("incidents", "runs", "alerts", "providers", "playbooks", "documents", "pages")
 _RANGES = {"": None, "24 h": 1, "7 d": 7, "30 d": 30, "365 d": 365}
 
@@ -97,8 +100,18 @@ class _Search:
         return [Hit(entry.path, entry.title, entry.group) for entry in menu if query.fits(entry.title)]
 
     def _incidents(self, query: Query) -> Sequence[Hit]:
-        found = self._records.incidents(query.words, self._since(query))
+        found = self._records.incidents(query.words, self._since(query)) or self._by_identifier(query)
         return [Hit(f"/incidents/{row.id}", row.title, f"{row.severity} {row.status}, {row.id}") for row in found]
+
+    def _by_identifier(self, query: Query) -> Sequence[Any]:
+        """The one incident, however old, whose identifier begins or ends like that."""
+        records = self._app.incident_service.records
+        if len(query.words) != 1 or len(query.words[0]) < _SHORTEST_IDENTIFIER:
+            return ()
+        try:
+            return [records.get(records.table.find_id(query.words[0]))]
+        except NotFoundError:
+            return ()
 
     def _runs(self, query: Query) -> Sequence[Hit]:
         found = self._records.runs(query.words, self._since(query))

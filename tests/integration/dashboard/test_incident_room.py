@@ -25,6 +25,7 @@ from orchestration.incidents.commands.mitigation import (
     RecordFailedMitigation,
 )
 from orchestration.incidents.commands.note import RecordLikelyCauses
+from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.model import Actor, Incident, person
 from orchestration.incidents.report import BlastRadius, Facts
 from orchestration.notifications.notice import NoticeKind
@@ -219,3 +220,18 @@ def test_one_search_finds_everything_that_has_a_page(dashboard: Dashboard) -> No
     assert f"/incidents/{found.id}" not in dashboard.get("/search", params={"q": "needle", "kind": "runs"}).text
     assert "Nothing was found" in dashboard.get("/search", params={"q": "no%such_thing"}).text
     assert dashboard.get("/search", params={"q": "x", "kind": "poems"}).status_code == 422
+
+
+def test_an_old_incident_is_found_by_its_identifier(dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = declare(dashboard.app, "old", "an old trouble", Facts())
+    monkeypatch.setattr("orchestration.storage.search._SEARCHED", 0)
+    assert f'href="/incidents/{found.id}"' in dashboard.get("/search", params={"q": found.id[-8:]}).text
+    assert "Nothing was found" in dashboard.get("/search", params={"q": "old"}).text
+
+
+def test_the_newest_incident_of_each_key_is_found(dashboard: Dashboard) -> None:
+    first = declare(dashboard.app, "key-a", "one", Facts())
+    dashboard.app.incident_service.execute(first.id, person("ben"), Resolve("over", anyway=True))
+    other = declare(dashboard.app, "key-b", "two", Facts())
+    table = dashboard.app.incident_service.records.table
+    assert table.newest_of_keys(["key-b", "key-a", "key-none", "key-a"]) == {"key-a": first.id, "key-b": other.id}
