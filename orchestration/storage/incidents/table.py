@@ -102,7 +102,8 @@ class IncidentTable:
         wanted = sorted(set(keys))
         with self._database.read() as connection:
             for first in range(0, len(wanted), _MOST_KEYS):
-                found.update(connection.execute(_newest_of(wanted[first : first + _MOST_KEYS])).tuples())
+                rows = connection.execute(_newest_of(wanted[first : first + _MOST_KEYS]))
+                found.update((key, name) for key, name in rows)
         return {key: name for key, name in found.items() if name}
 
     def durations(
