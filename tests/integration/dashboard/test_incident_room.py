@@ -226,7 +226,7 @@ def test_an_old_incident_is_found_by_its_identifier(dashboard: Dashboard, monkey
     found = declare(dashboard.app, "old", "an old trouble", Facts())
     monkeypatch.setattr("orchestration.storage.search._SEARCHED", 0)
     assert f'href="/incidents/{found.id}"' in dashboard.get("/search", params={"q": found.id[-8:]}).text
-    assert "Nothing was found" in dashboard.get("/search", params={"q": "old"}).text
+    assert "Nothing was found" in dashboard.get("/search", params={"q": "old trouble"}).text
 
 
 def test_the_newest_incident_of_each_key_is_found(dashboard: Dashboard) -> None:
