@@ -103,7 +103,7 @@ class IncidentTable:
         with self._database.read() as connection:
             for first in range(0, len(wanted), _MOST_KEYS):
                 rows = connection.execute(_newest_of(wanted[first : first + _MOST_KEYS]))
-                found.update((key, name) for key, name in rows)
+                found.update({row.key: row.newest for row in rows})
         return {key: name for key, name in found.items() if name}
 
     def durations(
@@ -328,12 +328,12 @@ class IncidentTable:
         return newest[0].id
 
 
-def _newest_of(keys: Sequence[str]) -> sa.Select[tuple[str, str]]:
+def _newest_of(keys: Sequence[str]) -> sa.Select[Any]:
     """One search of the index for each key: to group would read every incident that ever had it."""
     named = sa.union_all(*(sa.select(sa.literal(key).label("key")) for key in keys)).subquery()
     same = sa.select(incidents.c.id).where(incidents.c.key == named.c.key)
     newest = same.order_by(incidents.c.detected_at.desc()).limit(1).scalar_subquery()
-    return sa.select(named.c.key, newest)
+    return sa.select(named.c.key, newest.label("newest"))
 
 
 def _entry_columns() -> tuple[sa.Column[Any], ...]:
