@@ -16,7 +16,7 @@ def weather(city: str, units: Literal["metric", "imperial"] = "metric") -> dict[
     return {"city": city, "units": units, "key": os.environ.get("WEATHER_KEY", "none")}
 
 
-@tool(seconds=1)
+@tool(seconds=4)
 def hangs(where: str) -> str:
     """Never returns."""
     Path(where).write_text(str(os.getpid()))
