@@ -98,6 +98,39 @@ async def test_without_sign_in_a_page_elsewhere_may_do_nothing(serve: Serve, hea
         assert (await client.get("/api/v1/runs", headers={"Host": "evil.example"})).status_code == 421
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "shape"),
+    [
+        ("/v1/chat/completions", {"anthropic-version": "x"}, "openai"),
+        ("/v1/responses", {}, "openai"),
+        ("/v1/messages", {}, "anthropic"),
+        ("/v1/messages/count_tokens", {}, "anthropic"),
+        ("/v1/models", {"anthropic-version": "x"}, "anthropic"),
+        ("/v1/models", {}, "openai"),
+        ("/api/chat", {}, "ollama"),
+        ("/api/v1/runs", {}, "ours"),
+    ],
+)
+async def test_a_refusal_has_the_shape_of_the_api_that_was_called(
+    serve: Serve, path: str, headers: dict[str, str], shape: str
+) -> None:
+    async with serve() as client:
+        answers = [
+            await client.post(path, headers={**headers, "Origin": "http://evil.example"}),
+            await client.get(path, headers={**headers, "Host": "evil.example"}),
+        ]
+    assert [answer.status_code for answer in answers] == [403, 421]
+    for answer in answers:
+        body = answer.json()
+        found = {
+            "openai": isinstance(body.get("error"), dict) and "code" in body["error"],
+            "anthropic": body.get("type") == "error" and set(body["error"]) == {"type", "message"},
+            "ollama": isinstance(body.get("error"), str),
+            "ours": "detail" in body,
+        }
+        assert [name for name, is_it in found.items() if is_it] == [shape]
+
+
 async def test_pages_have_a_token_for_their_forms_even_without_sign_in(serve: Serve) -> None:
     async with serve() as client:
         first, second = [(await client.get("/x")).json()["csrf"] for _ in range(2)]
