@@ -67,10 +67,22 @@ def _tokens() -> Iterator[_Token]:
             yield _Token(kind, anchor, re.compile(shape_expression(shape)), lead)
 
 
-def _machine_made() -> re.Pattern[str]:
-    """What every token has and hardly a long name in code: a digit, or, where chance has given it none, a beginning."""
+# Names in code are long, too, but hardly a token has no digit.
+_DIGIT = re.compile("[0-9]")
+_CAPITAL = re.compile("[A-Z]")
+
+
+def _beginning() -> re.Pattern[str]:
     anchors = {token.anchor for token in _tokens() if token.lead == (0, 0) and not token.is_weak}
-    return re.compile("|".join(["[0-9]", *map(re.escape, sorted(anchors))]))
+    return re.compile("|".join(map(re.escape, sorted(anchors))))
+
+
+def _is_machine_made(text: str, start: int, end: int) -> bool:
+    """Whether a stretch may be a token: it has a digit, or, where chance has given it none, a token's beginning and
+    capitals, which hardly a name with underscores has."""
+    if _DIGIT.search(text, start, end):
+        return True
+    return _CAPITAL.search(text, start, end) is not None and _BEGINNING.search(text, start, end) is not None
 
 
 def _by_beginning() -> dict[str, tuple[_Token, ...]]:
@@ -100,7 +112,7 @@ def _breaks() -> re.Pattern[str]:
 
 
 _BY_BEGINNING = _by_beginning()
-_MACHINE_MADE = _machine_made()
+_BEGINNING = _beginning()
 # One expression for each beginning: most often, none of the tokens that begin so is there.
 _BEGUN = {
     beginning: re.compile("|".join(token.expression.pattern for token in tokens))
@@ -189,7 +201,7 @@ def _in_runs(text: str, runs: bytes, stretches: bytes) -> Iterator[SecretMatch]:
         start = stretches.rfind(b" ", 0, at) + 1
         end = stretches.find(b" ", at)
         end = len(text) if end < 0 else end
-        if _MACHINE_MADE.search(text, start, end):
+        if _is_machine_made(text, start, end):
             yield from _tokens_in(text, start, end)
             yield from _vendors_values_in(text, runs, at, min(end, at + _LONGEST_ADDRESS))
         at = runs.find(_RUN, end)

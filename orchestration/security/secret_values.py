@@ -62,6 +62,7 @@ def reads_like_prose(value: str) -> bool:
 
 # Hardly a word has so many in a row, and hardly a random token has not. One in twenty keys of AWS has no digit.
 _CONSONANTS = re.compile(r"[B-DF-HJ-NP-TV-XZ]{4}|(?i:[b-df-hj-np-tv-xz]{5})")
+_CAPITAL_CONSONANTS = re.compile(r"[B-DF-HJ-NP-TV-XZ]{3}")
 
 
 def has_randomness(token: str) -> bool:
@@ -72,7 +73,10 @@ def has_randomness(token: str) -> bool:
     if any(token.count(filler) > len(token) // 2 for filler in _FILLERS):
         return False
     has_digit = any(character.isdigit() for character in token)
-    return has_digit or _changes_case(token) or _CONSONANTS.search(token) is not None
+    # What comes behind the fixed letters, which are of one case.
+    tail = token[token.rfind("_") + 1 :]
+    crowded = _CAPITAL_CONSONANTS if token.isupper() else _CONSONANTS
+    return has_digit or _changes_case(tail) or crowded.search(token) is not None
 
 
 def looks_random(value: str) -> bool:

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import json
 import random
+import string
 import threading
 import time
 import uuid
@@ -245,3 +246,19 @@ def test_values_may_be_added_from_several_threads() -> None:
     for thread in threads:
         thread.join()
     assert all(redactor.text(value) == "[redacted:credential]" for value in values)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "letters", "length"),
+    [
+        ("AKIA", string.ascii_uppercase, 16), ("glpat-", string.ascii_letters, 20), ("ghp_", string.ascii_letters, 36),
+        ("hf_", string.ascii_letters, 34), ("rzp_live_", string.ascii_letters, 14), ("sk-", string.ascii_letters, 32),
+    ],
+)  # fmt: skip
+def test_a_token_to_which_chance_has_given_no_digit_is_one(beginning: str, letters: str, length: int) -> None:
+    rng = random.Random(length)
+    tokens = [beginning + "".join(rng.choices(letters, k=length)) for _ in range(300)]
+    missed = [token for token in tokens if token in Redactor().text(f"the key is {token}, they say")]
+    assert len(missed) <= 9, missed
+    for example in (f"{beginning}{'X' * length}", f"{beginning}example_of_a_name"):
+        assert example in Redactor().text(f"such as {example}")
