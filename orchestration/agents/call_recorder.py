@@ -26,6 +26,7 @@ MOST_OF_A_TEXT = 100_000
 # About a fifth of it on the disk, since texts are compressed.
 MOST_OF_A_RUN = 50_000_000
 _MOST_REMEMBERED = 5_000
+_MOST_SEEN = 500
 _MOST_PENDING = 500
 _BATCH_SECONDS = 0.1
 _CLOSING_SECONDS = 10.0
@@ -66,6 +67,7 @@ class CallRecorder:
         self._texts: dict[str, dict[str, str]] = {}
         # References to what has been kept, by the digest of the text as it came: redaction is not repeated.
         self._known: dict[tuple[str, str], dict[str, Any]] = {}
+        self._seen: dict[tuple[str, int], tuple[Mapping[str, Any], dict[str, Any]]] = {}
         self._sizes: dict[str, int] = {}
         # A daemon, and joined for a limited time only: a database that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._write_all, name="call-recorder", daemon=True)
@@ -143,7 +145,7 @@ class CallRecorder:
         run_id = record.run_id
         for name, value in parts.items():
             if name == "messages":
-                recording.content[name] = [{"role": str(one.get("role")), **self._kept(run_id, one)} for one in value]
+                recording.content[name] = [self._message(run_id, one) for one in value]
             elif name in _TEXTS and value is not None:
                 recording.content[name] = self._kept(run_id, value)
             else:
@@ -151,6 +153,18 @@ class CallRecorder:
         # Put last, since the oldest is given up first.
         self._pending.pop(record.key, None)
         self._pending[record.key] = replace(record, content=dict(recording.content))
+
+    def _message(self, run_id: str, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep a message. An agent sends the same objects again with every call, which are not even read again."""
+        seen = self._seen.get((run_id, id(message)))
+        if seen is not None and seen[0] is message:
+            return seen[1]
+        found = {"role": str(message.get("role")), **self._kept(run_id, message)}
+        # With the message itself, so that no other gets its identity.
+        self._seen[run_id, id(message)] = message, found
+        if len(self._seen) > _MOST_SEEN:
+            del self._seen[next(iter(self._seen))]
+        return found
 
     def _kept(self, run_id: str, value: Any) -> dict[str, Any]:
         """Keep a text, or a JSON value as one; returns the reference to it."""
@@ -192,6 +206,7 @@ class CallRecorder:
         if excess > 0:
             self._texts.clear()
             self._known.clear()
+            self._seen.clear()
 
 
 def clipped(value: Any) -> Any:
