@@ -15,6 +15,7 @@ from orchestration.storage.tables import model_responses
 
 # A conversation of this many turns is longer than any model reads.
 _MOST_TURNS = 10_000
+_MOST_CHARACTERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,15 @@ class ModelResponses:
     def delete(self, identifier: str, owner: str) -> None:
         """Forget a response. Raises NotFoundError."""
         with self._database.write() as connection:
-            if not connection.execute(sa.delete(model_responses).where(*_is(identifier, owner))).rowcount:
-                raise _missing(identifier)
+            _get(connection, identifier, owner)
+            connection.execute(sa.delete(model_responses).where(*_is(identifier, owner)))
 
 
 def _get(connection: sa.Connection, identifier: str, owner: str) -> StoredResponse:
-    row = connection.execute(sa.select(model_responses).where(*_is(identifier, owner))).one_or_none()
+    # PostgreSQL refuses some characters even in a comparison, as the end of a text in C.
+    sound = identifier.isprintable() and len(identifier) <= _MOST_CHARACTERS
+    asked = sa.select(model_responses).where(*_is(identifier, owner))
+    row = connection.execute(asked).one_or_none() if sound else None
     if row is None:
         raise _missing(identifier)
     return StoredResponse(**row._mapping)

@@ -178,15 +178,24 @@ async def endless(gone: anyio.Event) -> AsyncIterator[bytes]:
         gone.set()
 
 
-@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/v1/chat/completions", ASKED),
+        ("/v1/chat/completions", {**ASKED, "stream": True}),
+        ("/v1/messages", {**ASKED, "max_tokens": 9, "stream": True}),
+        ("/v1/responses", {"input": "Is it up?", "stream": True}),
+        ("/api/chat", ASKED),
+    ],
+)
 async def test_a_client_that_leaves_ends_the_work_pays_for_it_and_frees_the_slot(
-    serve: Serve, first: Vendor, streaming: bool
+    serve: Serve, first: Vendor, path: str, asked: dict[str, Any]
 ) -> None:
     gone = anyio.Event()
     first.answer = lambda asked: stream(endless(gone))
     endpoint = await serve({"a": provider(first.url, concurrency=1)}, token=a_token(daily_tokens=100))
     with anyio.move_on_after(1):
-        async with endpoint.client.stream("POST", "/v1/chat/completions", json={**ASKED, "stream": streaming}) as open_:
+        async with endpoint.client.stream("POST", path, json=asked) as open_:
             async for _ in open_.aiter_raw():
                 await anyio.sleep(0.5)
                 break

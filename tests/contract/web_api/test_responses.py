@@ -100,7 +100,10 @@ async def test_a_conversation_goes_on_by_the_response_before(serve: Serve, first
     assert deleted.json() == {"id": began["id"], "object": "response", "deleted": True}
     answer = await ask(endpoint, previous_response_id=last["id"])
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "previous_response_not_found")
-    assert (await endpoint.client.delete(f"/v1/responses/{began['id']}")).status_code == 404
+    for odd in (began["id"], "%00", "x" * 200):
+        assert (await endpoint.client.delete(f"/v1/responses/{odd}")).status_code == 404
+    answer = await ask(endpoint, previous_response_id="resp\x00")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "previous_response_not_found")
 
 
 async def test_nothing_is_kept_of_what_is_not_to_be_stored(serve: Serve, first: Vendor) -> None:
