@@ -56,7 +56,7 @@ ISOLATED = "the system is isolated: nothing of an agent is started until a perso
 _MOST_ANSWER_BYTES = 5_000_000
 _SHOWN_CHARACTERS = 2000
 _LEAST_SECONDS = 0.1
-_STATE = "agent-state"
+AGENT_STATE = "agent-state"
 
 
 class OwnCodeAnswer(StoredRecord):
@@ -237,7 +237,7 @@ class OwnCode:
 
     def _make_files(self, work: OwnWork) -> TaskFiles:
         step = work.task.step.id if work.task.step else "task"
-        state = (self._state_folder / _STATE / work.run.id / work.task.agent / step).resolve()
+        state = (self._state_folder / AGENT_STATE / work.run.id / work.task.agent / step).resolve()
         make_private_folder(state)
         folder = Path(tempfile.mkdtemp(prefix="orchestrator-task-")).resolve()
         files = TaskFiles(folder, state, Path(work.run.folder).resolve(), self._project_root)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ def gateway_variables(key: str) -> dict[str, str]:
 class ProgramOutput:
     """Reads what a program prints, line by line: reports of progress, the answer, and everything else, which is text.
 
-    `progress` gets each report; `text` what else has come since.
+    `on_progress` gets each report; `on_text` everything else as it comes.
     """
 
     at_most: int
@@ -180,13 +180,10 @@ def _told(line: str) -> Mapping[str, Any] | None:
 
 def answer_of_text(text: str, output: type[BaseModel]) -> Any:
     """The answer that a text is. A program that has worked without an error, and reports in words, is done."""
-    if output is StepReport and not any(_objects(text)):
+    in_words = not any(line.lstrip().startswith("{") for line in text.splitlines())
+    if output is StepReport and in_words:
         return {"summary": text.strip() or "The program ended without an error, and said nothing.", "done": True}
     return text
-
-
-def _objects(text: str) -> Iterator[bool]:
-    return (line.lstrip().startswith("{") for line in text.splitlines())
 
 
 def _filled(word: str, values: Mapping[str, object]) -> str:

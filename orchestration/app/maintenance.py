@@ -11,6 +11,7 @@ import anyio
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from orchestration.agents.own_code import AGENT_STATE
 from orchestration.app.application import Application
 from orchestration.app.archive_content import write_nightly
 from orchestration.app.leadership import while_leading
@@ -145,7 +146,7 @@ class ProjectMaintenance:
             Samples(app.database),
             app.engine,
             app.workspaces,
-            (app.state_folder / "shadow", app.state_folder / "notes"),
+            tuple(app.state_folder / name for name in ("shadow", "notes", AGENT_STATE)),
         )
 
     def _advisories(self) -> Path:
