@@ -16,12 +16,15 @@ from orchestration.storage.playbooks import PlaybookRun
 
 @dataclass(frozen=True, slots=True)
 class OfferedOption:
-    """An option of the playbook that a person may ask for. `tried` ones have been carried out before."""
+    """An option of the playbook that a person may ask for. `tried` ones have been carried out before; a likely cause
+    points to `pointed` ones.
+    """
 
     playbook: str
     id: str
     summary: str
     tried: bool
+    pointed: bool
     command: str
 
 
@@ -35,12 +38,14 @@ def offered_options(here: ProjectRecords, incident: Incident, response: Playbook
     if playbook is None:
         return ()
     causes = response.hypotheses if response and response.playbook == playbook.name else ()
+    pointed = {cause.points_to for cause in causes}
     options = [
         OfferedOption(
             playbook.name,
             option.id,
             option.summary,
             option.summary in incident.attempted_actions,
+            option.id in pointed,
             f"orchestrator incidents try {incident.id} {option.id}",
         )
         for option in in_order(playbook.mitigate, causes)

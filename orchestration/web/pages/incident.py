@@ -103,7 +103,8 @@ class _Incident:
             "ownership": ownership(found, dossier.entries, response, asked),
             "estimate": notices.estimate(found, dossier.now),
             "options": options,
-            "next_option": next((option for option in options if not option.tried), None),
+            # Only one that a likely cause points to: the order of the playbook alone recommends nothing.
+            "next_option": next((option for option in options if option.pointed and not option.tried), None),
             "situation": situation(self._app, found),
             "alerts": dossier.alerts,
             "plan": None,

@@ -132,6 +132,14 @@ def test_an_option_of_the_playbook_is_asked_for_and_foreseen(dashboard: Dashboar
     page = f"/incidents/{found.id}"
     text = dashboard.get(page).text
     assert f"orchestrator incidents try {found.id} use-fallback" in text
+    assert "See which options apply" in text
+    cause = RankedHypothesis("gone", "it is gone", 60, points_to="use-fallback")
+    PlaybookRecords(dashboard.app.database).add_run(
+        PlaybookRun(
+            "playbook-run-points", found.id, "provider-unavailable", 1, dashboard.app.clock.now(), hypotheses=[cause]
+        )
+    )
+    assert "Try: Send all work to the best provider" in dashboard.get(page).text
     dry = dashboard.post(f"{page}/dry-run", playbook="provider-unavailable")
     assert "in this order until one helps" in dry.text
     assert dashboard.post(f"{page}/try", option="use-fallback").status_code == 303
