@@ -43,7 +43,6 @@ def end_session(server: RunningWebServer) -> None:
 def page(server: RunningWebServer, opener: Opener) -> Page:
     """Somebody is signed in."""
     page = opener(server.url, "/sign-in", PHONE)
-    page.context.on("page", lambda _: None)
     assert violations(page) == []
     sign_in(page)
     expect(page.locator("#stream")).to_have_text("live")
