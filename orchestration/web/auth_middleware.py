@@ -95,7 +95,9 @@ class AuthMiddleware:
             await self._app(scope, receive, send)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._streams.opened(scope["state"]["principal"].name) as is_open:
+        # Two tokens may have one name.
+        token, principal = scope["state"]["token"], scope["state"]["principal"]
+        with self._streams.opened(token.id if token else principal.name) as is_open:
             if is_open:
                 await self._app(scope, receive, send)
                 return
