@@ -14,6 +14,9 @@ from orchestration.events.providers import ModelCallFinished
 from orchestration.storage.database import Database
 from orchestration.storage.tables import spend
 
+# Not as parameters: PostgreSQL would take those of SELECT and of GROUP BY for different values.
+_NOBODY, _SLASH = sa.literal_column("''", sa.String), sa.literal_column("'/'", sa.String)
+
 
 @dataclass(frozen=True, slots=True)
 class Charge:
@@ -90,11 +93,11 @@ class Spend:
 
     def by_agent(self, since: datetime, until: datetime) -> Mapping[str, tuple[int, float]]:
         """Tokens and dollars used by each agent in a time; of calls that no agent made the name is empty."""
-        return self._by(sa.func.coalesce(spend.c.agent, ""), (spend.c.at >= since) & (spend.c.at < until))
+        return self._by(sa.func.coalesce(spend.c.agent, _NOBODY), (spend.c.at >= since) & (spend.c.at < until))
 
     def by_route(self, since: datetime, until: datetime) -> Mapping[str, tuple[int, float]]:
         """Tokens and dollars used with each model in a time, by `provider/model`."""
-        return self._by(spend.c.provider + "/" + spend.c.model, (spend.c.at >= since) & (spend.c.at < until))
+        return self._by(spend.c.provider + _SLASH + spend.c.model, (spend.c.at >= since) & (spend.c.at < until))
 
     def _by(self, column: sa.ColumnElement[Any], condition: sa.ColumnElement[bool]) -> Mapping[str, tuple[int, float]]:
         tokens = sa.func.sum(spend.c.prompt_tokens + spend.c.completion_tokens)
