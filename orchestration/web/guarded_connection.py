@@ -7,6 +7,7 @@ the response, would keep its connection for ever.
 from __future__ import annotations
 
 import asyncio
+from enum import StrEnum
 from typing import Any
 
 from orchestration.web.connection_limits import ConnectionCounts, SlownessLimits, source_network
@@ -20,6 +21,15 @@ _LATE = (
     b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 24\r\n"
     b"connection: close\r\n\r\nthe request was too slow"
 )
+
+
+class Awaited(StrEnum):
+    """What a client has to do next; nothing where this server has to act."""
+
+    NOTHING = "nothing"
+    HEAD = "head"
+    BODY = "body"
+    READING = "reading"
 
 
 class GuardedConnection:
@@ -41,8 +51,7 @@ class GuardedConnection:
     _timer: asyncio.TimerHandle | None = None
     # Since when what is awaited from the client is awaited; None while nothing is.
     _waiting_since: float | None = None
-    # What is awaited: a request's head, its body, or that it reads.
-    _awaited: str = ""
+    _awaited: Awaited = Awaited.NOTHING
     _bytes_in: int = 0
     _bytes_before: int = 0
     # The request it is about: that a second one is being received, too, is no sign of slowness.
@@ -60,7 +69,7 @@ class GuardedConnection:
                 return
             self._source = source
         self._timer = self.loop.call_later(_LOOK_SECONDS, self._look)
-        self._wait_for("head")
+        self._wait_for(Awaited.HEAD)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Give the place back."""
@@ -89,41 +98,42 @@ class GuardedConnection:
         elif self._waiting_since is not None and self._is_too_late(self.loop.time() - self._waiting_since):
             self._end()
 
-    def _what_is_awaited(self) -> str:
-        """Empty if this server has to act, and not its client."""
+    def _what_is_awaited(self) -> Awaited:
         cycle = self.cycle
         if self.flow.write_paused:
-            return "reading"
+            return Awaited.READING
         if cycle is None:
-            return "head"
+            return Awaited.HEAD
         if cycle.response_complete:
             # Between two requests uvicorn's own limit holds, which a first byte ends.
-            return "" if getattr(self, "timeout_keep_alive_task", None) is not None else "head"
+            is_resting = getattr(self, "timeout_keep_alive_task", None) is not None
+            return Awaited.NOTHING if is_resting else Awaited.HEAD
         # While nobody reads the body, the client cannot send it.
-        return "body" if getattr(cycle, "more_body", False) and not self.flow.read_paused else ""
+        is_sending = getattr(cycle, "more_body", False) and not self.flow.read_paused
+        return Awaited.BODY if is_sending else Awaited.NOTHING
 
-    def _wait_for(self, awaited: str) -> None:
+    def _wait_for(self, awaited: Awaited) -> None:
         self._awaited = awaited
-        self._waiting_since = self.loop.time() if awaited else None
+        self._waiting_since = None if awaited is Awaited.NOTHING else self.loop.time()
         self._bytes_before = self._bytes_in
         self._cycle_before = self.cycle
 
     def _is_too_late(self, seconds: float) -> bool:
         limits = self.slowness
-        if self._awaited == "body":
+        if self._awaited is Awaited.BODY:
             if seconds < limits.body:
                 return False
             is_slow = self._bytes_in - self._bytes_before < limits.body_bytes
             if not is_slow:
-                self._wait_for("body")
+                self._wait_for(Awaited.BODY)
             return is_slow
-        return seconds >= (limits.head if self._awaited == "head" else limits.reading)
+        return seconds >= (limits.head if self._awaited is Awaited.HEAD else limits.reading)
 
     def _end(self) -> None:
-        if self._awaited == "reading":
+        if self._awaited is Awaited.READING:
             # Closing would wait until everything has been sent, which this client does not allow.
             self.transport.abort()
             return
-        if self._awaited == "head" and self._bytes_in:
+        if self._awaited is Awaited.HEAD and self._bytes_in:
             self.transport.write(_LATE)
         self.transport.close()
