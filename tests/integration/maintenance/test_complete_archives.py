@@ -111,7 +111,10 @@ def hostile(file: Path, public: str, entries: Sequence[tuple[tarfile.TarInfo, by
         [entry("link", tarfile.LNKTYPE, "/etc/passwd")], [entry("device", tarfile.CHRTYPE)],
         [entry("fifo", tarfile.FIFOTYPE)], [entry("a"), entry("a")], [entry("a"), entry("a/b")],
     ],
-    ids=str,
+    ids=[
+        "way out", "absolute", "way out in the middle", "backslashes", "link", "link and behind it", "hard link",
+        "device", "fifo", "twice", "file and folder",
+    ],
 )  # fmt: skip
 def test_what_an_archive_says_of_itself_is_not_believed(
     tmp_path: Path, identity: tuple[Path, str], bad: Sequence[tuple[tarfile.TarInfo, bytes]]
