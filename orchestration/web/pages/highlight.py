@@ -54,11 +54,14 @@ def highlighted(lines: Sequence[str], path: str) -> list[Markup]:
     """The lines of a text of that name, as HTML."""
     language = _LANGUAGES.get(PurePosixPath(path).suffix.lower())
     too_long = sum(map(len, lines)) > _MOST_CHARACTERS or any(len(line) > _LONGEST_LINE for line in lines)
-    if language is None or too_long:
+    # The library drops a byte order mark, and takes a carriage return for the end of a line, where some lines have one.
+    text = "\n".join(line.removesuffix("\r") for line in lines)
+    if language is None or too_long or "\r" in text or "\ufeff" in text:
         return [escape(line) for line in lines]
-    found = list(_coloured(_lexer(language), "\n".join(lines)))
-    # A lexer may take a carriage return for the end of a line; then its lines are others.
-    return found if len(found) == len(lines) else [escape(line) for line in lines]
+    found = list(_coloured(_lexer(language), text))
+    if len(found) != len(lines):
+        return [escape(line) for line in lines]
+    return [html + "\r" if line.endswith("\r") else html for line, html in zip(lines, found, strict=True)]
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ import re
 from html import unescape
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestration.web.pages.highlight import highlighted
@@ -14,6 +14,8 @@ from orchestration.web.pages.highlight import highlighted
 TAGS = re.compile(r"</?span(?: class=\"hl-[a-z]\")?>")
 
 
+@example(["\r", ""], "a.py")
+@example(["\ufeffx = 1", "a\rb"], "a.py")
 @given(
     st.lists(st.text(st.characters(exclude_characters="\n", codec="utf-8"), max_size=30), min_size=1, max_size=8),
     st.sampled_from(["a.py", "b.JS", "c.html", "d.json", "e.sh", "f.unknown", "g.yml", "h.c", "i.sql", "Makefile"]),
