@@ -1,7 +1,7 @@
 """Records what is said in the calls of runs: prompts, answers, arguments and outputs, without secrets.
 
-Nobody waits for it: a thread of its own redacts, compresses and writes. Whoever commits a step waits only for what was
-handed over before (`call_when_written`), as for the timeline.
+A call does not wait for it: a thread of its own redacts, compresses and writes. Before a step is committed, what was
+recorded of it is written (`call_when_written`), as on the timeline.
 """
 
 from __future__ import annotations

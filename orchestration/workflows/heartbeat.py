@@ -21,7 +21,7 @@ from orchestration.security.text_tail import GrowingRedactor, TextTail
 # Often enough for a terminal to look alive and for a stall to be seen, seldom enough to cost nothing.
 _EVERY_SECONDS = 0.25
 _TICK_SECONDS = 1.0
-# About a screen of the answer that is arriving, for who reads along.
+# About a screen of the answer that is arriving: a page shows it as it comes.
 _TAIL_CHARACTERS = 1_500
 # The rows of all agents of a process are written in one transaction, so this costs one each two seconds.
 _LIFE_SECONDS = 1.9
