@@ -322,7 +322,7 @@ class _Command:
             yield
         finally:
             task.cancel()
-            await _whatever_comes(_ended(task))
+            await to_its_end(_ended(task))
 
     async def _start(
         self, command: Sequence[str], cwd: Path, variables: dict[str, str], told: int, channel: int | None
@@ -365,7 +365,7 @@ class _Command:
                     await asyncio.to_thread(_kill_all_of, home)
                 await _close(process, reading)
 
-            await _whatever_comes(finish())
+            await to_its_end(finish())
         return said
 
     async def _verdict(self, process: asyncio.subprocess.Process, verdict: BinaryIO) -> dict[str, Any]:
@@ -443,10 +443,10 @@ async def _folder(prefix: str) -> AsyncIterator[Path]:
 
 async def _at_once(function: Callable[[], object]) -> None:
     """Run a blocking function in a thread, to its end even if cancelled."""
-    await _whatever_comes(asyncio.to_thread(function))
+    await to_its_end(asyncio.to_thread(function))
 
 
-async def _whatever_comes(work: Coroutine[Any, Any, object]) -> None:
+async def to_its_end(work: Coroutine[Any, Any, object]) -> None:
     """Finish work of bounded length even if cancelled, once or repeatedly; then raise the cancellation."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

@@ -69,37 +69,18 @@ class McpProcess:
     async def _running(
         self, command: ServerCommand, home: Path
     ) -> AsyncGenerator[tuple[asyncio.subprocess.Process, asyncio.StreamWriter], None]:
-        read_end, write_end = os.pipe()
-        status, told = os.pipe()
+        starting = asyncio.ensure_future(_start(command, home))
         try:
-            process = await asyncio.create_subprocess_exec(
-                *sandbox.init_command(
-                    command.words, command.limits, command.folder, home, told, f"input_fd={read_end}"
-                ),
-                cwd=command.folder,
-                env=sandbox.environment(home, command.variables),
-                # When this closes, the init process ends everything.
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                pass_fds=(told, read_end),
-                start_new_session=True,
-                limit=MOST_MESSAGE_BYTES,
-            )
-        except BaseException:
-            os.close(write_end)
-            os.close(status)
+            process, writer, status = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # It may be there by now, and nobody else would end it.
+            await sandbox.to_its_end(_end_unused(starting))
             raise
-        finally:
-            os.close(read_end)
-            os.close(told)
-        writer = await _writer(write_end)
         try:
             yield process, writer
         finally:
-            with anyio.CancelScope(shield=True):
-                await _end(process, writer)
-                self._explain(status, command.limits)
+            await sandbox.to_its_end(_end(process, writer))
+            self._explain(status, command.limits)
 
     def _explain(self, status: int, limits: SandboxLimits) -> None:
         """Say which limit the server has reached, if it was one."""
@@ -151,6 +132,43 @@ def _message(line: bytes) -> SessionMessage | Exception:
         return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
     except (ValueError, RecursionError) as error:
         return error
+
+
+async def _end_unused(
+    starting: asyncio.Future[tuple[asyncio.subprocess.Process, asyncio.StreamWriter, int]],
+) -> None:
+    with contextlib.suppress(OSError):
+        process, writer, status = await starting
+        await _end(process, writer)
+        os.close(status)
+
+
+async def _start(command: ServerCommand, home: Path) -> tuple[asyncio.subprocess.Process, asyncio.StreamWriter, int]:
+    """Start the server; returns its process, the way to its standard input, and where its end is reported."""
+    read_end, write_end = os.pipe()
+    status, told = os.pipe()
+    given = f"input_fd={read_end}"
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *sandbox.init_command(command.words, command.limits, command.folder, home, told, given),
+            cwd=command.folder,
+            env=sandbox.environment(home, command.variables),
+            # When this closes, the init process ends everything.
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            pass_fds=(told, read_end),
+            start_new_session=True,
+            limit=MOST_MESSAGE_BYTES,
+        )
+    except BaseException:
+        os.close(write_end)
+        os.close(status)
+        raise
+    finally:
+        os.close(read_end)
+        os.close(told)
+    return process, await _writer(write_end), status
 
 
 async def _writer(descriptor: int) -> asyncio.StreamWriter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import psutil
 import pytest
 
@@ -93,7 +95,7 @@ async def test_a_run_uses_a_server_within_its_walls_and_limits(tmp_path: Path) -
     assert slept == "tickets__sleeps was ended: it took longer than 3 s"
     assert created == "created chair"
     assert (tmp_path / "work" / "created.txt").read_text() == "chair\n"
-    assert not [one for one in psutil.process_iter(["cmdline"]) if _SERVER in (one.info["cmdline"] or ())]
+    assert running() == []
 
 
 async def test_what_is_hidden_or_gives_orders_is_held_until_a_person_accepts_it(tmp_path: Path) -> None:
@@ -152,3 +154,20 @@ async def test_a_server_with_an_address_is_used_found_dead_and_used_again(tmp_pa
             assert len(await held.connection.tools()) > 3
     kinds = [event.kind for event in heard]
     assert kinds[:2] == ["tool_server.recovered", "tool_server.failed"] or "tool_server.failed" in kinds
+
+
+async def test_a_connection_that_is_closed_while_it_starts_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with tools_of(tmp_path, command=command("slow")) as source:
+        for pause in (0.0, 0.0, 0.01, 0.03, 0.1):
+            held = await source._connection(
+                "tickets", source._configuration().mcp_servers["tickets"], tmp_path / "work"
+            )
+            await anyio.sleep(pause)
+            await held.connection.close()
+            source._open.clear()
+    gc.collect()  # what was not closed is warned of
+    until(lambda: not running(), 10, "a server is left")
+
+
+def running() -> list[psutil.Process]:
+    return [one for one in psutil.process_iter(["cmdline"]) if _SERVER in (one.info["cmdline"] or ())]
