@@ -22,6 +22,8 @@ from orchestration.backoff import delay
 # Servers that are installed by their first start, by `npx` or `uvx`, take their time.
 _CONNECT_SECONDS = 60.0
 _LIST_SECONDS = 20.0
+# Longer than a sound server takes to end.
+_CLOSING_SECONDS = 1.0
 # Longer than the process of a server has to end.
 _EXPLANATION_SECONDS = 4.0
 # What a server may offer at most; a list that never ends is one of the attacks.
@@ -73,13 +75,16 @@ class McpConnection:
         self._problem = ""
         self._reported = ""
         self._came_up = False
+        self._closing = False
         self._task = asyncio.create_task(self._hold())
 
     async def close(self) -> None:
         """End the connection, and the server's process."""
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        self._closing = True
+        while not self._task.done():
+            # Again and again: the task groups of the SDK may answer a cancellation with another error.
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=_CLOSING_SECONDS)
 
     def break_off(self, problem: str) -> None:
         """Give the connection up, as one that hangs; it is made anew."""
@@ -139,7 +144,7 @@ class McpConnection:
 
     async def _hold(self) -> None:
         failures, loop = 0, asyncio.get_running_loop()
-        while True:
+        while not self._closing:
             begun = loop.time()
             self._ended.clear()
             self._over.clear()

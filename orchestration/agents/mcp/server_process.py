@@ -179,7 +179,8 @@ async def _writer(descriptor: int) -> asyncio.StreamWriter:
 
 async def _end(process: asyncio.subprocess.Process, writer: asyncio.StreamWriter) -> None:
     """End the server with everything that it has started."""
-    writer.transport.abort()
+    if not writer.transport.is_closing():  # of a server that is gone it is closed, and cannot be aborted once more
+        writer.transport.abort()
     if process.stdin is not None:
         process.stdin.close()
     try:
