@@ -42,7 +42,7 @@ def write(folder: Path, *records: object) -> Path:
     return folder
 
 
-def test_an_installed_package_in_an_advisorys_range_is_found_whatever_its_spelling(tmp_path: Path) -> None:
+def test_an_installed_package_in_the_range_of_an_advisory_is_found_whatever_its_spelling(tmp_path: Path) -> None:
     found = audit({"some.package": "1.3", "other": "1.3"}, write(tmp_path, record()))
     (one,) = found.vulnerabilities
     assert (one.package, one.version, one.advisory, one.fixed) == ("some-package", "1.3", "PYSEC-2026-1", "1.4.1")
