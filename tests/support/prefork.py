@@ -346,7 +346,8 @@ def _show_title(args: Sequence[str], text: str) -> bool:
 def _import_everything() -> None:
     package = importlib.import_module("orchestration")
     for found in pkgutil.walk_packages(package.__path__, "orchestration."):
-        if not found.name.endswith("__main__") and ".migrations" not in found.name:
+        # What few programs import, and only when they need it, would make all others larger.
+        if not any(part in f"{found.name}." for part in (".__main__.", ".migrations.", ".mcp.", ".telemetry.")):
             importlib.import_module(found.name)
     for name in ("alembic.command", "dbos", "fastapi", "uvicorn", "jinja2", "markdown_it", "holidays"):
         importlib.import_module(name)
