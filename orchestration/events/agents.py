@@ -194,7 +194,8 @@ class HostsReached(EventPayload):
 
     def sentence(self) -> str:
         parts = [("reached", self.permitted), ("was kept from", self.refused)]
-        return "; ".join(f"the command {what} {', '.join(hosts)}" for what, hosts in parts if hosts)
+        told = "; ".join(f"{what} {', '.join(hosts)}" for what, hosts in parts if hosts)
+        return f"the command {told or 'reached for no host'}"
 
 
 @dataclass(frozen=True, slots=True)

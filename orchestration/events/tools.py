@@ -33,7 +33,8 @@ class ToolServerRecovered(EventPayload):
 
 @dataclass(frozen=True, slots=True)
 class ToolHeld(EventPayload):
-    """A tool of a server is not offered to agents, until a person accepts it as it is: `orchestrator mcp accept`."""
+    """A tool of a server is not offered to agents, until a person accepts it as it is:
+    `orchestrator mcp accept SERVER TOOL`."""
 
     kind: ClassVar[str] = "tool_server.tool_held"
     template: ClassVar[str] = "{tool} of {server} is not offered to agents: {reason}"

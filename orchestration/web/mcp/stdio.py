@@ -37,7 +37,7 @@ async def serve_stdio(url: str, token: str | None) -> None:
     if response.status_code != 200:
         raise RefusedError(
             f"{url} answered with {response.status_code}. Put a token of it into ORCHESTRATOR_TOKEN: `orchestrator "
-            "tokens create`.",
+            "tokens create NAME`.",
             response.status_code,
         )
     server = build_server(response.json(), lambda _: client())

@@ -11,7 +11,7 @@ import pytest
 from orchestration.runs.patch_view import LineKind, PatchView, ReviewComment, patch_view, review_comments
 from tests.support.repositories import git, make_repository
 
-NAMES = ["a.py", "with space.txt", 'quo"te.md', "tab\tbed.txt", "ünï/ço\\de.py", "deep/er/x y/ß.js", "no-end.txt"]
+NAMES = ["a.py", "with space.txt", 'quo"tation.md', "tab\tbed.txt", "ünï/ço\\de.py", "deep/er/x y/ß.js", "no-end.txt"]
 
 
 def changed(root: Path, seed: int) -> PatchView:
