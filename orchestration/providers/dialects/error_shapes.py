@@ -24,6 +24,7 @@ _STATUS_OF_NAME = {
     "invalid_api_key": 401,
 }  # fmt: skip
 _STATUSES = range(400, 600)
+_WORDS = ("code", "type", "status", "status_code", "param")
 
 
 def error_of(body: bytes) -> Error:
@@ -39,13 +40,25 @@ def error_of(body: bytes) -> Error:
         return _NO_ERROR
     # Azure's front, AWS and others: the object itself, under names of their own.
     message = data.get("message") or data.get("Message") or data.get("detail") or data.get("title")
-    return {**data, "message": _text(message)} if message else _NO_ERROR
+    return _with_plain_words({**data, "message": _text(message)}) if message else _NO_ERROR
 
 
 def error_in(data: Any) -> Error | None:
     """The error in a document of status 200; None if it is none, whatever else it may be."""
+    found = _found_in(data)
+    return None if found is None else _with_plain_words(found)
+
+
+def _with_plain_words(error: Error) -> Error:
+    """The error with text in the place of a list or an object where every vendor has a word or a number: callers look
+    these up in tables."""
+    odd = {name: _text(error[name]) for name in _WORDS if isinstance(error.get(name), list | dict)}
+    return {**error, **odd} if odd else error
+
+
+def _found_in(data: Any) -> Error | None:
     if isinstance(data, list) and data:
-        return error_in(data[0])
+        return _found_in(data[0])
     if not isinstance(data, dict):
         return None
     if (error := data.get("error")) and not _is_empty_error(error):

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestration.providers import classification
@@ -150,6 +150,9 @@ json_values = st.recursive(
 bodies = st.binary() | json_values.map(lambda value: json.dumps(value).encode())
 
 
+@example(400, b'{"error":1,"code":[]}')
+@example(404, b'{"error":{"code":{},"type":[]}}')
+@example(400, b'{"message":"no","code":{"a":[1]}}')
 @given(st.integers(min_value=201, max_value=599), bodies)
 def test_no_body_is_too_strange_to_be_classed(status: int, body: bytes) -> None:
     failure = classification.from_response(status, {}, body, NOW)
