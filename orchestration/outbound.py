@@ -7,6 +7,7 @@ connected to, and the same holds for every redirect. Names and addresses that ar
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import socket
@@ -214,6 +215,9 @@ async def permitted_addresses(rule: OutboundRule, host: str, port: int, seconds:
 
 
 async def _resolved(host: str, port: int, seconds: float | None) -> list[str]:
+    with contextlib.suppress(ValueError):
+        # Most providers are named by their address, for which no thread has to be asked.
+        return [str(ipaddress.ip_address(host.strip("[]")))]
     try:
         with anyio.fail_after(seconds):
             found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -158,8 +158,9 @@ class IncidentResponse:
         app = self._app
         # Another process may have led meanwhile; what it has done is only in the database.
         self.alerts.reset()
-        await anyio.to_thread.run_sync(follow_recorded_time, app.clock, app.database)
-        await anyio.to_thread.run_sync(self._recall)
+        async with self.monitoring.watching_database():
+            await anyio.to_thread.run_sync(follow_recorded_time, app.clock, app.database)
+            await anyio.to_thread.run_sync(self._recall)
         unsubscribe = app.bus.subscribe(self._on_event)
         try:
             async with self._channels, self.monitoring.running(), anyio.create_task_group() as group:

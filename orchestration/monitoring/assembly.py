@@ -50,6 +50,7 @@ from orchestration.storage.runs import Runs
 from orchestration.storage.samples import Samples
 from orchestration.storage.timeline import Timeline
 
+_DATABASE_SECONDS = 2.0
 _MOST_RECALLED = 5000
 
 
@@ -120,6 +121,21 @@ class Monitoring:
         self._add_own_collectors()
 
     @asynccontextmanager
+    async def watching_database(self) -> AsyncIterator[None]:
+        """Check the database alone, for as long as the block lasts: what is read before the monitoring runs would wait
+        half a minute for a lock, and nobody would be told of it."""
+
+        async def watch() -> None:
+            while True:
+                await self._databases.collect()
+                await self._context.clock.sleep(_DATABASE_SECONDS)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch)
+            yield
+            group.cancel_scope.cancel()
+
+    @asynccontextmanager
     async def running(self) -> AsyncIterator[Monitoring]:
         """Monitor for as long as the block lasts."""
         subscribe = self._context.bus.subscribe
@@ -164,7 +180,7 @@ class Monitoring:
         every(lambda: self._settings().resource_seconds, "lag", self._lag.collect)
         every(2, "runs", in_thread(self._runs.collect))
         every(2, "workers", in_thread(self.workers.collect))
-        every(2, "database", self._databases.collect)
+        every(_DATABASE_SECONDS, "database", self._databases.collect)
         every(lambda: self._settings().integrity_seconds, "integrity", in_thread(self._databases.check))
         every(10, "calls", self._calls.collect)
         every(1, "log", in_thread(self._log_errors.collect))

@@ -15,6 +15,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCResponse
 
 from orchestration.agents.mcp.server_process import MOST_MESSAGE_BYTES
+from orchestration.outbound import OutboundRule, OutboundTransport
 from orchestration.tls import shared_tls_context
 
 _CONNECT_SECONDS = 10.0
@@ -29,10 +30,11 @@ class AnswerTooLargeError(Exception):
 @asynccontextmanager
 async def http_streams(url: str, headers: Mapping[str, str]) -> AsyncGenerator[TransportStreams, None]:
     """The transport to a server with an address (Streamable HTTP)."""
-    transport = _LimitedTransport(httpx2.AsyncHTTPTransport(verify=shared_tls_context()))
+    # A server of tools is in one's own network more often than not; a metadata service is none.
+    transport = _LimitedTransport(OutboundTransport(OutboundRule(private=True), shared_tls_context()))
     timeout = httpx2.Timeout(_CONNECT_SECONDS, read=_READ_SECONDS)
     async with (
-        httpx2.AsyncClient(transport=transport, headers=dict(headers), timeout=timeout) as client,
+        httpx2.AsyncClient(transport=transport, headers=dict(headers), timeout=timeout, trust_env=False) as client,
         streamable_http_client(url, http_client=client, max_sse_event_size=MOST_MESSAGE_BYTES) as streams,
     ):
         yield streams

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestration.alerts.model import Alert
@@ -120,6 +120,17 @@ arrivals = st.lists(
 )
 
 
+# The second alert of one thing is worse than its first.
+@example(
+    [
+        *[("a", 0, Severity.P0, False, 0.0)] * 9,
+        ("b", 2, Severity.P0, False, 0.0),
+        ("b", 3, Severity.P0, False, 0.0),
+        ("b", 0, Severity.P1, True, 0.0),
+        ("b", 1, Severity.P2, True, 0.0),
+        ("b", 1, Severity.P0, False, 0.0),
+    ]
+)
 @given(arrivals)
 def test_however_alerts_arrive_the_number_of_incidents_is_bounded_and_the_worst_come_first(
     given: list[tuple[str, int, Severity, bool, float]],
@@ -138,7 +149,11 @@ def test_however_alerts_arrive_the_number_of_incidents_is_bounded_and_the_worst_
             # own.
             peers = [other for other in decided if other.sender_group == one.sender_group and not other.storm]
             fresh = [other for other in peers if other.group not in {each.group for each in known}]
-            assert not one.storm or not any(severity_of(one).worse_than(severity_of(other)) for other in fresh)
+            # What an incident is about is as bad as the worst of its alerts.
+            worst = {
+                other.group: min(severity_of(each) for each in decided if each.group == other.group) for other in fresh
+            }
+            assert not one.storm or not any(severity_of(one).worse_than(other) for other in worst.values())
         known += decided
         batch = []
     first = {one.group: one for one in reversed(known) if not one.storm}
