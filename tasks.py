@@ -59,7 +59,7 @@ def test(context: Context, only: str = "", fast: bool = False) -> None:  # noqa:
     context.run(f"{_BIN}/python -m tests.support.debian")
     # Most of the time tests wait for real processes, so four at once suit two cores; a file's tests share a server.
     # The order is that of `tests/conftest.py`: the longest first.
-    arguments = only.split() or ["--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder"]
+    arguments = only.split() or ["--numprocesses=5", "--dist=loadfile", "--no-loadscope-reorder"]
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606 (no shell is wanted)
 
 
