@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpcore2
 import httpx2
 
@@ -220,7 +221,9 @@ async def _resolved(host: str, port: int, seconds: float | None) -> list[str]:
         return [str(ipaddress.ip_address(host.strip("[]")))]
     try:
         with anyio.fail_after(seconds):
-            found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            # Not by `anyio.getaddrinfo`, whose threads are the event loop's: the durable engine ends those when it
+            # stops, and a probe that was under way then ended a run that had succeeded with a traceback.
+            found = await anyio.to_thread.run_sync(_addresses_of, host, port, abandon_on_cancel=True)
     except TimeoutError as error:
         raise httpcore2.ConnectTimeout("the name was not resolved in time") from error
     except (OSError, UnicodeError) as error:
@@ -229,6 +232,10 @@ async def _resolved(host: str, port: int, seconds: float | None) -> list[str]:
     if not addresses:
         raise httpcore2.ConnectError("the name has no address")
     return addresses
+
+
+def _addresses_of(host: str, port: int) -> list[tuple[Any, ...]]:
+    return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
 def _plain(address: _Address) -> _Address:

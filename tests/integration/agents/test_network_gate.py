@@ -131,10 +131,10 @@ except OSError as error:
 async def test_a_public_name_that_leads_into_our_network_is_not_reached(
     tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def resolved(*_: object, **__: object) -> list[Any]:
+    def resolved(*_: object) -> list[Any]:
         return [(2, 1, 6, "", ("127.0.0.1", outside.port))]
 
-    monkeypatch.setattr("orchestration.outbound.anyio.getaddrinfo", resolved)
+    monkeypatch.setattr("orchestration.outbound._addresses_of", resolved)
     name = f"rebound.example.org:{outside.port}"
     ended = await ask(tmp_path, f'print(get("http://{name}/"))', name)
     assert "leads to a private address" in ended.output
