@@ -215,13 +215,18 @@ def test_times_are_local_with_utc_on_hover_and_a_switch(dashboard: Dashboard, op
 def test_anything_is_found_with_the_keyboard(dashboard: Dashboard, opened: Opener, screen: Mapping[str, Any]) -> None:
     found = declare(dashboard.app, f"find-{screen['color_scheme']}", f"lost {screen['color_scheme']} marbles", Facts())
     page = opened("/runs", screen)
+    live, palette = page.locator("#stream"), page.locator("#palette")
+    expect(live).to_have_text("live")  # the scripts are there
     page.keyboard.press("Control+k")
+    expect(palette).to_be_visible()
     page.keyboard.type(f"{screen['color_scheme']} marbles")
     expect(page.locator("#palette-results a")).to_have_count(1)
     assert violations(page) == []
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(f"/incidents/{found.id}$"))
+    expect(live).to_have_text("live")
     page.keyboard.press("/")
+    expect(palette).to_be_visible()
     page.keyboard.type("playbooks")
     expect(page.locator("#palette-results a").first).to_have_text("Playbooks")
     page.keyboard.press("ArrowDown")
