@@ -179,9 +179,9 @@ class CommandSettings(Section):
     `writable` are further files and folders that they may change: absolute, from `~`, or relative to the project.
     `wall` says how they are isolated: as far as this machine permits (`possible`), completely or not at all started
     (`required`), or not (`off`). Without `network` they reach the `hosts` alone, through a proxy of ours: a host is
-    `pypi.org`, `*.npmjs.org` (all names below it) or `git.example.org:8443`. `variables` are names of variables of the
-    environment that they get; `caches` are those of package managers, `shared` by all commands below the state
-    directory or of each command alone (`none`).
+    `packages.example.org`, `*.example.net` (all names below it) or `git.example.org:8443`. `variables` are names of
+    variables of the environment that they get; `caches` are those of package managers, `shared` by all commands below
+    the state directory or of each command alone (`none`).
 
     Keys in the home folder, such as `~/.ssh` and `~/.aws`, appear empty to commands; `visible` are those that do not.
     """

@@ -33,7 +33,9 @@ def read_rule(text: str) -> HostRule:
     found = _RULE.fullmatch(text.strip().lower())
     port = int(found["port"]) if found and found["port"] else None
     if found is None or (port is not None and not 0 < port < 65_536):
-        raise ValueError(f"expected a host such as pypi.org, *.npmjs.org or git.example.org:8443, got '{text}'")
+        raise ValueError(
+            f"expected a host such as packages.example.org, *.example.net or git.example.org:8443, got '{text}'"
+        )
     return HostRule(found["name"], below=found["below"] is not None, port=port)
 
 

@@ -147,7 +147,7 @@ async def test_a_public_name_that_leads_into_our_network_is_not_reached(
     [
         b"\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
-        b"GET https://pypi.org/ HTTP/1.1\r\n\r\n",
+        b"GET https://packages.example.org/ HTTP/1.1\r\n\r\n",
         b"CONNECT [::1 HTTP/1.1\r\n\r\n",
         b"CONNECT x:99999999 HTTP/1.1\r\n\r\n",
         b"\x16\x03\x01\x02\x00" + bytes(range(256)) + b"\r\n\r\n",
