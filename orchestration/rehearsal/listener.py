@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from orchestration.clock import Clock
+from orchestration.embedded_server import EmbeddedServer
 from orchestration.errors import OrchestratorError
 from orchestration.rehearsal.labels import LOOPBACK
 
@@ -28,7 +26,7 @@ class LoopbackListener:
         self._socket = _bind(port)
         self.port: int = self._socket.getsockname()[1]
         self._app: ASGIApp
-        self._server: _Server | None = None
+        self._server: EmbeddedServer | None = None
         self._serving: asyncio.Task[None] | None = None
         self._reopening: asyncio.Task[None] | None = None
 
@@ -40,7 +38,7 @@ class LoopbackListener:
             self._socket.listen()
         except OSError as error:
             raise _taken(self.port, error) from error
-        server = _Server(_settings(app))
+        server = EmbeddedServer(app)
         self._serving = asyncio.create_task(server.serve(sockets=[self._socket]))
         try:
             await server.ready.wait()
@@ -98,45 +96,6 @@ class LoopbackListener:
         """Wait for the old server; `wait` does not cancel it when this is cancelled."""
         if self._serving is not None:
             await asyncio.wait([self._serving])
-
-
-class _Server(uvicorn.Server):
-    """Signals when it listens, stops at once, and leaves the signal handlers of the process alone."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-        self.stopping = asyncio.Event()
-
-    async def main_loop(self) -> None:
-        """Wait until told to stop. uvicorn polls a flag ten times a second, which would delay every stop."""
-        self.ready.set()
-        await self.stopping.wait()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _settings(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        # Fixed: uvicorn picks httptools where that is installed, and `reset` reaches into the protocol's transport.
-        http="h11",
-        ws="none",
-        lifespan="off",
-        # uvicorn would otherwise configure logging for the whole process, which also embeds this server in a run.
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        # uvicorn trusts forwarding headers from this machine, and with them a client could change the peer
-        # address by which `reset` finds its connection.
-        proxy_headers=False,
-        server_header=False,
-        # Longer than any client keeps an idle connection, so that none is closed under a request by accident.
-        timeout_keep_alive=600,
-        timeout_graceful_shutdown=1,
-    )
 
 
 def _bind(port: int) -> socket.socket:

@@ -10,11 +10,10 @@ import asyncio
 import contextlib
 import hmac
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import cast
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,16 +21,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orchestration.agents.model_account import ModelAccount
 from orchestration.agents.own_code import AskModel
 from orchestration.app.application import Application
+from orchestration.embedded_server import EmbeddedServer
 from orchestration.providers.attempt import ChunkCallback
 from orchestration.providers.wire import ChatBody, Completion, GatewayCall
 from orchestration.security.access import GATEWAY
 from orchestration.security.principal import Principal, Role
 from orchestration.web.gateway.endpoint import GatewayEndpoint
 from orchestration.web.gateway.refusals import refusal_response
-
-# Longer than any client keeps an idle connection, so that none is closed under a request by accident.
-_KEEP_ALIVE_SECONDS = 600
-_GRACE_SECONDS = 1
 
 
 async def serve(app: Application, account: ModelAccount, ask: AskModel, listening: socket.socket) -> None:
@@ -41,7 +37,7 @@ async def serve(app: Application, account: ModelAccount, ask: AskModel, listenin
     call = account.call
     principal = Principal(f"{call.run_id}/{call.agent}", Role.OPERATOR, frozenset({GATEWAY}))
     listening.setblocking(False)
-    async with _Server(_settings(_KeyCheck(routed, account.key, principal))).running(listening):
+    async with _serving(_KeyCheck(routed, account.key, principal), listening):
         await asyncio.get_running_loop().create_future()
 
 
@@ -104,42 +100,12 @@ class _KeyCheck:
         await self._app(scope, receive, send)
 
 
-class _Server(uvicorn.Server):
-    """Stops at once, and leaves the signal handlers of the process alone."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._stopping = asyncio.Event()
-
-    @contextlib.asynccontextmanager
-    async def running(self, listening: socket.socket) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.serve([listening]))
-        try:
-            yield
-        finally:
-            self._stopping.set()
-            await asyncio.wait({task})
-
-    async def main_loop(self) -> None:
-        """Wait until told to stop. Uvicorn polls a flag ten times a second, which would delay every stop."""
-        await self._stopping.wait()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+@contextlib.asynccontextmanager
+async def _serving(app: ASGIApp, listening: socket.socket) -> AsyncIterator[None]:
+    server = EmbeddedServer(app)
+    task = asyncio.create_task(server.serve([listening]))
+    try:
         yield
-
-
-def _settings(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-    )
+    finally:
+        server.stopping.set()
+        await asyncio.wait({task})
