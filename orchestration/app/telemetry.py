@@ -52,17 +52,20 @@ class Telemetry:
     async def running(self) -> AsyncIterator[None]:
         """Send for as long as the block lasts; on leaving, what has come until then."""
         unsubscribe = self._project.bus.subscribe(self._receive)
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._send_again_and_again)
-            try:
-                yield
-            finally:
-                group.cancel_scope.cancel()
-                unsubscribe()
-                with anyio.CancelScope(shield=True):
-                    await self._project.recorded()
-                    await anyio.to_thread.run_sync(self._send)
-                    await anyio.to_thread.run_sync(self._exporter.close)
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._send_again_and_again)
+                try:
+                    yield
+                finally:
+                    group.cancel_scope.cancel()
+        finally:
+            # Outside of the group a batch that was being sent has come to its end: nothing is closed under it.
+            unsubscribe()
+            with anyio.CancelScope(shield=True):
+                await self._project.recorded()
+                await anyio.to_thread.run_sync(self._send)
+                await anyio.to_thread.run_sync(self._exporter.close)
 
     def _receive(self, event: Event) -> None:
         if not isinstance(event.payload, AgentProgressed):

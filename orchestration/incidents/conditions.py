@@ -17,7 +17,8 @@ def fire(change: IncidentChange, key: str, at: datetime, *, renewed: bool = Fals
     known = change.incident.known_conditions
     before = known.get(key)
     # By the time of the sighting and not of the report, which may have waited in the journal while the problem cleared.
-    if before is not None and at <= before.since:
+    # At the same moment what was heard last counts: a sighting that is dropped would let the incident be resolved.
+    if before is not None and at < before.since:
         return
     if before is not None and before.fires:
         if renewed:

@@ -20,6 +20,8 @@ class Collector:
         self.records: list[Any] = []
         self.metrics: list[Any] = []
         self.headers: list[dict[str, str]] = []
+        self.answers = threading.Event()  # cleared, it takes logs, and lets their sender wait
+        self.answers.set()
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -29,6 +31,8 @@ class Collector:
                     body = gzip.decompress(body)
                 collector.headers.append({name.lower(): value for name, value in self.headers.items()})
                 collector.receive(self.path, body)
+                if self.path == "/v1/logs":
+                    collector.answers.wait()
                 self.send_response(200)
                 self.send_header("content-length", "0")
                 self.end_headers()
@@ -58,6 +62,7 @@ class Collector:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.answers.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

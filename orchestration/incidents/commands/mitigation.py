@@ -65,8 +65,8 @@ class RecordFailedMitigation(IncidentCommand):
         """Go back to mitigating and count the failure."""
         if change.incident.status is not IncidentStatus.MITIGATING:
             change.transition(IncidentStatus.MITIGATING, reason=self.reason)
-        # The impact goes on after all, so the moment at which it ended is unknown again.
-        change.set(failed_attempts=change.incident.failed_attempts + 1, mitigated_at=None)
+        # The impact goes on after all, so what was proved is void, and the moment at which it ended is unknown again.
+        change.set(failed_attempts=change.incident.failed_attempts + 1, mitigated_at=None, proof="", proven_at=None)
         if self.attempt:
             change.set(failed_actions=(*change.incident.failed_actions, self.attempt))
         change.add_entry("mitigation-failed", reason=self.reason, failed=change.incident.failed_attempts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -134,6 +135,18 @@ async def test_a_failure_is_an_error_in_its_trace_and_another_attempt_is_another
         later = [span for span in collector.spans if span not in failed]
         assert [span.status.code for span in later if span.name.startswith("invoke_workflow")] == [0]
         assert not {span.span_id for span in later} & {span.span_id for span in failed}
+
+
+async def test_what_is_being_sent_when_the_process_ends_still_arrives(tmp_path: Path) -> None:
+    with Collector() as collector:
+        collector.answers.clear()
+        async with traced(tmp_path, collector) as (house, _):
+            await house.run()
+            await until_async(lambda: any(one.event_name == "run.finished" for one in collector.records), 15)
+            # It waits for the answer to the logs, and has not sent the spans of the run.
+            assert not collector.spans
+            asyncio.get_running_loop().call_later(0.2, collector.answers.set)
+        assert set(named(collector)) == set(CONVENTIONS)
 
 
 async def test_a_program_is_told_the_trace(tmp_path: Path) -> None:

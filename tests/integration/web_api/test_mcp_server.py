@@ -96,6 +96,7 @@ async def test_the_same_over_standard_input_and_output(server: RunningWebServer)
         env={"ORCHESTRATOR_TOKEN": server.token(Role.VIEWER), "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     async with Client(stdio_client(command), cache=None) as client:
-        assert json.loads(said(await client.call_tool("list_runs", {"limit": 3})))["next"] is None
+        listed = json.loads(said(await client.call_tool("list_runs", {"limit": 3})))
+        assert len(listed["items"]) <= 3  # other tests start runs on the same server
         refused = await client.call_tool("start_run", {"goal": "x", "workspace": "/tmp"})
         assert "requires the role operator" in said(refused)
