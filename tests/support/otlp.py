@@ -20,8 +20,9 @@ class Collector:
         self.records: list[Any] = []
         self.metrics: list[Any] = []
         self.headers: list[dict[str, str]] = []
-        self.answers = threading.Event()  # cleared, it takes logs, and lets their sender wait
-        self.answers.set()
+        # The sender of logs with this event waits for its answer until `answers` is set.
+        self.holds = ""
+        self.answers = threading.Event()
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -30,8 +31,7 @@ class Collector:
                 if self.headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
                 collector.headers.append({name.lower(): value for name, value in self.headers.items()})
-                collector.receive(self.path, body)
-                if self.path == "/v1/logs":
+                if collector.holds in collector.receive(self.path, body):
                     collector.answers.wait()
                 self.send_response(200)
                 self.send_header("content-length", "0")
@@ -45,17 +45,20 @@ class Collector:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
-    def receive(self, path: str, body: bytes) -> None:
-        """Decode one request."""
+    def receive(self, path: str, body: bytes) -> set[str]:
+        """Decode one request. Returns the names of its events."""
         if path == "/v1/traces":
             found = ExportTraceServiceRequest.FromString(body)
             self.spans += [s for r in found.resource_spans for scope in r.scope_spans for s in scope.spans]
         elif path == "/v1/logs":
             logs = ExportLogsServiceRequest.FromString(body)
-            self.records += [s for r in logs.resource_logs for scope in r.scope_logs for s in scope.log_records]
+            records = [s for r in logs.resource_logs for scope in r.scope_logs for s in scope.log_records]
+            self.records += records
+            return {one.event_name for one in records}
         else:
             metrics = ExportMetricsServiceRequest.FromString(body)
             self.metrics += [s for r in metrics.resource_metrics for scope in r.scope_metrics for s in scope.metrics]
+        return set()
 
     def __enter__(self) -> Self:
         self._thread.start()
