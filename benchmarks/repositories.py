@@ -22,7 +22,7 @@ from orchestration.agents.tools import ToolContext
 from orchestration.agents.tools.notes import FolderNotes
 from orchestration.agents.tools.registry import ALL
 from orchestration.agents.usage_budget import AgentSetup
-from orchestration.config.schema import AgentRole, AgentSettings
+from orchestration.config.agents import AgentRole, AgentSettings
 from orchestration.providers.dialects.context_window import estimated_tokens, room_for_prompt
 from orchestration.security.safe_folder import SafeFolder
 from orchestration.workflows import documents

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from orchestration.agents.answer_forms import EXAMPLES, is_attempt, mended, unwrapped
 from orchestration.agents.text import excerpt
-from orchestration.config.schema import AgentRole
+from orchestration.config.agents import AgentRole
 from orchestration.providers.dialects.json_reader import FoundJson, NotJsonError, find_json, read_json
 from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.providers.dialects.thoughts import THINKING, without_thinking

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from orchestration.agents.sandbox import IsolationRules
-from orchestration.config.schema import CommandSettings, Configuration
+from orchestration.config.runtime import CommandSettings
+from orchestration.config.schema import Configuration
 from orchestration.domain.host_rule import read_rule
 
 # Where programs keep the user's keys, below the home folder. A model would be shown what a command prints of them.

@@ -23,7 +23,8 @@ from orchestration.agents.own_code import OwnCode, OwnCodeAnswer, OwnWork
 from orchestration.agents.tool_calls import ToolCalls, name_of
 from orchestration.agents.tool_rounds import ToolRounds, reads_only, rules_of
 from orchestration.agents.usage_budget import AgentGaveUpError, AgentSetup, UsageBudget, least
-from orchestration.config.schema import AgentRole, AgentSettings, Configuration
+from orchestration.config.agents import AgentRole, AgentSettings
+from orchestration.config.schema import Configuration
 from orchestration.domain.failure_class import UNEXPECTED, kind_of_error
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.errors import NotFoundError

@@ -32,7 +32,8 @@ from orchestration.agents.tools import (
 from orchestration.agents.tools.notes import FolderNotes
 from orchestration.agents.tools.registry import ALL, granted
 from orchestration.clock import Clock
-from orchestration.config.schema import AgentSettings, Configuration
+from orchestration.config.agents import AgentSettings
+from orchestration.config.schema import Configuration
 from orchestration.declarations.task import Call
 from orchestration.domain.failure_class import kind_of_error
 from orchestration.domain.work_phase import WorkPhase

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field
 
-from orchestration.config.schema import UsageLimits
+from orchestration.config.usage_limits import UsageLimits
 from orchestration.domain.framework import Framework
 from orchestration.workflows.model import AgentTask, AgentUsage, FailingCheck, RunLimits, StoredRecord
 

@@ -10,7 +10,7 @@ from orchestration.alerts.source import AlertSource
 from orchestration.alerts.text_templates import number
 from orchestration.config.alerting import Aggregate
 from orchestration.config.matchers import Matcher
-from orchestration.config.schema import Thresholds
+from orchestration.config.monitoring import Thresholds
 from orchestration.domain.scenario import Scenario
 
 _PAGE = """# Alert rules

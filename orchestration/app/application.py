@@ -17,7 +17,8 @@ from orchestration.app.project import BackgroundWriter, ProjectRecords
 from orchestration.app.project_database import check_database
 from orchestration.app.telemetry import telemetry_of
 from orchestration.clock import Clock
-from orchestration.config.schema import AgentRole, Configuration
+from orchestration.config.agents import AgentRole
+from orchestration.config.schema import Configuration
 from orchestration.errors import OrchestratorError
 from orchestration.providers.wire import GatewayCall
 from orchestration.storage.route_states import RouteStates

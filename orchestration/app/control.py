@@ -21,7 +21,7 @@ from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
 from orchestration.app.maintenance import ProjectMaintenance
 from orchestration.app.playbooks import PlaybookResponse
-from orchestration.config.schema import ScheduleSettings
+from orchestration.config.schedules import ScheduleSettings
 from orchestration.events.workers import ControlProcessSilent
 from orchestration.storage.recorded_time import TIME_OF_LEASE
 from orchestration.workers.supervisor import Supervisor, WorkerLimits

@@ -26,7 +26,8 @@ from orchestration.config.findings import ConfigurationError
 from orchestration.config.loader import ConfigLoader
 from orchestration.config.response import OnCallRoster, ResponseSettings
 from orchestration.config.revocations import FILE as REVOCATIONS_FILE
-from orchestration.config.schema import Configuration, RuntimeSettings
+from orchestration.config.runtime import RuntimeSettings
+from orchestration.config.schema import Configuration
 from orchestration.config.source import ConfigSource
 from orchestration.config.store import ConfigurationStore
 from orchestration.domain.scenario import Scenario

@@ -14,7 +14,7 @@ from orchestration.cli.render import age, console, table
 from orchestration.clock import SystemClock
 
 if TYPE_CHECKING:  # the other commands of this program need nothing of it
-    from orchestration.config.schema import MonitoringSettings
+    from orchestration.config.monitoring import MonitoringSettings
     from orchestration.security.vulnerabilities import VulnerabilityAudit
 
 

@@ -14,8 +14,12 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from orchestration.config.schema import AgentSettings, Configuration, ProviderSettings, RuntimeSettings, UsageLimits
+from orchestration.config.agents import AgentSettings
+from orchestration.config.providers.settings import ProviderSettings
+from orchestration.config.runtime import RuntimeSettings
+from orchestration.config.schema import Configuration
 from orchestration.config.section import LogLevel
+from orchestration.config.usage_limits import UsageLimits
 from orchestration.domain.provider_kind import ProviderKind
 
 EVERYTHING = "*"

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from orchestration.config.findings import FindingCode, FindingLevel
-from orchestration.config.schema import WELL_KNOWN_PROVIDERS, Configuration
+from orchestration.config.providers.settings import WELL_KNOWN_PROVIDERS
+from orchestration.config.schema import Configuration
 
 _PAGE_START = """# Configuration findings
 

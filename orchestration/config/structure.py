@@ -12,7 +12,9 @@ from pydantic_core import ErrorDetails
 from orchestration.config.document import Document, JsonPath, show_path
 from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, path_in_file, suggest
-from orchestration.config.schema import WELL_KNOWN_PROVIDERS, Configuration, RuntimeSettings
+from orchestration.config.providers.settings import WELL_KNOWN_PROVIDERS
+from orchestration.config.runtime import RuntimeSettings
+from orchestration.config.schema import Configuration
 from orchestration.config.secrets import SecretFinder, names_a_secret
 from orchestration.config.section import Section
 

@@ -14,7 +14,8 @@ import anyio.to_thread
 from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
 from orchestration.config.credentials import CredentialSource
-from orchestration.config.schema import CollectorSettings, Configuration, MonitoringSettings
+from orchestration.config.monitoring import CollectorSettings, MonitoringSettings
+from orchestration.config.schema import Configuration
 from orchestration.events import Event, EventBus
 from orchestration.metrics import Metrics
 from orchestration.monitoring.collectors.backups import BackupWatch

@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 
 from orchestration.config.credentials import CredentialSource
-from orchestration.config.schema import ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
 from orchestration.providers.anthropic_answer import LAST_EVENT, EventReading, chat_answer
 from orchestration.providers.anthropic_request import UntranslatableError, messages_request, signed_turns
 from orchestration.providers.dialects.dialect import refuses_adaptive_thinking

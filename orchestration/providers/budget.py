@@ -9,7 +9,8 @@ from datetime import datetime
 import anyio
 import anyio.to_thread
 
-from orchestration.config.schema import Configuration, UsageLimits
+from orchestration.config.schema import Configuration
+from orchestration.config.usage_limits import UsageLimits
 from orchestration.providers.failures import BudgetExceededError
 from orchestration.providers.wire import Allowance, GatewayCall
 from orchestration.storage.spend import Charge, Spend

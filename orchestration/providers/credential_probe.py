@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from orchestration.config.schema import ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
 from orchestration.providers.endpoint import CallFailed, Endpoint
 from orchestration.providers.endpoint_factory import make_endpoint
 from orchestration.providers.failures import Failure

@@ -18,7 +18,7 @@ import anyio
 import httpx2
 
 from orchestration.config.credentials import CredentialSource
-from orchestration.config.schema import ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
 from orchestration.outbound import OutboundRule, OutboundTransport
 from orchestration.providers import classification
 from orchestration.providers.connections import Connections

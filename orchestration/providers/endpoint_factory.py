@@ -6,7 +6,7 @@ from pkgutil import resolve_name
 
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.providers.kinds import find_provider_kind
-from orchestration.config.schema import ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
 from orchestration.providers.endpoint import CallFailed, Endpoint
 from orchestration.providers.failures import Failure, FailureKind
 

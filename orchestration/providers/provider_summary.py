@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestration.config.schema import Configuration, ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
+from orchestration.config.schema import Configuration
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.providers.breaker import Breaker
 from orchestration.providers.route_table import address_of

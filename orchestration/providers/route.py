@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from orchestration.config.providers.kinds import find_provider_kind
-from orchestration.config.schema import ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.providers.breaker import Breaker, BreakerRules
 from orchestration.providers.dialects.context_window import BYTES_PER_TOKEN

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from orchestration.config.credentials import CredentialSource
-from orchestration.config.schema import Configuration, ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
+from orchestration.config.schema import Configuration
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.errors import NotFoundError
 from orchestration.providers.dialects.learned import LearnedDialect

@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from orchestration.config.schema import ProviderSettings, RuntimeSettings
+from orchestration.config.providers.settings import ProviderSettings
+from orchestration.config.runtime import RuntimeSettings
 from orchestration.config.store import ConfigurationStore
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.errors import NotFoundError, UsageError

@@ -6,7 +6,8 @@ import contextlib
 from types import TracebackType
 from typing import Self
 
-from orchestration.config.schema import Configuration, ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
+from orchestration.config.schema import Configuration
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.rehearsal import RehearsalServer
 

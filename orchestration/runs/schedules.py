@@ -15,7 +15,7 @@ from typing import Any
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from orchestration.config.schema import ScheduleSettings
+from orchestration.config.schedules import ScheduleSettings
 from orchestration.errors import ConflictError, NotFoundError, UsageError
 from orchestration.events import EventBus
 from orchestration.events.runs import CalendarApplied, RunCreated, ScheduleRefused

@@ -10,7 +10,8 @@ from types import NoneType
 import anyio.to_thread
 
 from orchestration.clock import Clock
-from orchestration.config.schema import AgentRole, AgentSettings, Configuration
+from orchestration.config.agents import AgentRole, AgentSettings
+from orchestration.config.schema import Configuration
 from orchestration.domain.failure_class import kind_of_error
 from orchestration.domain.run_status import RunEnding
 from orchestration.errors import NotFoundError, OrchestratorError

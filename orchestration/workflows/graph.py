@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
-from orchestration.config.schema import AgentRole, AgentSettings, WorkflowEdge
+from orchestration.config.agents import AgentRole, AgentSettings, WorkflowEdge
 from orchestration.errors import UsageError
 from orchestration.workflows.model import PlanStep
 

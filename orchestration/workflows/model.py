@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-from orchestration.config.schema import AgentRole
+from orchestration.config.agents import AgentRole
 from orchestration.domain.failure_class import failure_class, failure_label
 from orchestration.domain.run_status import RunEnding, RunStatus
 

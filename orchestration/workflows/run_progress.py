@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestration.config.schema import AgentRole
+from orchestration.config.agents import AgentRole
 from orchestration.domain.failure_class import failure_class, failure_label, kind_of_error
 from orchestration.domain.run_status import RunEnding
 from orchestration.errors import OrchestratorError

@@ -25,7 +25,9 @@ from orchestration.agents.mcp.transport import http_streams
 from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.tools import AgentTool, AnyArguments, ToolContext, ToolResult, ToolUnavailableError
 from orchestration.agents.tools.own import shortened
-from orchestration.config.schema import AgentSettings, Configuration, McpServerSettings
+from orchestration.config.agents import AgentSettings
+from orchestration.config.schema import Configuration
+from orchestration.config.tools import McpServerSettings
 from orchestration.events import EventBus
 from orchestration.events.tools import ToolHeld, ToolServerFailed, ToolServerRecovered
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from orchestration.config.schema import AgentRole, AgentSettings
+from orchestration.config.agents import AgentRole, AgentSettings
 from orchestration.errors import UsageError
 from orchestration.workflows.model import AgentTask, TextAnswer
 

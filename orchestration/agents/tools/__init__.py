@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestration.agents.sandbox import SandboxLimits
-from orchestration.config.schema import AgentSettings
+from orchestration.config.agents import AgentSettings
 from orchestration.declarations.task import Call
 from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.security.safe_folder import SafeFolder

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from orchestration import logs
 from orchestration.agents.tools import AgentTool, ToolUnavailableError
-from orchestration.config.schema import AgentSettings, Configuration
+from orchestration.config.agents import AgentSettings
+from orchestration.config.schema import Configuration
 
 if TYPE_CHECKING:
     from orchestration.agents.mcp.source import McpTools

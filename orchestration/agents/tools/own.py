@@ -22,7 +22,9 @@ from orchestration.agents.tools import (
 )
 from orchestration.agents.tools.plugins import plugin_tools
 from orchestration.clock import Clock
-from orchestration.config.schema import AgentSettings, Configuration, ToolSettings
+from orchestration.config.agents import AgentSettings
+from orchestration.config.schema import Configuration
+from orchestration.config.tools import ToolSettings
 
 _log = logs.get_logger("tools")
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from orchestration import logs
-from orchestration.config.schema import ToolSettings
 from orchestration.config.tool_names import TOOLS_GROUP
+from orchestration.config.tools import ToolSettings
 from orchestration.declarations.tool import ToolFunction
 from orchestration.errors import UsageError
 from orchestration.plugins import PluginError, plugin_registry

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from orchestration.agents.tools import AgentTool, command, edits, files, repository_map, search
-from orchestration.config.schema import AgentSettings, ToolSettings
+from orchestration.config.agents import AgentSettings
+from orchestration.config.tools import ToolSettings
 
 ALL: dict[str, AgentTool] = {
     tool.name: tool for tool in (*files.TOOLS, *search.TOOLS, *repository_map.TOOLS, *edits.TOOLS, *command.TOOLS)

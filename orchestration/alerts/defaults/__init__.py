@@ -9,7 +9,8 @@ from orchestration.alerts.defaults import machine, security, work
 from orchestration.alerts.rules import AlertRule
 from orchestration.config.alerting import RuleSettings
 from orchestration.config.matchers import parse_matchers
-from orchestration.config.schema import Configuration, Thresholds
+from orchestration.config.monitoring import Thresholds
+from orchestration.config.schema import Configuration
 
 
 def rules(configuration: Configuration) -> tuple[AlertRule, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from orchestration.alerts.rules import AlertRule
 from orchestration.config.alerting import Aggregate, Comparison, FactKind
 from orchestration.config.matchers import parse_matchers
-from orchestration.config.schema import Thresholds
+from orchestration.config.monitoring import Thresholds
 from orchestration.domain.duty import DutyKind, DutyRequest
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.config.schema import RuntimeSettings
+from orchestration.config.runtime import RuntimeSettings
 
 
 @dataclass(frozen=True, slots=True)

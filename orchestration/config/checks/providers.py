@@ -11,7 +11,8 @@ from orchestration.config.document import JsonPath
 from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, suggest
 from orchestration.config.providers.kinds import SHIPPED_PROVIDERS, find_provider_kind, own_provider_kinds
-from orchestration.config.schema import Configuration, ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
+from orchestration.config.schema import Configuration
 from orchestration.domain.provider_kind import ProviderKind
 
 # Source: GitHub's retirement notice of 2026-07-30, and the hosts that its documentation named before.

@@ -16,7 +16,8 @@ import httpx2
 from orchestration.clock import Clock
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.providers.kinds import find_provider_kind
-from orchestration.config.schema import Configuration, ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
+from orchestration.config.schema import Configuration
 from orchestration.config.vendors.options import AzureRevokerOptions
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.monitoring.health.service_documents import (

@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 import psutil
 
-from orchestration.config.schema import ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
 from orchestration.config.textfile import replace_text
 from orchestration.playbooks.actions import (
     ActionContext,

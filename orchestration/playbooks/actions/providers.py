@@ -9,7 +9,8 @@ from typing import Any
 import anyio
 
 from orchestration.config.overrides import EVERYTHING, RouteTo
-from orchestration.config.schema import Configuration, ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
+from orchestration.config.schema import Configuration
 from orchestration.domain.duty import DutyOwner, DutyRequest
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.domain.subject_kind import SubjectKind

@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from orchestration.config.schema import ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.events.providers import ModelCallFailed, ModelCallFinished

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from orchestration.config.isolation import require_not_isolated
 from orchestration.config.overrides import EVERYTHING, LimitAgent, LimitRuns
-from orchestration.config.schema import UsageLimits
+from orchestration.config.usage_limits import UsageLimits
 from orchestration.domain.duty import DutyKind, DutyOwner, DutyRequest
 from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from orchestration.config.agents import AgentRole
 from orchestration.config.isolation import require_not_isolated
 from orchestration.config.overrides import LimitProvider, Override
-from orchestration.config.schema import AgentRole
 from orchestration.errors import NotFoundError
 from orchestration.providers.provider_summary import ProviderSummary, overview
 from orchestration.providers.route import ProbeResult

@@ -10,7 +10,7 @@ import anyio
 import pytest
 from starlette.responses import Response
 
-from orchestration.config.schema import ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
 from orchestration.providers import liveness
 from orchestration.providers.breaker import BreakerState
 from orchestration.providers.failures import NoRouteError, StreamInterruptedError

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestration.app import application
 from orchestration.config.overrides import LimitAgent, LimitRuns, RouteTo
-from orchestration.config.schema import UsageLimits
+from orchestration.config.usage_limits import UsageLimits
 from orchestration.domain.run_status import RunStatus
 from orchestration.storage.runs import Run
 from tests.integration.agents.rooms import DONE, Rooms, ScriptedModel, calls, configure, looks, rooms

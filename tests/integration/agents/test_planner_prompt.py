@@ -11,7 +11,7 @@ from orchestration.agents.context_budget import map_tokens, task_bytes
 from orchestration.agents.project_brief import project_map
 from orchestration.agents.prompts import task_prompt
 from orchestration.agents.usage_budget import AgentSetup
-from orchestration.config.schema import AgentRole
+from orchestration.config.agents import AgentRole
 from orchestration.providers.dialects.context_window import estimated_tokens, fold, room_for_prompt
 from orchestration.workflows.model import AgentTask
 

@@ -20,7 +20,7 @@ from orchestration.config.overrides import (
     StopAutomation,
     SwitchOffProvider,
 )
-from orchestration.config.schema import UsageLimits
+from orchestration.config.usage_limits import UsageLimits
 from orchestration.errors import NotFoundError
 from orchestration.storage.configuration import ConfigurationVersions, Overrides
 from orchestration.storage.database import Database, StorageError

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from orchestration.app import ProjectRecords, game_days
-from orchestration.config.schema import ScheduleSettings
+from orchestration.config.schedules import ScheduleSettings
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
-from orchestration.config.schema import AutomationSettings, Configuration
+from orchestration.config.automation import AutomationSettings
+from orchestration.config.schema import Configuration
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.incidents.commands.resolution import Resolve

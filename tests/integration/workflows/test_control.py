@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from orchestration.clock import SystemClock
-from orchestration.config.schema import AgentRole, AgentSettings, Configuration
+from orchestration.config.agents import AgentRole, AgentSettings
+from orchestration.config.schema import Configuration
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError
 from orchestration.storage.runs import Run

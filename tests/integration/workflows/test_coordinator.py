@@ -12,7 +12,8 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from orchestration.clock import SystemClock
-from orchestration.config.schema import AgentRole, AgentSettings, Configuration
+from orchestration.config.agents import AgentRole, AgentSettings
+from orchestration.config.schema import Configuration
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, UsageError
 from orchestration.events import EventBus

@@ -9,7 +9,7 @@ from orchestration.agents.conversation import AgentConversation
 from orchestration.agents.model_calls import ModelReply
 from orchestration.agents.tool_calls import ToolAnswer
 from orchestration.agents.usage_budget import AgentGaveUpError, AgentSetup
-from orchestration.config.schema import AgentRole
+from orchestration.config.agents import AgentRole
 from orchestration.workflows.model import AgentTask, AgentUsage, ReviewReport, StepReport, TextAnswer
 
 TASK = AgentTask(run_id="r", agent="a", role=AgentRole.EXECUTOR, goal="g")

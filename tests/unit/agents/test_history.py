@@ -16,7 +16,7 @@ from orchestration.agents.history_summary import HistorySummary, PastMessages, s
 from orchestration.agents.model_calls import ModelReply
 from orchestration.agents.tool_calls import ToolAnswer
 from orchestration.agents.usage_budget import AgentSetup
-from orchestration.config.schema import AgentRole
+from orchestration.config.agents import AgentRole
 from orchestration.providers.dialects.context_window import estimated_tokens, fold, room_for_prompt
 from orchestration.workflows.model import AgentTask, AgentUsage, CommandRecord, StepReport
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.agents import answers, prompts
-from orchestration.config.schema import AgentRole, AgentSettings
+from orchestration.config.agents import AgentRole, AgentSettings
 from orchestration.errors import UsageError
 from orchestration.workflows.model import AgentTask, PlanStep
 

@@ -15,7 +15,8 @@ from orchestration.alerts.window import SignalWindow
 from orchestration.config.alerting import Aggregate, Comparison
 from orchestration.config.checks.alerting import KNOWN_RULES, template_error
 from orchestration.config.matchers import parse_matchers
-from orchestration.config.schema import Configuration, Thresholds
+from orchestration.config.monitoring import Thresholds
+from orchestration.config.schema import Configuration
 from orchestration.domain.scenario import Scenario
 from tests.unit.alerts.samples import at, rule, sample, signal
 

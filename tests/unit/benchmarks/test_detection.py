@@ -7,7 +7,8 @@ import urllib.request
 
 from benchmarks.detection import SCENARIOS, Exporter, stock, told_of
 from benchmarks.hook import a_hook
-from orchestration.config.schema import Configuration, MonitoringSettings
+from orchestration.config.monitoring import MonitoringSettings
+from orchestration.config.schema import Configuration
 from orchestration.domain.scenario import Scenario
 from orchestration.drills.project import configuration
 from orchestration.drills.setup import DrillSetting

@@ -21,7 +21,8 @@ from orchestration.config.overrides import (
     SwitchOffProvider,
     effective,
 )
-from orchestration.config.schema import Configuration, UsageLimits
+from orchestration.config.schema import Configuration
+from orchestration.config.usage_limits import UsageLimits
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 CONFIGURATION = Configuration.model_validate(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from orchestration.alerts.defaults import default_rules
 from orchestration.clock import FakeClock
-from orchestration.config.schema import Thresholds
+from orchestration.config.monitoring import Thresholds
 from orchestration.events import Event, EventBus
 from orchestration.monitoring.signals.catalogue import EVENTS, SIGNALS, signals_page
 from orchestration.monitoring.signals.event_signals import signals_of

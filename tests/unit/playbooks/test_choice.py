@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestration.alerts.defaults import default_rules
-from orchestration.config.schema import Configuration, Thresholds
+from orchestration.config.monitoring import Thresholds
+from orchestration.config.schema import Configuration
 from orchestration.domain.scenario import Scenario
 from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.incident_updates import facts_of

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from orchestration.clock import FakeClock
-from orchestration.config.schema import ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
 from orchestration.errors import ConflictError
 from orchestration.providers.attempt_history import AttemptHistory
 from orchestration.providers.concurrency import ConcurrencyLimiter

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from orchestration.config.providers.kinds import SHIPPED_PROVIDERS
-from orchestration.config.schema import ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.providers.endpoint_factory import UnusableEndpoint, make_endpoint
 

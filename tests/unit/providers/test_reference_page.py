@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestration.config.loader import ConfigLoader
-from orchestration.config.schema import BreakerSettings, ProviderSettings, RuntimeSettings, Timeouts
+from orchestration.config.providers.settings import BreakerSettings, ProviderSettings, Timeouts
+from orchestration.config.runtime import RuntimeSettings
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.providers.failures import FailureKind
 

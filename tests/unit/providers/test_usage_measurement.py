@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.config.schema import ProviderSettings
+from orchestration.config.providers.settings import ProviderSettings
 from orchestration.playbooks.actions.quota_request import quota_request
 from orchestration.providers.usage_measurement import ProviderRequest, measure
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.config.schema import AgentSettings, WorkflowEdge
+from orchestration.config.agents import AgentSettings, WorkflowEdge
 from orchestration.workflows.graph import CycleError, agent_levels, levels, waves
 from orchestration.workflows.model import PlanStep
 

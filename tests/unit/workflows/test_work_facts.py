@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from orchestration.agents.evidence import Evidence
-from orchestration.config.schema import AgentRole
+from orchestration.config.agents import AgentRole
 from orchestration.workflows.model import AgentTask, CommandRecord, PlanStep, RunPlan, WorkFacts
 from orchestration.workflows.work_facts import WHOLE_GOAL, RunFacts, changed_files, facts_section, proof_of
 
