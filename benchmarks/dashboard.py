@@ -1,42 +1,69 @@
-"""How long the dashboard's pages take on the server with 10,000 runs and 100,000 timeline rows, and what many open
-pages cost: `python -m benchmarks.dashboard`. Prints one line of JSON for each page."""
+"""How long the dashboard's pages take on the server with 10,000 runs, 1,000,000 incidents and 100,000 rows of the runs'
+timeline, and what many open pages cost: `python -m benchmarks.dashboard`. Prints one line of JSON for each page."""
 
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import tempfile
 import threading
 import time
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import sqlalchemy as sa
 
+from benchmarks.incident_records import SPAN, a_desk, make_samples, multiply
 from orchestration.domain.run_status import RunStatus
 from orchestration.events import Event
 from orchestration.incidents.report import Facts
+from orchestration.incidents.statistics import Statistics
 from orchestration.storage import tables
+from orchestration.storage.incidents.figures import IncidentFigures
 from tests.support.dashboard import Dashboard, a_dashboard
 from tests.support.dashboard_records import declare, fill, finished_run
 from tests.support.project import ProjectFolder
 
-RUNS, ROWS, LISTENERS, TIMES = 10_000, 100_000, 200, 15
+INCIDENTS, RUNS, ROWS, LISTENERS, TIMES = 1_000_000, 10_000, 100_000, 200, 20
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = ProjectFolder(Path(folder) / "project", {})
+        make_incidents(Path(folder) / "project" / "var")
         with a_dashboard(project.configuration_file) as dashboard:
-            incidents = fill(dashboard.app)
+            known = fill(dashboard.app)["taken"].id
             long = seed(dashboard)
-            pages = ["/", "/runs", "/runs?status=unfinished", f"/runs?before={middle()}", f"/runs/{long}", "/incidents"]
-            pages += [f"/incidents/{incidents['worst'].id}", "/alerts", "/providers", "/resources", "/figures"]
-            for page in (*pages, "/configuration"):
-                print(json.dumps({"page": page, **timed(dashboard, page)}))
+            Statistics(IncidentFigures(dashboard.app.database)).build_rollups(dashboard.app.clock.now())
+            for page in pages(known, long):
+                print(json.dumps({"page": page, **timed(dashboard, page)}), flush=True)
             print(json.dumps(listening(dashboard)))
+
+
+def make_incidents(folder: Path) -> None:
+    """A million of them over the last year, the newest of an hour ago; one in a hundred is open."""
+    folder.mkdir(parents=True)
+    begin = datetime.now(UTC) - SPAN - timedelta(days=2)
+    with a_desk(folder, begin) as (database, service, clock):
+        make_samples(service, clock)
+        multiply(database, INCIDENTS)
+
+
+def pages(incident: str, run: str) -> list[str]:
+    """Every page that shows records, and the lists as their filters and cursors show them."""
+    return [
+        "/", "/runs", "/runs?status=unfinished", "/runs?status=failed", f"/runs?before={name(RUNS // 2)}",
+        f"/runs/{run}", f"/runs/{name(1)}", "/runs/new", f"/runs/{name(1)}/compare/{name(2)}",
+        "/incidents", "/incidents?severity=P1&scenario=security-alert", "/incidents?range=7+d",
+        f"/incidents/{incident}", "/search?q=trouble", "/search?q=goal+77", "/search?q=unheard-of", "/on-call",
+        "/alerts", "/playbooks", "/drills", "/figures", "/figures?range=7+d", "/figures?range=365+d",
+        "/figures?scenario=security-alert", "/figures.csv", "/providers", "/resources", "/resources?range=7d",
+        "/maintenance", "/configuration", "/audit",
+    ]  # fmt: skip
 
 
 def seed(dashboard: Dashboard) -> str:
@@ -69,20 +96,27 @@ def name(number: int) -> str:
     return f"run-{number:013d}"
 
 
-def middle() -> str:
-    return name(RUNS // 2)
-
-
 def timed(dashboard: Dashboard, page: str) -> dict[str, object]:
-    """Milliseconds of a page over a connection that is kept."""
-    took = []
-    with httpx2.Client(base_url=dashboard.url, timeout=60) as client:
-        for _ in range(TIMES):
-            begun = time.perf_counter()
+    """Milliseconds of a page over a connection that is kept: the processor's, which other work on the machine does not
+    change, and those that passed. The first call, which fills caches, does not count."""
+    worked, passed = [], []
+    with httpx2.Client(base_url=dashboard.url, timeout=120) as client:
+        for _ in range(TIMES + 1):
+            begun, work = time.perf_counter(), time.process_time()
             answer = client.get(page)
-            took.append((time.perf_counter() - begun) * 1000)
-            assert answer.status_code == 200, answer.text
-    return {"median_ms": round(statistics.median(took)), "most_ms": round(max(took)), "bytes": len(answer.content)}
+            worked.append((time.process_time() - work) * 1000)
+            passed.append((time.perf_counter() - begun) * 1000)
+            assert answer.status_code == 200, f"{page}: {answer.status_code} {answer.text[-500:]}"
+    return {
+        "processor_p95_ms": round(p95(worked[1:]), 1),
+        "p95_ms": round(p95(passed[1:]), 1),
+        "first_ms": round(worked[0]),
+        "bytes": len(answer.content),
+    }
+
+
+def p95(values: Sequence[float]) -> float:
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
 
 
 def listening(dashboard: Dashboard) -> dict[str, object]:

@@ -48,10 +48,10 @@ _BEGINS = {"incidents": "detected_at", "incident_clocks": "started_at"}
 
 
 @contextmanager
-def a_desk(folder: Path) -> Iterator[tuple[Database, IncidentService, FakeClock]]:
+def a_desk(folder: Path, begin: datetime = BEGIN) -> Iterator[tuple[Database, IncidentService, FakeClock]]:
     database = Database(f"sqlite:///{folder}/orchestrator.db")
     database.migrate()
-    clock = FakeClock(BEGIN)
+    clock = FakeClock(begin)
     ports = Ports(settings=lambda: _SETTINGS, plan=plan, redact=lambda data: data)
     try:
         yield database, IncidentService(database, EventBus(clock), clock, ports), clock
@@ -84,7 +84,7 @@ def make_samples(service: IncidentService, clock: FakeClock) -> None:
         pass_time(clock, 600 + 7 * number)
         if number >= SAMPLES - LEFT_OPEN:
             continue
-        service.execute(incident.id, person("ada"), Resolve("mended"))
+        service.execute(incident.id, person("ada"), Resolve("mended", anyway=True))
 
 
 def pass_time(clock: FakeClock, seconds: float) -> None:

@@ -295,6 +295,10 @@ class Client:
         """Give a command by its name in the API: `acknowledge`, `notes`, `resolve` and so on, with its fields."""
         return _record(IncidentRecord, self.send("POST", f"/incidents/{_part(incident)}/{_part(act)}", fields_ or None))
 
+    def undo_action(self, incident: str, step: str) -> Mapping[str, Any]:
+        """Undo what a playbook has done for an incident: the newest action of a step that can be undone."""
+        return dict(self.send("POST", f"/incidents/{_part(incident)}/undo", {"step": step}))
+
     def review(self, incident: str) -> str:
         """The post-incident review so far, as Markdown."""
         return self._request("GET", f"/incidents/{_part(incident)}/review").text

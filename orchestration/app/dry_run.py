@@ -5,9 +5,7 @@ from __future__ import annotations
 import anyio.to_thread
 
 from orchestration.app.application import Application
-from orchestration.app.incidents import IncidentResponse
-from orchestration.app.maintenance import ProjectMaintenance
-from orchestration.app.playbooks import action_services
+from orchestration.app.playbooks import services_beside_control
 from orchestration.app.reviews import PLAYBOOKS
 from orchestration.playbooks import plan
 from orchestration.playbooks.catalogue import PlaybookCatalogue
@@ -15,17 +13,12 @@ from orchestration.playbooks.execution import StepExecutor
 from orchestration.playbooks.incident_updates import facts_of
 from orchestration.playbooks.plan import PlaybookPlan
 from orchestration.storage.playbooks import PlaybookRecords
-from orchestration.workers.fleet import LeasedFleet
 
 
 async def preview(app: Application, name: str, incident: str | None = None) -> PlaybookPlan:
     """What a playbook would do for an incident, or without one for the whole configuration. Raises NotFoundError."""
-    incidents = IncidentResponse(app, lambda: False)
-    upkeep = ProjectMaintenance(app, incidents.outbox).upkeep
     playbook = (await anyio.to_thread.run_sync(PlaybookCatalogue, app.root / PLAYBOOKS)).get(name).playbook
-    # Not a `PlaybookResponse`: that would register its flow with the engine, in place of the serving process's own.
-    services = action_services(app, incidents, LeasedFleet(app.leases), upkeep)
-    executor = StepExecutor(services, PlaybookRecords(app.database))
+    executor = StepExecutor(services_beside_control(app), PlaybookRecords(app.database))
     if incident is None:
         return await plan.plan(executor, playbook, plan.imagined(playbook, app.configuration))
     found = await anyio.to_thread.run_sync(app.incident_service.records.find, incident)

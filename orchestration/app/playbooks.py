@@ -12,6 +12,7 @@ from orchestration.app.incidents import IncidentResponse
 from orchestration.app.leadership import while_leading
 from orchestration.app.live_credentials import EvenRevokedCredentials
 from orchestration.app.live_reviews import LiveReviews
+from orchestration.app.maintenance import ProjectMaintenance
 from orchestration.app.review_files import REVIEWS, ReviewFiles
 from orchestration.app.reviews import PLAYBOOKS
 from orchestration.monitoring.health.diagnosis import IncidentDiagnosis
@@ -28,7 +29,7 @@ from orchestration.security.exposed_credentials import FILE as EXPOSED_FILE
 from orchestration.security.exposed_credentials import ExposedCredentials
 from orchestration.security.vendors.registry import VendorRegistry
 from orchestration.storage.playbooks import PlaybookRecords
-from orchestration.workers.fleet import SupervisedFleet
+from orchestration.workers.fleet import LeasedFleet, SupervisedFleet
 from orchestration.workers.supervisor import Supervisor
 
 
@@ -85,6 +86,14 @@ class PlaybookResponse:
             # A handler that stays behind would respond beside the next leader.
             for unsubscribe in subscriptions:
                 unsubscribe()
+
+
+def services_beside_control(app: Application) -> ActionServices:
+    """What actions reach where no control process is at hand: for what a person asks of them in between."""
+    # Not a `PlaybookResponse`: that would register its flow with the engine, in place of the serving process's own.
+    incidents = IncidentResponse(app, lambda: False)
+    upkeep = ProjectMaintenance(app, incidents.outbox).upkeep
+    return action_services(app, incidents, LeasedFleet(app.leases), upkeep)
 
 
 def action_services(

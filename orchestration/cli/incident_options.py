@@ -19,6 +19,12 @@ from orchestration.incidents.model import ReviewField
 Function = Callable[..., Any]
 
 incident_argument = click.argument("incident", metavar="INCIDENT")
+step_argument = click.argument("step", metavar="STEP")
+
+
+def undone_line(incident: str, action: str, summary: str) -> str:
+    """What undoing an action has done."""
+    return f"{incident}: {action} was undone: {summary}"
 
 
 def _review_parts(_: click.Context, __: click.Parameter, parts: Sequence[str]) -> list[WriteReview]:

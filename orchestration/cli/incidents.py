@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from orchestration.app import ProjectRecords, project
+from orchestration.app import ProjectRecords, application, project
 from orchestration.app.incident_options import offered_options
 from orchestration.cli import common
 from orchestration.cli.command_parameters import add_commands, add_opening_commands
@@ -19,6 +19,8 @@ from orchestration.cli.incident_options import (
     incident_argument,
     review_parts_option,
     review_take_option,
+    step_argument,
+    undone_line,
 )
 from orchestration.cli.incident_screens import incidents_table, screen
 from orchestration.cli.isolate import echo_isolation
@@ -196,6 +198,26 @@ def _print_actions(found: tuple[Incident, ...] | list[Incident], as_json: bool) 
 def _give(context: click.Context, incident: str, command: IncidentCommand, as_json: bool) -> None:
     with _found(context.obj, incident) as (here, found):
         _print(here.incident_service.execute(found.id, _me(), command), as_json)
+
+
+@incidents.command()
+@incident_argument
+@step_argument
+@common.json_option
+@click.pass_obj
+def undo(config: str, incident: str, step: str, as_json: bool) -> None:
+    """Undo what a playbook has done for an incident, by the STEP that did it."""
+    from orchestration.app.action_undo import UndoneAction, undo_action
+
+    async def work() -> UndoneAction:
+        async with application(config) as app:
+            return await undo_action(app, incident, step, common.user_name())
+
+    undone = common.run_async(work)
+    if as_json:
+        common.print_json(undone)
+    else:
+        echo(undone_line(undone.incident, undone.action, undone.summary))
 
 
 def _declare(context: click.Context, command: OpeningCommand, as_json: bool) -> None:

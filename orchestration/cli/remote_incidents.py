@@ -18,6 +18,8 @@ from orchestration.cli.incident_options import (
     incident_argument,
     review_parts_option,
     review_take_option,
+    step_argument,
+    undone_line,
 )
 from orchestration.cli.isolate import echo_isolation_record
 from orchestration.cli.questions import AskingSubject, add_answer_commands, asking_there, question_lines, question_of
@@ -116,6 +118,18 @@ def actions(context: click.Context, /, incident: str | None, as_json: bool, **gi
         found = list(client.action_items()) if incident is None else _action_items(client.incident(incident))
     columns = ("INCIDENT", "NUMBER", "DUE", "OWNER", "STATE", "WHAT")
     print_records(found, as_json, columns, [_row(item) for item in found], "no action items")
+
+
+@incidents.command()
+@incident_argument
+@step_argument
+@common.json_option
+@click.pass_context
+def undo(context: click.Context, incident: str, step: str, as_json: bool) -> None:
+    """Undo what a playbook has done for an incident, by the STEP that did it."""
+    with client_of(context) as client:
+        found = client.undo_action(incident, step)
+    print_record(found, as_json, undone_line(found["incident"], found["action"], found["summary"]))
 
 
 def _give(context: click.Context, incident: str, command: IncidentCommand, as_json: bool) -> None:

@@ -25,7 +25,8 @@ class PageForm:
     """The form on the page of an incident or a run.
 
     When it is done, the address of the next page carries the word `done`, and that page shows the `confirmation`.
-    `shown` says in which states the page lists the form; without it, the page places the form itself.
+    `shown` says in which states the page lists the form; without it, the page places the form itself. `undo` says how
+    what the form does can be taken back, or that it cannot.
     """
 
     name: str
@@ -37,6 +38,7 @@ class PageForm:
     order: int = 0
     danger: bool = False
     explanation: str = ""
+    undo: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class ActionFailed(ActionEvent):
 
 @dataclass(frozen=True, slots=True)
 class ActionUndone(EventPayload):
-    """An action was undone, because its reason is gone."""
+    """An action was undone: its reason is gone, or a person has asked for it."""
 
     kind: ClassVar[str] = "action.returned"
     template: ClassVar[str] = "an action was undone: {message}"

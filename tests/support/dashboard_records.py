@@ -85,9 +85,9 @@ def respond(here: ProjectRecords, incident_id: str, number: int = 1) -> None:
     about: dict[str, Any] = {"run_id": run_id, "incident_id": incident_id, "started_at": now, "actor": "playbook:p"}
     records.save_action(
         ActionRun(
-            key=f"{run_id}/limit", phase="mitigate", step="limit", action="limit-provider", risk="reversible",
-            mode="auto", state=ActionState.DONE, summary="azure is limited to 2 concurrent calls",
-            evidence={"before": 8}, undo={"concurrency": 8}, **about,
+            key=f"{run_id}/pause", phase="mitigate", step="pause", action="run.pause", risk="reversible",
+            mode="auto", state=ActionState.DONE, summary="paused run-nightly, whose priority is low",
+            evidence={"running": 8}, undo={"runs": ["run-nightly"]}, **about,
         )
     )  # fmt: skip
     records.save_action(

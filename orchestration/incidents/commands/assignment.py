@@ -37,6 +37,7 @@ class Assign(IncidentCommand):
             button="Assign",
             shown=ShownWhile.OPEN,
             order=50,
+            undo="assign it to somebody else",
         ),
     )
 

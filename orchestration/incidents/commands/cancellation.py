@@ -33,6 +33,7 @@ class CancelIncident(IncidentCommand):
             button="Mark as a false alarm",
             shown=ShownWhile.OPEN,
             order=100,
+            undo="none; should it be real after all, declare it anew",
             danger=True,
             explanation="The incident is cancelled, and the same alert opens no new one for a day.",
         ),

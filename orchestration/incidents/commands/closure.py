@@ -29,6 +29,7 @@ class Close(IncidentCommand):
             button="Close",
             shown=ShownWhile.RESOLVED,
             order=120,
+            undo="none: a closed incident stays closed, and the same problem opens a new one",
         ),
     )
 

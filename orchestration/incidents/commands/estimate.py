@@ -39,6 +39,7 @@ class SetEstimate(IncidentCommand):
             button="Set estimate",
             shown=ShownWhile.OPEN,
             order=60,
+            undo="set another estimate",
         ),
     )
 

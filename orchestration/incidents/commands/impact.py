@@ -36,6 +36,7 @@ class SetImpact(IncidentCommand):
             button="Save",
             shown=ShownWhile.ALWAYS,
             order=70,
+            undo="describe it anew",
         ),
     )
 

@@ -46,6 +46,7 @@ class Escalate(IncidentCommand):
             button="Notify this level",
             shown=ShownWhile.OPEN,
             order=20,
+            undo="none: a message that was sent stays sent",
         ),
     )
 

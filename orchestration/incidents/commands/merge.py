@@ -40,6 +40,7 @@ class Merge(IncidentCommand):
             button="Merge",
             shown=ShownWhile.OPEN,
             order=90,
+            undo="none; declare the other problem anew should it be another one",
             danger=True,
             explanation="Both incidents have the same cause; work continues in the other one.",
         ),

@@ -36,6 +36,7 @@ class BeginMitigation(IncidentCommand):
             button="Record",
             shown=ShownWhile.OPEN,
             order=40,
+            undo="none: it stays recorded; add a note that corrects it",
         ),
     )
 
@@ -90,6 +91,7 @@ class MarkMitigated(IncidentCommand):
             button="Record",
             shown=ShownWhile.OPEN,
             order=45,
+            undo="record a mitigation: the incident is being worked on again",
         ),
     )
 

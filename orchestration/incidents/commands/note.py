@@ -30,6 +30,7 @@ class AddNote(IncidentCommand):
             button="Add note",
             shown=ShownWhile.ALWAYS,
             order=10,
+            undo="none: a note stays; add one that corrects it",
         ),
     )
 

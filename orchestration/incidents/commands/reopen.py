@@ -31,6 +31,7 @@ class Reopen(IncidentCommand):
             button="Reopen",
             shown=ShownWhile.RESOLVED,
             order=110,
+            undo="resolve it",
             danger=True,
         ),
     )

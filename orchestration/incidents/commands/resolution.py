@@ -47,6 +47,7 @@ class Resolve(IncidentCommand):
             button="Resolve",
             shown=ShownWhile.OPEN,
             order=30,
+            undo="reopen it",
         ),
     )
 

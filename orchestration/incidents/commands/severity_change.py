@@ -38,6 +38,7 @@ class ChangeSeverity(IncidentCommand):
             button="Change",
             shown=ShownWhile.OPEN,
             order=80,
+            undo="change it back",
         ),
     )
 

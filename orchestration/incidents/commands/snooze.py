@@ -40,6 +40,7 @@ class Snooze(IncidentCommand):
             button="Snooze",
             shown=ShownWhile.OPEN,
             order=65,
+            undo="end the snooze",
         ),
     )
 
@@ -74,6 +75,7 @@ class Wake(IncidentCommand):
             button="End the snooze",
             shown=ShownWhile.SNOOZED,
             order=66,
+            undo="snooze it again",
         ),
     )
 

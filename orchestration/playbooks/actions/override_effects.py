@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from orchestration.config.overrides import AnyChange, Override, OverrideOrigin
 from orchestration.domain.duty import DutyKind, DutyOwner, DutyRequest
@@ -14,6 +14,10 @@ class OverridesUndo(UndoState):
     """The overrides that undoing removes, by identifier."""
 
     overrides: tuple[str, ...]
+
+    def leaves(self, in_force: Collection[str]) -> bool:
+        """Whether anything is left to undo, with these overrides in force."""
+        return any(one in in_force for one in self.overrides)
 
 
 def add_override(

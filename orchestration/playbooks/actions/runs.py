@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import anyio.to_thread
 from pydantic import Field
@@ -79,6 +79,10 @@ class MoreTimeUndo(OverridesUndo):
     """`seconds` are the limits that runs had of their own, by identifier."""
 
     seconds: Mapping[str, float] = Field(default_factory=dict)
+
+    def leaves(self, in_force: Collection[str]) -> bool:
+        # A run keeps a limit of its own until somebody changes it.
+        return bool(self.seconds) or super().leaves(in_force)
 
 
 class RunAction(Action[P]):

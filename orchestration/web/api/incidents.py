@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse
 
+from orchestration.app.action_undo import UndoneAction, undo_action
 from orchestration.app.incident_options import OfferedOption, offered_options
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
@@ -31,6 +32,7 @@ from orchestration.storage.playbooks import PlaybookRecords
 from orchestration.web.api.command_routes import add_command, add_opening_command
 from orchestration.web.api.services import (
     ApiServices,
+    Caller,
     Cursor,
     Limit,
     ListPage,
@@ -62,6 +64,12 @@ class IncidentDetails(BaseModel):
     ownership: str
     briefing: Sequence[BriefingLine] = ()
     options: Sequence[OfferedOption] = ()
+
+
+class UndoRequest(BaseModel):
+    """The step of the playbook whose action is undone, or the key of the action."""
+
+    step: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 @router.get("/incidents", dependencies=_READ)
@@ -107,6 +115,12 @@ def show_incident(services: Services, incident: Name) -> IncidentDetails:
         briefing=tuple(briefing(found, entries).lines(now)),
         options=offered_options(services.app, found, response),
     )
+
+
+@router.post("/incidents/{incident}/undo", dependencies=requires(Role.RESPONDER, _AREA))
+async def undo(services: Services, caller: Caller, incident: Name, body: UndoRequest) -> UndoneAction:
+    """Undo what a playbook has done for an incident: the newest action of a step that can be undone."""
+    return await undo_action(services.app, incident, body.step, caller.name)
 
 
 @router.get("/incidents/{incident}/review", dependencies=_READ, response_class=PlainTextResponse)

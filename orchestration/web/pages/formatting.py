@@ -33,6 +33,7 @@ CONFIRMATIONS: Mapping[str, str] = {
     "approved-and-acknowledged": "Approved and acknowledged. Paging has stopped, and work continues.",
     "resumed-for-incident": "The run goes on from its last committed step.",
     "paused-for-incident": "The run is paused. It can be resumed here.",
+    "action-undone": "Undone. The timeline says what that has done.",
     "undone": "Undone. All processes know it within a second.",
     "denied": "Denied.",
     "limit": "Limit set. The workers apply it within a second.",

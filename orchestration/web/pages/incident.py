@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from orchestration.app import isolation
+from orchestration.app.action_undo import undo_action
 from orchestration.app.dry_run import preview
 from orchestration.app.incident_options import offered_options
 from orchestration.commands.inputs import Choices
@@ -68,6 +69,7 @@ def routes(site: DashboardSite) -> Sequence[Route]:
         "resume-run": (partial(view.steer, ResumeRun(), "Resume"), Role.OPERATOR),
         "pause-run": (partial(view.steer, PauseRun(), "Pause"), Role.OPERATOR),
         "undo": (view.undo, Role.OPERATOR),
+        "undo-action": (view.undo_action, Role.RESPONDER),
         "isolate": (view.isolate, Role.ADMIN),
     }
     subjects = (*SUBJECTS, "action", "override")
@@ -95,6 +97,8 @@ class _Incident:
         response = dossier.responses[0][0] if dossier.responses else None
         asked = [one.question for one in questions]
         options = offered_options(self._app, found, response)
+        taken = (action for _, actions in dossier.responses for action in actions)
+        found_situation = situation(self._app, found, taken)
         return {
             "incident": found,
             "brief": briefing(found, dossier.entries),
@@ -105,7 +109,8 @@ class _Incident:
             "options": options,
             # Only one that a likely cause points to: the order of the playbook alone recommends nothing.
             "next_option": next((option for option in options if option.pointed and not option.tried), None),
-            "situation": situation(self._app, found),
+            "situation": found_situation,
+            "undo_of": {one.action.key: one for one in found_situation.undoable},
             "alerts": dossier.alerts,
             "plan": None,
             "preview": None,
@@ -180,6 +185,11 @@ class _Incident:
     async def undo(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:
         self._app.store.remove_override(form.text("override"), principal.name, form.text("reason", required=False))
         return f"/incidents/{request.path_params['incident']}", "undone"
+
+    async def undo_action(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:
+        name = request.path_params["incident"]
+        await undo_action(self._app, name, form.text("action"), principal.name)
+        return f"/incidents/{name}", "action-undone"
 
     async def isolate(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:
         name = request.path_params["incident"]

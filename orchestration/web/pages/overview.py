@@ -13,11 +13,14 @@ from starlette.routing import Route
 from orchestration.app.overview import Overview, overview
 from orchestration.domain.alert_status import AlertStatus
 from orchestration.domain.run_status import RunStatus
+from orchestration.security.principal import Principal
+from orchestration.storage.approvals import Approval
 from orchestration.storage.spend import Spend
+from orchestration.web.approval_rights import area_of, may_answer
 from orchestration.web.pages.incidents import Card, open_cards
 from orchestration.web.pages.providers import by_provider
 from orchestration.web.pages.runs import is_rehearsed
-from orchestration.web.pages.site import DashboardSite, SitePage, Values
+from orchestration.web.pages.site import DashboardSite, SitePage, Values, principal_of
 
 _SUBJECTS = ("run", "approval", "incident", "alert", "route", "worker", "configuration", "override", "calendar")
 _RUNS_SHOWN = 12
@@ -26,12 +29,15 @@ _ENDED = tuple(status for status in RunStatus if status.ended)
 
 @dataclass(frozen=True, slots=True)
 class AttentionItem:
-    """Something that a person has to do. Items with the tone `bad` come before those with `fair`."""
+    """Something that a person has to do. Items with the tone `bad` come before those with `fair`. An item with an
+    `approval` is answered on the spot, by those who `may_answer`."""
 
     tone: str
     title: str
     detail: str
     link: str
+    approval: str = ""
+    may_answer: bool = False
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
@@ -44,10 +50,10 @@ class _Overview:
         self._app = site.app
         self._spend = Spend(site.app.database)
 
-    async def read(self, request: Request) -> Values:  # noqa: ARG002
-        return await anyio.to_thread.run_sync(self._read)
+    async def read(self, request: Request) -> Values:
+        return await anyio.to_thread.run_sync(self._read, principal_of(request))
 
-    def _read(self) -> Values:
+    def _read(self, principal: Principal | None) -> Values:
         app, now = self._app, self._app.clock.now()
         found = overview(app)
         cards = open_cards(app.incident_service.records, now)
@@ -56,7 +62,8 @@ class _Overview:
         recent = app.runs.list(_ENDED, _RUNS_SHOWN)
         unfinished_count = sum(count for status, count in app.runs.count_by_status().items() if not status.ended)
         providers = by_provider(app)
-        needs = list(_attention_items(app.store.refused, cards, found, automated=app.configuration.automation.enabled))
+        automated = app.configuration.automation.enabled
+        needs = list(_attention_items(app.store.refused, cards, found, principal, automated=automated))
         return {
             "needs": sorted(needs, key=lambda need: need.tone != "bad"),
             "cards": cards,
@@ -76,7 +83,12 @@ class _Overview:
 
 
 def _attention_items(
-    refused: Sequence[object], cards: Sequence[Card], found: Overview, *, automated: bool
+    refused: Sequence[object],
+    cards: Sequence[Card],
+    found: Overview,
+    principal: Principal | None,
+    *,
+    automated: bool,
 ) -> Iterator[AttentionItem]:
     for card in cards:
         if card.unattended:
@@ -87,8 +99,7 @@ def _attention_items(
         yield AttentionItem("fair", storm.title, detail, f"/incidents/{storm.id}")
     # Before the waiting runs below: a run that asks a question is also waiting, and is named here only once.
     for question in found.questions:
-        kind = "incidents" if question.subject.startswith("inc-") else "runs"
-        yield AttentionItem("fair", question.question, "waiting for approval", f"/{kind}/{question.subject}")
+        yield _question_item(question, principal)
     if refused:
         yield AttentionItem(
             "fair", "The configuration file is invalid", "the last valid version stays in force", "/configuration"
@@ -104,6 +115,12 @@ def _attention_items(
     for run in waiting[:_RUNS_SHOWN]:
         if run.id not in with_question:
             yield AttentionItem("fair", f"{run.id} is waiting", run.reason, f"/runs/{run.id}")
+
+
+def _question_item(question: Approval, principal: Principal | None) -> AttentionItem:
+    link = f"/{area_of(question.subject)}/{question.subject}"
+    may = principal is not None and may_answer(principal, question)
+    return AttentionItem("fair", question.question, "waiting for approval", link, question.id, may)
 
 
 def _unattended_item(card: Card) -> AttentionItem:

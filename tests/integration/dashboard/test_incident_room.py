@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from orchestration.app.playbooks import services_beside_control
 from orchestration.cli.incident_screens import screen
 from orchestration.config.overrides import LimitProvider, OverrideOrigin
 from orchestration.config.response import Contact
+from orchestration.domain.playbook_state import ActionState
 from orchestration.domain.run_status import RunStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.incidents import notices
@@ -30,10 +32,13 @@ from orchestration.incidents.model import Actor, Incident, person
 from orchestration.incidents.report import BlastRadius, Facts
 from orchestration.notifications.notice import NoticeKind
 from orchestration.notifications.templates.renderer import SHIPPED
+from orchestration.playbooks.actions import ActionContext, ActionOutcome
+from orchestration.playbooks.actions.registry import find_action
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.approvals import Approval
-from orchestration.storage.playbooks import PlaybookRecords, PlaybookRun, RankedHypothesis
+from orchestration.storage.playbooks import ActionRun, PlaybookRecords, PlaybookRun, RankedHypothesis
 from orchestration.storage.runs import Run
+from orchestration.web.pages.incident_forms import FORMS
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_records import declare
 
@@ -127,6 +132,22 @@ def test_a_question_is_approved_and_the_incident_acknowledged_in_one_tap(dashboa
     assert dashboard.app.approvals.get("tap-1").decision == "approved"
 
 
+def test_a_question_is_approved_on_the_overview(dashboard: Dashboard) -> None:
+    found = at_work(dashboard, "overview-tap")
+    now = dashboard.app.clock.now()
+    dashboard.app.approvals.add(Approval("tap-2", found.id, "stop agent 7?", now, role="responder"))
+    dashboard.principal = Principal("vic", Role.VIEWER)
+    shown = dashboard.get("/").text
+    assert re.search(r"<button[^>]* disabled>Approve<[^>]*>: stop agent 7", shown)
+    dashboard.principal = Principal("eve", Role.RESPONDER)
+    form = re.search(
+        r'action="([^"]*)">(?:<input[^>]*>)*<button[^>]*>Approve<[^>]*>: stop agent 7', dashboard.get("/").text
+    )
+    assert form is not None
+    assert dashboard.post(form[1], approval="tap-2").status_code == 303
+    assert dashboard.app.approvals.get("tap-2").decision == "approved"
+
+
 def test_an_option_of_the_playbook_is_asked_for_and_foreseen(dashboard: Dashboard) -> None:
     found = at_work(dashboard, "option", scenario=Scenario.PROVIDER_UNAVAILABLE, blast_radius=RADIUS)
     page = f"/incidents/{found.id}"
@@ -181,6 +202,74 @@ def test_what_is_in_force_for_an_incident_is_undone_from_its_page(dashboard: Das
         dashboard.principal = Principal("eve", role)
         assert dashboard.post(f"/incidents/{found.id}/undo", override=override).status_code == status
     assert override not in [one.id for one in dashboard.app.store.overrides]
+
+
+def lower_limit(dashboard: Dashboard, incident: Incident, key: str) -> tuple[str, str]:
+    """What a playbook does when it lowers the limit of a provider; returns the provider and the override."""
+    app = dashboard.app
+    provider = next(iter(app.configuration.runtime.providers))
+    now = app.clock.now()
+    context = ActionContext(incident.id, key, "playbook:p", "it is overloaded", now)
+    lower: Any = find_action("limit.lower")(services_beside_control(app))
+
+    async def carry_out() -> ActionOutcome:
+        outcome: ActionOutcome = await lower.run(context, lower.parameters(providers=(provider,)))
+        return outcome
+
+    outcome = dashboard.call(carry_out)
+    records = PlaybookRecords(app.database)
+    records.add_run(PlaybookRun("playbook-run-lower", incident.id, "p", 1, now))
+    records.save_action(
+        ActionRun(
+            key, "playbook-run-lower", incident.id, "mitigate", "lower", "limit.lower", "reversible", "auto",
+            ActionState.DONE, now, "playbook", summary=outcome.summary, undo=outcome.undo,
+        )
+    )  # fmt: skip
+    return provider, str(outcome.findings["overrides"][0])
+
+
+def test_what_a_playbook_did_is_undone_by_a_tap_that_says_what_it_will_do(dashboard: Dashboard) -> None:
+    app, found = dashboard.app, at_work(dashboard, "undo-action", blast_radius=RADIUS)
+    provider, override = lower_limit(dashboard, found, "playbook-run-lower/lower")
+    text = words(dashboard.get(f"/incidents/{found.id}").text)
+    assert f"calls at once to {provider}" in text.partition("Can be undone")[2]
+    assert "Undone: the limits are as before." in text
+    assert f"orchestrator incidents undo {found.id} lower" in text
+    assert "remove " + override not in text  # by the action, and not a second time by what it has made
+    page = f"/incidents/{found.id}/undo-action"
+    dashboard.principal = Principal("vic", Role.VIEWER)
+    assert dashboard.post(page, action="playbook-run-lower/lower").status_code == 403
+    dashboard.principal = Principal("eve", Role.RESPONDER)
+    assert dashboard.post(page, action="playbook-run-lower/lower").headers["location"].endswith("?done=action-undone")
+    assert override not in [one.id for one in app.store.overrides]
+    action = PlaybookRecords(app.database).find_action("playbook-run-lower/lower")
+    assert action is not None
+    assert action.state is ActionState.UNDONE
+    text = words(dashboard.get(f"/incidents/{found.id}").text)
+    assert f"undone: at most 4 calls at once to {provider}; now the limits are as before" in text
+    assert "Can be undone" not in text
+    again = dashboard.post(page, action="playbook-run-lower/lower")
+    assert again.status_code == 409
+    assert "nothing to undo: it is undone" in words(again.text)
+    assert dashboard.post(page, action="never-done").status_code == 404
+
+
+def test_overrides_that_have_ended_leave_nothing_to_undo(dashboard: Dashboard) -> None:
+    found = at_work(dashboard, "undo-ended", blast_radius=RADIUS)
+    _, override = lower_limit(dashboard, found, "playbook-run-lower/ended")
+
+    async def end() -> None:
+        dashboard.app.store.remove_override(override, "ben")
+
+    dashboard.call(end)
+    text = words(dashboard.get(f"/incidents/{found.id}").text)
+    assert "Can be undone" not in text
+    assert dashboard.post(f"/incidents/{found.id}/undo-action", action="playbook-run-lower/ended").status_code == 409
+
+
+def test_every_form_of_an_incident_says_how_it_is_undone() -> None:
+    silent = [name for name, command in FORMS.items() if command.spec.page.shown and not command.spec.page.undo]
+    assert silent == []
 
 
 def test_the_review_is_previewed_before_it_is_saved(dashboard: Dashboard) -> None:

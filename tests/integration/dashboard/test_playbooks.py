@@ -46,7 +46,7 @@ def test_an_incident_shows_the_causes_and_every_action_with_its_undo(
     assert "its quota is used up <small>80 of 100" in text
     assert "probe.status" in text
     assert "hourly cap" in text
-    assert "<dt>concurrency</dt><dd>8</dd>" in text
+    assert "<small>the runs are resumed</small>" in text
 
 
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(

@@ -6,16 +6,24 @@ import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 from click.testing import CliRunner, Result
 
+from orchestration.app.playbooks import services_beside_control
 from orchestration.cli import cli
 from orchestration.client import Client, RefusedError, UnreachableError
+from orchestration.domain.playbook_state import ActionState
 from orchestration.errors import ConflictError, NotFoundError, UsageError
 from orchestration.incidents.report import BlastRadius
+from orchestration.playbooks.actions import ActionContext
+from orchestration.playbooks.actions.registry import find_action
 from orchestration.security.principal import Role
 from orchestration.storage.approvals import Approval
+from orchestration.storage.playbooks import ActionRun, PlaybookRecords
+from orchestration.storage.runs import Run
 from tests.support.console import ConsoleProject, free_port
 from tests.support.incidents import HALF, a_report
 from tests.support.web import PASSWORD, RunningWebServer
@@ -67,6 +75,31 @@ def test_an_incident_is_worked_elsewhere(there: Call, incident: str) -> None:
     assert "it fails" in there("incidents", "escalate", incident, "2", "--reason", "help").output
     assert "noted by user test" in there("incidents", "show", incident).output
     assert "resolved" in there("incidents", "resolve", incident, "--resolution", "restarted", "--anyway").output
+
+
+def test_what_a_playbook_did_is_undone_elsewhere(server: RunningWebServer, there: Call, incident: str) -> None:
+    app = server.app
+    app.runs.add(Run("run-leak", "g", "/tmp", app.clock.now()))
+    leaked = app.artifacts.path("run-leak", "notes.txt")
+    leaked.parent.mkdir(parents=True, exist_ok=True)
+    leaked.write_text("a secret")
+    quarantine: Any = find_action("security.quarantine")(services_beside_control(app))
+    context = ActionContext(incident, f"{incident}/set-aside", "playbook:p", "it holds a secret", app.clock.now())
+    outcome = anyio.run(quarantine.run, context, quarantine.parameters(artifacts=("run-leak/notes.txt",)))
+    assert not leaked.exists()
+    PlaybookRecords(server.app.database).save_action(
+        ActionRun(
+            f"{incident}/set-aside", "playbook-run-elsewhere", incident, "mitigate", "set-aside", "security.quarantine",
+            "reversible", "auto", ActionState.DONE, app.clock.now(), "playbook", summary=outcome.summary,
+            undo=outcome.undo,
+        )
+    )  # fmt: skip
+    undone = json.loads(there("incidents", "undo", incident, "set-aside", "--json").output)
+    assert (undone["incident"], undone["step"]) == (incident, "set-aside")
+    assert leaked.read_text() == "a secret"
+    assert "undone: moved run-leak/notes.txt" in there("incidents", "show", incident).output
+    assert isinstance(there("incidents", "undo", incident, "set-aside").exception, ConflictError)
+    assert isinstance(there("incidents", "undo", incident, "no-such").exception, NotFoundError)
 
 
 def test_the_status_begins_with_what_is_severe_and_every_command_that_it_shows_works(
