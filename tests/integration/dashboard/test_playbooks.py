@@ -33,7 +33,7 @@ def test_the_list_names_every_playbook_with_its_last_runs_and_the_guards_that_tr
 def test_a_playbook_is_shown_as_its_runbook_with_what_it_did(dashboard: Dashboard) -> None:
     text = dashboard.get(_BOOK).text
     assert "<strong>Response steps:</strong>" in text
-    assert "azure is limited to 2 concurrent calls" in text
+    assert "paused run-nightly, whose priority is low" in text
     assert "the next provider took over" in text
     assert dashboard.get("/playbooks/poetry").status_code == 404
 
