@@ -75,7 +75,7 @@ def test_from_the_mail_to_a_mended_provider_in_two_taps(opener: Opener, tmp_path
             expect(page.locator(".brief")).to_contain_text("user ada")
             assert project.call_json("providers", "list")
             routed = page.locator(".options li", has_text="calls go to")
-            expect(routed.get_by_role("button", name="Undo")).to_be_visible()
+            expect(routed.get_by_role("button", name="Undo it", exact=True)).to_be_visible()
             first.start()
             expect(page.locator("h1 .badge").nth(1)).to_have_text("resolved", timeout=patient(30) * 1000)
             page.close()
