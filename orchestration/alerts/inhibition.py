@@ -48,6 +48,7 @@ DEFAULTS: tuple[Inhibition, ...] = (
     _ours("worker-lost", "alertname=~run-(stalled|overdue)", equal=("run",), linger=60),
     _ours("workers-crashing", "alertname=worker-lost"),
     _ours("run-stalled", "alertname=run-overdue", equal=("run",)),
+    _ours("agent-unplaced", "alertname=~run-(stalled|overdue)", equal=("run",), linger=60),
     _ours("secret-exposed", "alertname=secret-redacted", equal=("kind", "run"), linger=600),
     _ours("loop-silent", "alertname=loop-late", equal=("loop",)),
 )

@@ -72,6 +72,7 @@ class Application(ProjectRecords):
         from orchestration.workflows.engine import Engine
         from orchestration.workflows.processes import NO_PROFILE
         from orchestration.workflows.start_gate import StartGate
+        from orchestration.workflows.worker_waits import WorkerWaits
 
         # With SQLite the engine has a file of its own, which opening the project has not checked.
         check_database(self.engine_url)
@@ -85,6 +86,7 @@ class Application(ProjectRecords):
         self.workspaces = workspace
         self.control = self._build_control(workspace)
         self.placement = RunPlacement(self.engine, self.leases)
+        self._worker_waits = WorkerWaits(self.engine, self.leases, self.bus, self.clock)
         self.launcher = self._build_launcher()
         changes = RunChanges(workspace, self.control, self.bus, self.clock)
         self.run_service = RunService(self.launcher, self.control, changes, self.runs, self.redactor)
@@ -125,6 +127,7 @@ class Application(ProjectRecords):
             self.store.subscribe(self._reconfigure)
             self.tasks.start_soon(self.store.watch)
             self.tasks.start_soon(self.recovery.settle_runs)
+            self.tasks.start_soon(self._worker_waits.watch)
             yield
 
     def _writers(self) -> Sequence[BackgroundWriter]:

@@ -19,6 +19,7 @@ from orchestration.cli.output import echo
 from orchestration.cli.render import console, table
 from orchestration.events import Event
 from orchestration.events.render import render
+from orchestration.workers.labels import unserved
 from orchestration.workers.supervisor import Supervisor, WorkerLimits
 from orchestration.workflows.processes import LiveProcess, WorkerProfile, live_processes
 
@@ -96,13 +97,16 @@ def _supervisor(here: ProjectRecords, config: str, profile: WorkerProfile) -> Su
 def _list(config: str, *, as_json: bool) -> int:
     with project(config) as here:
         found = [one for one in live_processes(here.leases) if one.shared]
-        agents = [(agent.id, agent.runs_on) for agent in here.configuration.agents]
+        configuration = here.configuration
+    agents = [(agent.id, agent.runs_on) for agent in configuration.agents]
     rows = [_row(one, [agent for agent, label in agents if one.profile.serves(label)]) for one in found]
     if as_json:
         common.print_json(rows)
     else:
         columns = ("WORKER", "HOST", "PID", "RELEASE", "STATE", "BUSY", "CAPACITY", "LABELS", "AGENTS")
         console().print(table(columns, [tuple(map(_shown, row.values())) for row in rows]))
+        for label, waiting in unserved(configuration, found).items():
+            echo(f'No worker has the label "{label}", so {", ".join(waiting)} would wait.')
     return 0
 
 

@@ -52,7 +52,7 @@ class FindingCode(StrEnum):
     UNKNOWN_AGENT = "E016", "An agent is referenced that the file does not define."
     WORKFLOW_CYCLE = "E017", "The workflow's edges form a cycle, so none of its agents could start."
     UNKNOWN_ARTIFACT = "E018", "An edge passes an artifact that its source does not list in `outputs`."
-    UNMET_REQUIREMENT = "E019", "An agent requires an artifact that no earlier agent produces."
+    UNMET_REQUIREMENT = "E019", "An agent requires an artifact that no other agent produces."
     UNKNOWN_TOOL = "E020", "An agent lists a tool that does not exist."
     BAD_CRON = "E021", "A cron expression is invalid."
     BAD_TIME_ZONE = "E022", "A time zone does not exist."

@@ -15,3 +15,4 @@ class WorkPhase(StrEnum):
     ANSWERING = "answering"
     TOOL = "tool"  # a tool, a check or the user's own code
     WAITING = "waiting"  # no provider can answer
+    UNPLACED = "unplaced"  # no worker with the agent's label has taken it

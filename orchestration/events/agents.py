@@ -68,6 +68,22 @@ class AgentPrepared(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
+class AgentUnplaced(EventPayload):
+    """An agent cannot begin: it runs on a label (`runsOn`) that no worker has."""
+
+    kind: ClassVar[str] = "agent.unplaced"
+    template: ClassVar[str] = (
+        'waits for a worker with the label "{label}", and none is running; '
+        "start one: orchestrator worker --label {label}"
+    )
+    level: ClassVar[int] = logging.WARNING
+    followed: ClassVar[bool] = True
+
+    agent_run_id: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class AgentInterrupted(EventPayload):
     """An agent was interrupted; it goes on elsewhere or never."""
 

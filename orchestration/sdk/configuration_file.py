@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ class Declaration:
             "models": {one.name: [model.section() for model in one.known_models] for one in providers},
             "tools": {tool.name: tool.section() for tool in tools},
             "agents": [one.section() for one in self.agents],
-            "workflow": list(self._edges()),
+            "workflow": [{"from": source, "to": target} for source, target in self.workflow],
         }
         return merged(without_empty(declared), self.settings)
 
@@ -71,17 +71,6 @@ class Declaration:
             if by_name.setdefault(tool.name, tool) is not tool:
                 raise UsageError(f"Two tools are called '{tool.name}'. Give one of them another name.")
         return tuple(by_name.values())
-
-    def _edges(self) -> Iterator[dict[str, str]]:
-        """The workflow as given; otherwise each agent comes after those whose documents it requires."""
-        if self.workflow:
-            yield from ({"from": source, "to": target} for source, target in self.workflow)
-            return
-        makers = {name: agent.id for agent in self.agents for name in agent.outputs}
-        for agent in self.agents:
-            for name in agent.requires:
-                if name in makers:
-                    yield {"from": makers[name], "to": agent.id, "artifact": name}
 
 
 def _folders(references: Sequence[CodeReference | None]) -> list[str]:

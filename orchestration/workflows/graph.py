@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
-from orchestration.config.agents import AgentRole, AgentSettings, WorkflowEdge
+from orchestration.config.agent_order import order_of
+from orchestration.config.agents import AgentSettings, WorkflowEdge
 from orchestration.errors import UsageError
 from orchestration.workflows.model import PlanStep
-
-_USUAL_ORDER = (AgentRole.PLANNER, AgentRole.EXECUTOR, AgentRole.REVIEWER)
 
 
 class CycleError(UsageError):
@@ -40,22 +38,11 @@ def levels(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
 
 
 def agent_levels(agents: Sequence[AgentSettings], edges: Sequence[WorkflowEdge]) -> tuple[tuple[str, ...], ...]:
-    """The levels of the agents of a workflow; without edges, planner → executor → reviewer, all others beside them.
-
-    With edges, only agents that an edge names take part.
-    """
-    pairs = [(edge.source, edge.target) for edge in edges] or _usual_pairs(agents)
+    """The levels of the agents of a workflow; with edges, only agents that an edge names take part."""
+    pairs = order_of(agents, edges)
     named = {name for pair in pairs for name in pair}
     taking_part = [agent.id for agent in agents if agent.id in named or not edges]
     return levels({name: [source for source, target in pairs if target == name] for name in taking_part})
-
-
-def _usual_pairs(agents: Sequence[AgentSettings]) -> list[tuple[str, str]]:
-    by_role = [[agent.id for agent in agents if agent.effective_role is role] for role in _USUAL_ORDER]
-    present = [ids for ids in by_role if ids]
-    return [
-        (source, target) for sources, targets in itertools.pairwise(present) for source in sources for target in targets
-    ]
 
 
 def waves(steps: Sequence[PlanStep], at_most: int) -> tuple[tuple[PlanStep, ...], ...]:

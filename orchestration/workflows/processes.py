@@ -54,7 +54,11 @@ class LiveProcess:
 
     @property
     def claims_runs(self) -> bool:
-        return self.shared and not self.draining and self.profile.serves(None)
+        return self.claims(None)
+
+    def claims(self, label: str | None) -> bool:
+        """Whether it takes agents that run on this label; None stands for all others, and for runs."""
+        return self.shared and not self.draining and self.profile.serves(label)
 
 
 def live_processes(leases: Leases) -> tuple[LiveProcess, ...]:

@@ -202,6 +202,22 @@ def runs(thresholds: Thresholds) -> Iterator[AlertRule]:
         summary="No sign of progress from {who} for {value} s; the last thing it did: {doing}",
     )
     yield AlertRule(
+        # Workers are restarted and upgraded one after the other, so that for half a minute there may be none.
+        "agent-unplaced",
+        "unplaced_seconds",
+        Scenario.CONTROL_PLANE,
+        60.0,
+        window=30,
+        # It is reported for as long as it lasts.
+        absence_proves=True,
+        by=("run", "agent", "label"),
+        cleared_by=("run_finished",),
+        subject="label {label}",
+        facts=FactKind.RUN,
+        title="Agent {agent} waits for a worker with the label {label}",
+        summary="{agent} of {run} {doing}, for {value} s; start a worker: orchestrator worker --label {label}",
+    )
+    yield AlertRule(
         "run-overdue",
         "run_overdue_ratio",
         Scenario.WORKFLOW_STUCK,

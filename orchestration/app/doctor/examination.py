@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.agents.sandbox import isolation_gaps
 from orchestration.app.config_check import check_files
-from orchestration.app.doctor import advisories, frameworks, links, machine, providers
+from orchestration.app.doctor import advisories, frameworks, labels, links, machine, providers
 from orchestration.app.doctor.diagnosis import CheckResult, ok, problem, warning
 from orchestration.app.oncall_calendars import CalendarState, states
 from orchestration.app.project_database import DATABASE_FILE, check_database
@@ -22,14 +23,17 @@ from orchestration.clock import Clock
 from orchestration.config.credentials import EnvironmentCredentials, read_env_file
 from orchestration.config.isolation import isolation_among
 from orchestration.config.loader import ConfigLoader
-from orchestration.config.overrides import Override
 from orchestration.config.schema import Configuration
 from orchestration.errors import OrchestratorError
 from orchestration.monitoring.health.service_documents import ServiceState
 from orchestration.security.redaction import Redactor
 from orchestration.storage.configuration import Overrides
 from orchestration.storage.database import HEAD, Database
+from orchestration.storage.leases import Leases
 from orchestration.storage.oncall import OnCallCalendars
+from orchestration.workflows.processes import live_processes
+
+T = TypeVar("T")
 
 
 async def examine(config_file: Path, environment: Mapping[str, str], clock: Clock) -> Sequence[CheckResult]:
@@ -42,6 +46,7 @@ async def examine(config_file: Path, environment: Mapping[str, str], clock: Cloc
     database = await anyio.to_thread.run_sync(_database, configuration, loader.root, credentials)
     isolated = await anyio.to_thread.run_sync(_isolated, configuration, loader.root, credentials, clock.now())
     read = await anyio.to_thread.run_sync(_calendars, configuration, loader.root, credentials, clock.now())
+    placed = await anyio.to_thread.run_sync(_labels, configuration, loader.root, credentials)
     isolation = await _isolation(configuration)
     asked = await providers.check(configuration, credentials, clock)
     reported = await _vendors(configuration, credentials, clock)
@@ -57,6 +62,7 @@ async def examine(config_file: Path, environment: Mapping[str, str], clock: Cloc
         *checked,
         *frameworks.check(configuration, loader.root),
         *read,
+        *placed,
         *links.check(configuration, credentials),
         audited,
         *asked,
@@ -132,14 +138,8 @@ def _isolated(
     configuration: Configuration, root: Path, credentials: EnvironmentCredentials, now: datetime
 ) -> Sequence[CheckResult]:
     """The isolation, if the system is isolated. It comes first: nothing can be started before it is lifted."""
-    name, file = configuration.runtime.database_url_env, root / configuration.runtime.state_directory / DATABASE_FILE
-    url = credentials.get(name) if name else f"sqlite:///{file}"
-    overrides: tuple[Override, ...] = ()
-    if url is not None and (name or file.exists()):
-        # That the database cannot be read is a finding of its own check.
-        with contextlib.suppress(OrchestratorError, SQLAlchemyError), contextlib.closing(Database(url)) as database:
-            overrides = Overrides(database).list_active(now)
-    found = isolation_among(configuration, overrides)
+    active = _recorded(configuration, root, credentials, lambda database: Overrides(database).list_active(now))
+    found = isolation_among(configuration, active or ())
     return [] if found is None else [problem("isolation", found.sentence, found.remedy)]
 
 
@@ -147,14 +147,32 @@ def _calendars(
     configuration: Configuration, root: Path, credentials: EnvironmentCredentials, now: datetime
 ) -> Sequence[CheckResult]:
     """Whether the calendars that say who is on call are read."""
+    response = configuration.response
+    found = _recorded(
+        configuration, root, credentials, lambda database: list(states(response, OnCallCalendars(database), now))
+    )
+    return [_calendar(one) for one in found or ()]
+
+
+def _labels(configuration: Configuration, root: Path, credentials: EnvironmentCredentials) -> Sequence[CheckResult]:
+    """Whether each label that agents run on has a worker."""
+    if not any(agent.runs_on for agent in configuration.agents):
+        return []
+    alive = _recorded(configuration, root, credentials, lambda database: live_processes(Leases(database)))
+    return list(labels.check(configuration, alive or ()))
+
+
+def _recorded(
+    configuration: Configuration, root: Path, credentials: EnvironmentCredentials, read: Callable[[Database], T]
+) -> T | None:
+    """Read something from the database; None where there is none yet, or it cannot be read: that is a finding of its
+    own check."""
     name, file = configuration.runtime.database_url_env, root / configuration.runtime.state_directory / DATABASE_FILE
     url = credentials.get(name) if name else f"sqlite:///{file}"
-    found: list[CalendarState] = []
     if url is not None and (name or file.exists()):
-        # That the database cannot be read is a finding of its own check.
         with contextlib.suppress(OrchestratorError, SQLAlchemyError), contextlib.closing(Database(url)) as database:
-            found = list(states(configuration.response, OnCallCalendars(database), now))
-    return [_calendar(one) for one in found]
+            return read(database)
+    return None
 
 
 def _calendar(state: CalendarState) -> CheckResult:

@@ -24,6 +24,7 @@ _NEEDED = ("signal", "scenario", "threshold")
 KNOWN_RULES = frozenset(
     {
         "agent-failed",
+        "agent-unplaced",
         "agents-failing",
         "backup-failed",
         "backup-old",

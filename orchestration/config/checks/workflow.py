@@ -1,10 +1,12 @@
-"""The workflow: edges between existing agents, no cycle, every requirement produced by an earlier agent. Pure."""
+"""The workflow: edges between existing agents, no cycle, every requirement produced by another agent. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
+from orchestration.config.agent_order import order_of, required_order
 from orchestration.config.checks.environment import CheckEnvironment
 from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, suggest
@@ -35,45 +37,35 @@ def _check_edges(configuration: Configuration) -> Iterator[Problem]:
 
 
 def _check_cycle(configuration: Configuration) -> Iterator[Problem]:
+    sources: dict[str, set[str]] = {}
+    for source, target in order_of(configuration.agents, configuration.workflow):
+        sources.setdefault(target, set()).add(source)
     try:
-        TopologicalSorter(_sources(configuration)).prepare()
+        TopologicalSorter(sources).prepare()
     except CycleError as error:
         # The second argument is the cycle, whose first and last node are the same
         # (https://docs.python.org/3/library/graphlib.html#graphlib.CycleError).
         cycle: list[str] = error.args[1]
-        last = (cycle[-2], cycle[-1])
-        index = next(i for i, edge in enumerate(configuration.workflow) if (edge.source, edge.target) == last)
-        hint = "The way back from a reviewer to an executor needs no edge: it always exists."
-        yield Problem(FindingCode.WORKFLOW_CYCLE, ("workflow", index), f"a cycle: {' → '.join(cycle)}", hint=hint)
+        path, hint = _place_of_cycle(configuration, cycle)
+        yield Problem(FindingCode.WORKFLOW_CYCLE, path, f"a cycle: {' → '.join(cycle)}", hint=hint)
+
+
+def _place_of_cycle(configuration: Configuration, cycle: list[str]) -> tuple[tuple[str | int, ...], str]:
+    """Where a cycle can be cut: at a requirement that it would not be one without, else at its last edge."""
+    required = required_order(configuration.agents, configuration.workflow)
+    for pair in pairwise(cycle):
+        if pair in required:
+            index = [agent.id for agent in configuration.agents].index(pair[1])
+            return ("agents", index, "requires"), "An agent comes after those whose documents it requires."
+    last = [(edge.source, edge.target) for edge in configuration.workflow].index((cycle[-2], cycle[-1]))
+    return ("workflow", last), "The way back from a reviewer to an executor needs no edge: it always exists."
 
 
 def _check_requirements(configuration: Configuration) -> Iterator[Problem]:
     for index, agent in enumerate(configuration.agents):
-        upstream = _upstream(configuration, agent.id)
-        delivered = {output for other in configuration.agents if other.id in upstream for output in other.outputs}
+        delivered = {output for other in configuration.agents if other is not agent for output in other.outputs}
         for place, artifact in enumerate(agent.requires):
             if artifact not in delivered:
                 path = ("agents", index, "requires", place)
-                message = f'no agent before "{agent.id}" produces "{artifact}"'
+                message = f'"{agent.id}" requires "{artifact}", which no other agent produces'
                 yield Problem(FindingCode.UNMET_REQUIREMENT, path, message, hint=suggest(artifact, delivered))
-
-
-def _upstream(configuration: Configuration, agent_id: str) -> set[str]:
-    """All agents that run before this one; without any edges, all others."""
-    if not configuration.workflow:
-        return {agent.id for agent in configuration.agents} - {agent_id}
-    sources = _sources(configuration)
-    found: set[str] = set()
-    waiting = [agent_id]
-    while waiting:
-        new = sources.get(waiting.pop(), set()) - found
-        found |= new
-        waiting += new
-    return found
-
-
-def _sources(configuration: Configuration) -> dict[str, set[str]]:
-    sources: dict[str, set[str]] = {}
-    for edge in configuration.workflow:
-        sources.setdefault(edge.target, set()).add(edge.source)
-    return sources

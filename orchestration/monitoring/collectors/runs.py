@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from orchestration.alerts.signal import Signal
@@ -11,8 +11,10 @@ from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.domain.run_status import RunStatus
+from orchestration.domain.work_phase import WorkPhase
 from orchestration.events import Event
 from orchestration.monitoring.collectors.progress import KINDS, expected_seconds, progress_ages, seconds_at_work
+from orchestration.runs.activity_text import activity_seconds, lost_seconds
 from orchestration.storage.runs import Run, Runs
 from orchestration.storage.timeline import HeartbeatRow, Timeline
 
@@ -70,6 +72,7 @@ class RunWatch:
         if run.status is RunStatus.WAITING:
             yield Signal("run_waiting", now, 1.0, labels, {"reason": run.reason}, drill)
             return
+        yield from _unplaced(beats, now, labels, drill=drill)
         # A run's status changes before its events are written: the age from before the wait must not be reported.
         since = self._working.get(run.id)
         most = math.inf if since is None else (now - since).total_seconds()
@@ -98,6 +101,17 @@ class RunWatch:
         configuration = self._configuration()
         settings = configuration.provider(run.provider or configuration.runtime.default_provider)
         return settings is not None and settings.type is ProviderKind.REHEARSAL
+
+
+def _unplaced(
+    beats: Sequence[HeartbeatRow], now: datetime, labels: Mapping[str, str], *, drill: bool
+) -> Iterator[Signal]:
+    """For how long each agent has waited for a worker with its label. The last heartbeat stays in its table after the
+    agent was placed, or its run was left by every process."""
+    for beat in beats:
+        if beat.phase == WorkPhase.UNPLACED and lost_seconds(beat, now) is None:
+            its = {**labels, "agent": beat.agent, "label": beat.about}
+            yield Signal("unplaced_seconds", now, activity_seconds(beat, now), its, {"doing": beat.activity}, drill)
 
 
 def _seconds(run: Run) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from orchestration.domain.run_status import RunStatus
+from orchestration.domain.work_phase import WorkPhase
 from orchestration.storage.approvals import Approval
 from orchestration.storage.runs import Run
 from orchestration.storage.timeline import HeartbeatRow
@@ -107,6 +108,8 @@ def _of_run(
     if run.status is RunStatus.STOPPED:
         return [WaitEdge(name, "person", run.reason or "it was stopped; resume it")]
     steps = [WaitEdge(name, f"agent:{beat.agent_run_id}", beat.activity) for beat in beats]
+    unplaced = [beat for beat in beats if beat.phase == WorkPhase.UNPLACED]
+    steps += [WaitEdge(f"agent:{beat.agent_run_id}", "worker", beat.activity) for beat in unplaced]
     if run.status is RunStatus.WAITING:
         return [*steps, WaitEdge(name, f"provider:{provider}", run.reason)]
     return steps

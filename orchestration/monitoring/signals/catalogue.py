@@ -126,6 +126,13 @@ SIGNALS: tuple[SignalDescriptor, ...] = (
         source="runs",
     ),
     SignalDescriptor(
+        "unplaced_seconds",
+        ("run", "agent", "label"),
+        "for how long an agent has waited for a worker with its label; evidence: doing",
+        unit="seconds",
+        source="runs",
+    ),
+    SignalDescriptor(
         "run_overdue_ratio", ("run",), "time at work ÷ time expected from past runs", unit="ratio", source="runs"
     ),
     SignalDescriptor(

@@ -8,6 +8,7 @@ randomness, no reading of anything that changes.
 from orchestration.workflows.engine.flow import ChildFlow, Flow, FlowBody, NamedStep, StepError, outlasting
 from orchestration.workflows.engine.kinds import FlowKind, untyped
 from orchestration.workflows.engine.records import FlowSchedule, FlowState, FlowStatus, StepRecord
+from orchestration.workflows.engine.registry import PlacedFlow
 from orchestration.workflows.engine.service import Engine
 from orchestration.workflows.engine.values import JSON, StoredType, StoredValueError
 
@@ -22,6 +23,7 @@ __all__ = [
     "FlowState",
     "FlowStatus",
     "NamedStep",
+    "PlacedFlow",
     "StepError",
     "StepRecord",
     "StoredType",

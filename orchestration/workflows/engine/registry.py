@@ -35,7 +35,17 @@ class RegisteredFlow:
     place: Place[Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PlacedFlow:
+    """A flow that this process has left to the workers with a label."""
+
+    id: str
+    label: str
+    payload: Any
+
+
 registered: dict[str, RegisteredFlow] = {}
+placed: dict[str, PlacedFlow] = {}
 _at_work: dict[str, asyncio.Task[Any]] = {}
 
 
@@ -85,5 +95,7 @@ async def start_flow(kind: FlowKind[P, Any], payload: P) -> Any:
     label = None if place is None else place(payload)
     if label is not None:
         stored = to_json(kind.payload, payload)
-        return await DBOS.enqueue_workflow_async(LABEL_QUEUE_PREFIX + label, durable_flow, kind.name, stored)
+        handle = await DBOS.enqueue_workflow_async(LABEL_QUEUE_PREFIX + label, durable_flow, kind.name, stored)
+        placed[handle.workflow_id] = PlacedFlow(handle.workflow_id, label, payload)
+        return handle
     return await DBOS.start_workflow_async(durable_flow, kind.name, to_json(kind.payload, payload))

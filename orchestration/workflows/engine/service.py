@@ -20,6 +20,7 @@ from orchestration.workflows.engine.flow import FlowBody, StepError, from_portab
 from orchestration.workflows.engine.kinds import FlowKind
 from orchestration.workflows.engine.records import (
     LABEL_QUEUE_PREFIX,
+    OVER,
     FlowSchedule,
     FlowState,
     FlowStatus,
@@ -30,8 +31,10 @@ from orchestration.workflows.engine.records import (
 )
 from orchestration.workflows.engine.registry import (
     Place,
+    PlacedFlow,
     RegisteredFlow,
     durable_flow,
+    placed,
     registered,
     scheduled_flow,
     start_flow,
@@ -77,6 +80,7 @@ class Engine:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Engine]:
         """Launch on the current event loop; on leaving, stop at once and leave unfinished flows resumable."""
+        placed.clear()  # like the kinds of flows, it outlives an engine that ran in this process before
         async with self._process.running():
             yield self
 
@@ -123,6 +127,15 @@ class Engine:
         found = await DBOS.list_workflows_async(workflow_ids=list(flow_ids), load_input=False, load_output=False)
         alive = await self._live_executors()
         return {status.workflow_id: flow_status(status, alive).state for status in found}
+
+    async def waiting_on_labels(self) -> Sequence[PlacedFlow]:
+        """The flows that this process has left to the workers with a label, and that none of them has taken."""
+        asked = tuple(placed)
+        states = await self.states(asked)
+        for flow_id in asked:
+            if states.get(flow_id) in OVER:
+                placed.pop(flow_id, None)
+        return [placed[name] for name in asked if states.get(name) is FlowState.QUEUED and name in placed]
 
     async def steps(self, flow_id: str) -> tuple[StepRecord, ...]:
         """The committed steps of one flow, in order."""

@@ -454,6 +454,21 @@ def test_the_end_of_a_run_ends_what_was_wrong_with_it_at_once(bench: Bench, name
     assert list(bench.reported()) == [("clear", "workflow-stuck:run-1")]
 
 
+def test_an_agent_that_no_worker_takes_is_reported_after_a_minute_and_over_once_it_is_taken(bench: Bench) -> None:
+    where = {"run": "run-1", "agent": "trainer", "label": "gpu"}
+    bench.signal("unplaced_seconds", 50, **where)
+    bench.wait(5)
+    assert list(bench.reported()) == []
+    bench.signal("unplaced_seconds", 70, **where)
+    # The run makes no progress for that reason, which is no second incident.
+    bench.signal("progress_age_seconds", 500, run="run-1", agent="")
+    bench.wait(5)
+    assert list(bench.reported()) == [("report", "control-plane:label gpu")]
+    assert "orchestrator worker --label gpu" in bench.reporter.reports[-1].summary
+    bench.wait(100)
+    assert ("clear", "control-plane:label gpu") in list(bench.reported())
+
+
 def test_no_secret_is_stored_or_reported(bench: Bench) -> None:
     key = "ghp_" + "a1b2c3d4e5" * 4
     evidence = {"reason": f"token {key} refused", "detail": key}

@@ -112,6 +112,20 @@ async def test_a_run_that_was_at_work_before_anybody_watched_is_as_old_as_it_is(
     assert (await house.collect(502))["progress_age_seconds"].value == 502.0
 
 
+async def test_an_agent_that_no_worker_has_taken_is_reported_for_as_long_as_it_says_so(house: House) -> None:
+    house.runs.add(Run("run-1", "g", "/w", NOON, RunStatus.RUNNING))
+    house.happens("run.started", 0)
+    data = {
+        "agent_run_id": "run-1.trainer", "activity": "waits for a worker", "tokens": 0, "seconds": 70.0,
+        "phase": "unplaced", "about": "gpu", "progressed": False,
+    }  # fmt: skip
+    beat = Event("agent.progress", NOON + timedelta(seconds=90), "run-1", "trainer", data=data)
+    house.timeline.save_heartbeats([beat])
+    signal = (await house.collect(91))["unplaced_seconds"]
+    assert (signal.value, signal.labels) == (71.0, {"run": "run-1", "agent": "trainer", "label": "gpu"})
+    assert "unplaced_seconds" not in await house.collect(120), "nobody says so any more"
+
+
 async def test_a_run_that_waits_is_waiting_and_neither_stalled_nor_late(house: House) -> None:
     house.past(5, 100)
     house.runs.add(Run("run-1", "g", "/w", NOON, RunStatus.WAITING, reason="no provider can answer now"))

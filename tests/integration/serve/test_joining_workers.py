@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support import prefork
-from tests.support.console import COMMAND, ConsoleProject, environment
+from tests.support.console import COMMAND, ConsoleProject, environment, stop, wait_for_line
 from tests.support.patience import patient, until
 
 SLOW = ["sh", "-c", "touch begun; while test ! -e go; do echo waits; sleep 0.1; done; echo done"]
@@ -56,6 +56,28 @@ def test_a_worker_serves_its_labels_and_finishes_what_it_has_begun(project: Cons
         (work / "go").touch()
         assert boxed.wait(patient(30)) == 0
         until(lambda: project.status(run) == "succeeded", 30)
+
+
+def test_an_agent_without_a_worker_says_what_it_waits_for_until_there_is_one(project: ConsoleProject) -> None:
+    activity = "SELECT phase, activity FROM heartbeats"
+    waits = 'waits for a worker with the label "box"'
+    work = project.workspace
+    with project.started("run", "--workspace", "work", "--agent", "boxed", "do it") as console:
+        said = wait_for_line(console, waits)[-1]
+        assert "start one: orchestrator worker --label box" in said
+        until(lambda: project.records(activity) == [("unplaced", f"{waits}; none is running")], 20)
+        assert 'No worker has the label "box", so boxed would wait.' in project.call("worker", "--list").out
+        (found,) = [one for one in project.call("doctor", "--json").json()["checks"] if one["subject"] == "label box"]
+        assert (found["health"], found["advice"]) == ("warning", "start one: orchestrator worker --label box")
+        with project.started("worker", "--name", "late", "--label", "box") as worker:
+            until((work / "begun").exists, 40)
+            (work / "go").touch()
+            assert console.wait(patient(40)) == 0
+            assert "No worker" not in project.call("worker", "--list").out
+            stop(worker, seconds=30)
+    kinds = [kind for (kind,) in project.records("SELECT kind FROM events ORDER BY sequence")]
+    assert kinds.count("agent.unplaced") == 1
+    assert kinds.index("agent.unplaced") < kinds.index("agent.started")
 
 
 def test_what_a_worker_cannot_finish_is_handed_back(project: ConsoleProject) -> None:

@@ -178,8 +178,19 @@ def test_an_edge_hands_on_only_what_its_source_delivers(judge: Judge) -> None:
     ]
 
 
-def test_a_requirement_has_to_come_from_an_agent_before(judge: Judge) -> None:
-    assert codes(judge, agent(0, requires=["review.md"])) == [("E019", "agents[0].requires[0]")]
+def test_a_requirement_has_to_come_from_another_agent(judge: Judge) -> None:
+    assert codes(judge, agent(0, requires=["plan.md"])) == [("E019", "agents[0].requires[0]")]
+
+
+@pytest.mark.parametrize("edges", ["workflow", ""])
+def test_a_requirement_of_what_comes_later_is_a_cycle_with_and_without_edges(judge: Judge, edges: str) -> None:
+    def change(good: dict[str, Any]) -> None:
+        good["agents"][0]["requires"] = ["review.md"]
+        good["workflow"] = good.get(edges, [])
+
+    (finding,) = judge(change).findings
+    assert (finding.code, finding.path) == (FindingCode.WORKFLOW_CYCLE, "agents[0].requires")
+    assert {"planner", "executor", "reviewer"} <= set(finding.message.split())
 
 
 def test_an_unwritable_directory_is_found_before_it_is_needed(judge: Judge, tmp_path: Path) -> None:

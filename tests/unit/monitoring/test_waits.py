@@ -44,6 +44,11 @@ def test_every_named_cycle_is_one_and_none_is_missed(pairs: list[str]) -> None:
     assert bool(found) == any(pair[0] == pair[1] for pair in reachable)
 
 
+def test_an_agent_that_no_worker_has_taken_waits_for_a_worker() -> None:
+    beat = HeartbeatRow("r.trainer", "r", "trainer", "waits for a worker", 0, NOON, phase="unplaced", about="gpu")
+    assert [wait.what for wait in wait_graph([a_run("r")], [beat]).causes("run:r")] == ["agent:r.trainer", "worker"]
+
+
 def test_causes_lead_from_a_run_to_what_holds_everything_up() -> None:
     waits = wait_graph(
         [a_run("r", RunStatus.WAITING, reason="no provider can answer now")],

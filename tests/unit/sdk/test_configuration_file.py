@@ -9,6 +9,7 @@ from orchestration.config.loader import load
 from orchestration.errors import UsageError
 from orchestration.sdk import Agent, Budget, Model, Project, Provider, Task, agent, tool
 from orchestration.sdk.configuration_file import FILE
+from orchestration.workflows.graph import agent_levels
 
 
 @agent(outputs=["facts.md"])
@@ -50,9 +51,7 @@ def test_what_is_declared_is_a_configuration_that_everything_else_can_use(tmp_pa
     assert (configuration.runtime.limits.seconds, configuration.runtime.limits.model_calls) == (30, 9)
     assert configuration.monitoring.retention_days == 7
     assert configuration.tools["lookup"].reads_only
-    assert [(edge.source, edge.target, edge.artifact) for edge in configuration.workflow] == [
-        ("finder", "writer", "facts.md")
-    ]
+    assert agent_levels(configuration.agents, configuration.workflow) == (("finder",), ("writer",))
     settings = configuration.agent("writer")
     assert settings is not None
     assert (settings.limits.usd, settings.parameters.top_p, settings.tools) == (1, 0.5, ("read_file", "lookup"))

@@ -59,6 +59,42 @@ def test_with_edges_only_the_agents_they_name_take_part() -> None:
     assert agent_levels(agents("writer", "idle", "scout"), edges) == (("scout",), ("writer",))
 
 
+def test_what_an_agent_requires_puts_it_after_its_maker_without_edges_and_beside_them() -> None:
+    given = [
+        AgentSettings(id="writer", requires=("notes.md",), outputs=("text.md",)),
+        AgentSettings(id="scout", outputs=("notes.md",)),
+        AgentSettings(id="idle"),
+        AgentSettings(id="printer", requires=("text.md",)),
+    ]
+    assert agent_levels(given, ()) == (("scout", "idle"), ("writer",), ("printer",))
+    edges = [WorkflowEdge.model_validate({"from": "scout", "to": "writer"})]
+    assert agent_levels(given, edges) == (("scout",), ("writer",), ("printer",))
+
+
+def test_a_document_that_is_rewritten_on_the_way_is_taken_from_before() -> None:
+    given = [
+        AgentSettings(id="draft", outputs=("text.md",)),
+        AgentSettings(id="check", requires=("text.md",)),
+        AgentSettings(id="polish", requires=("text.md",), outputs=("text.md",)),
+    ]
+    edges = [
+        WorkflowEdge.model_validate({"from": one, "to": two}) for one, two in (("draft", "check"), ("check", "polish"))
+    ]
+    assert agent_levels(given, edges) == (("draft",), ("check",), ("polish",))
+
+
+@given(st.permutations(["planner", "executor", "reviewer", "scout", "writer"]), st.data())
+def test_every_agent_takes_part_once_and_after_what_it_requires(order: list[str], data: st.DataObject) -> None:
+    """Whatever each requires of those before it in some order that agrees with the roles."""
+    roles = ["planner", "executor", "reviewer"]
+    order = [roles.pop(0) if one in ("planner", "executor", "reviewer") else one for one in order]
+    wanted = {one: [f"{other}.md" for other in order[:at] if data.draw(st.booleans())] for at, one in enumerate(order)}
+    given = [AgentSettings(id=one, outputs=(f"{one}.md",), requires=tuple(wanted[one])) for one in sorted(order)]
+    place = {name: at for at, level in enumerate(agent_levels(given, ())) for name in level}
+    assert sorted(place) == sorted(order)
+    assert all(place[name.removesuffix(".md")] < place[one] for one, names in wanted.items() for name in names)
+
+
 def test_independent_steps_share_a_wave_and_dependent_ones_wait() -> None:
     plan = [step("a", files=("x",)), step("b", files=("y",)), step("c", after=("a", "b"))]
     assert names(waves(plan, 4)) == [["a", "b"], ["c"]]
