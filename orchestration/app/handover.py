@@ -30,11 +30,10 @@ class HandOverNotifier:
 
     async def run(self) -> None:
         """Look for changes of shift until cancelled."""
+        failure = logs.RepeatedFailure(_log.warning, "oncall.handover_unsent")
         while True:
-            try:
+            with failure.tolerated(SQLAlchemyError):
                 await anyio.to_thread.run_sync(self.notify)
-            except SQLAlchemyError as error:
-                _log.warning("oncall.handover_unsent", error=type(error).__name__)
             await self._app.clock.sleep(_LOOK_SECONDS)
 
     def notify(self) -> None:

@@ -46,6 +46,7 @@ class OnCallRosterReader:
         self._parsed: dict[str, tuple[object, tuple[OnCallOverride, ...]]] = {}
         self._roster = OnCallRoster()
         self._read_at: float | None = None
+        self._failure = logs.RepeatedFailure(_log.warning, "oncall.roster_unread", "the last roster stays in force")
 
     def current(self) -> OnCallRoster:
         """The roster as it was read last. Touches no database, and so may be called within a transaction."""
@@ -56,16 +57,13 @@ class OnCallRosterReader:
         now = self._clock.monotonic()
         if not at_once and self._read_at is not None and now - self._read_at < _FRESH_SECONDS:
             return
-        try:
+        self._read_at = now
+        with self._failure.tolerated(SQLAlchemyError, StorageError):
             rows = self._overrides.list(self._clock.now() - _REMEMBERED)
             calendars = self._calendars.list() if any(each.calendar for each in self._settings().rotations) else ()
-        except (SQLAlchemyError, StorageError) as error:
-            _log.warning("oncall.roster_unread", message="the last one stays in force", error=type(error).__name__)
-            return
-        self._read_at = now
-        found = OnCallRoster(_by_rotation(rows), self._read(calendars))
-        # Others compare by identity whether anything has changed.
-        self._roster = found if found != self._roster else self._roster
+            found = OnCallRoster(_by_rotation(rows), self._read(calendars))
+            # Others compare by identity whether anything has changed.
+            self._roster = found if found != self._roster else self._roster
 
     def _read(self, calendars: Sequence[OnCallCalendarRow]) -> dict[str, tuple[OnCallOverride, ...]]:
         """The shifts of the calendars, read anew only when something has changed, and once a day."""

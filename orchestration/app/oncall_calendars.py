@@ -68,11 +68,10 @@ class OnCallCalendarReader:
 
     async def run(self) -> None:
         """Read every calendar when it is due, until cancelled."""
+        failure = logs.RepeatedFailure(_log.warning, "oncall.calendar_unsaved")
         while True:
-            try:
+            with failure.tolerated(SQLAlchemyError):
                 await self.read_due()
-            except SQLAlchemyError as error:
-                _log.warning("oncall.calendar_unsaved", error=type(error).__name__)
             await self._clock.sleep(_LOOK_SECONDS)
 
     async def read_due(self, *, all_of_them: bool = False) -> None:

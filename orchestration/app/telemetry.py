@@ -16,7 +16,7 @@ from orchestration.events import Event
 from orchestration.events.agents import AgentProgressed
 from orchestration.events.incidents import IncidentResolved
 from orchestration.events.runs import RunCancelled, RunFinished, RunResumed
-from orchestration.logs import get_logger
+from orchestration.logs import RepeatedFailure, get_logger
 from orchestration.storage.playbooks import ActionRun, PlaybookRecords
 from orchestration.storage.runs import Run
 from orchestration.telemetry.incident_spans import TracedAction, TracedIncident, spans_of_incident
@@ -45,8 +45,7 @@ class Telemetry:
         self._exporter = exporter
         self._waiting: deque[Event] = deque(maxlen=_MOST_EVENTS)
         self._contexts: dict[str, SpanContext] = {}
-        # One line for each outage of the collector.
-        self._away = False
+        self._failure = RepeatedFailure(_log.warning, "telemetry.not_sent")
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -93,14 +92,9 @@ class Telemetry:
             for measure in (one for event in events for one in measures_of_event(event)):
                 self._exporter.record(measure)
         except Exception as error:  # noqa: BLE001 (whatever a collector or a record does, work goes on)
-            self._note(f"{type(error).__name__}: {error}")
+            self._failure.note(f"traces and logs could not be sent: {type(error).__name__}: {error}")
         else:
-            self._note("" if sent else "the collector did not take them")
-
-    def _note(self, problem: str) -> None:
-        if problem and not self._away:
-            _log.warning("telemetry.not_sent", message=f"traces and logs could not be sent: {problem}")
-        self._away = bool(problem)
+            self._failure.note("" if sent else "traces and logs could not be sent: the collector did not take them")
 
     def _spans(self, event: Event) -> list[Span]:
         match event.payload:

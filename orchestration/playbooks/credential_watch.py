@@ -19,7 +19,7 @@ from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.duties import CompleteDuty
 from orchestration.incidents.commands.note import AddNote
 from orchestration.incidents.model import Actor, Incident, IncidentRefusedError
-from orchestration.logs import get_logger
+from orchestration.logs import RepeatedFailure, get_logger
 from orchestration.playbooks.actions.exposed_values import remember, remembered_values
 from orchestration.playbooks.credential_probes import probe_exposed
 from orchestration.playbooks.ports import ActionServices
@@ -56,13 +56,10 @@ class CredentialWatch:
 
     async def run(self) -> None:
         """Watch until cancelled."""
+        failure = RepeatedFailure(_log.error, "credentials.watch_failed")
         while True:
-            try:
+            with failure.tolerated(OrchestratorError, SQLAlchemyError):  # the next sweep goes on
                 await self.sweep()
-            except OrchestratorError as error:
-                _log.error("credentials.watch_failed", message=str(error))
-            except SQLAlchemyError as error:  # the database is away: the next sweep goes on
-                _log.error("credentials.watch_failed", message=type(error).__name__)
             await self._services.clock.sleep(_SWEEP_SECONDS)
 
     async def sweep(self) -> None:

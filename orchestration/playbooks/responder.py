@@ -28,7 +28,7 @@ from orchestration.incidents.commands.duties import CompleteDuty
 from orchestration.incidents.commands.manual_escalation import EscalateUnlessAcknowledged
 from orchestration.incidents.commands.response import EndResponse
 from orchestration.incidents.model import Actor, Incident, IncidentRefusedError
-from orchestration.logs import get_logger
+from orchestration.logs import RepeatedFailure, get_logger
 from orchestration.playbooks.actions import ActionContext
 from orchestration.playbooks.actions.providers import RerouteUndo
 from orchestration.playbooks.actions.registry import find_action
@@ -73,21 +73,18 @@ class Responder:
 
     async def run(self) -> None:
         """Respond until cancelled."""
+        failure = RepeatedFailure(_log.error, "responses.failed")
         while True:
             with anyio.move_on_after(_SWEEP_SECONDS):
                 await self._wake.wait()
             # Replaced before the sweep: an event that arrives during it causes another one.
             self._wake = anyio.Event()
-            try:
+            with failure.tolerated(OrchestratorError, SQLAlchemyError):  # the next sweep finds what this one missed
                 incidents = await anyio.to_thread.run_sync(self._open_incidents)
                 await self._start_missing(incidents)
                 await self._give_up_broken(incidents)
                 await self.end_workarounds(incidents)
                 await anyio.to_thread.run_sync(self._end_duties, incidents)
-            except OrchestratorError as error:
-                _log.error("responses.failed", message=str(error))
-            except SQLAlchemyError as error:  # the database is away: the next sweep finds what this one missed
-                _log.error("responses.failed", message=type(error).__name__)
 
     async def _start_missing(self, incidents: Sequence[Incident]) -> None:
         for incident in incidents:

@@ -27,7 +27,7 @@ class DeadManSwitch:
         self._private = private
         self._url = url
         self._healthy = healthy
-        self._failed = False
+        self._failure = logs.RepeatedFailure(_log.warning, "dead_man.unanswered")
 
     async def ping(self) -> bool:
         """Ping once; False if nothing was sent or answered. The first of several failures is logged."""
@@ -41,7 +41,5 @@ class DeadManSwitch:
             problem = "" if answer.is_success else f"status {answer.status_code}"
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             problem = blocked(error) or type(error).__name__  # its text would show the address
-        if problem and not self._failed:
-            _log.warning("dead_man.unanswered", message=f"the dead-man address did not answer: {problem}")
-        self._failed = bool(problem)
+        self._failure.note(problem and f"the dead-man address did not answer: {problem}")
         return not problem
