@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import math
 import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -39,6 +41,9 @@ _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 # Raw bytes of a compressed answer that are decompressed at a time. They become a megabyte at most, and every reader
 # checks how much it has after each part.
 _PIECE = 1_000
+
+if TYPE_CHECKING:
+    from orchestration.http_connections import HttpConnections
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -98,8 +103,11 @@ class OutboundTransport(httpx2.AsyncHTTPTransport):
         verify: ssl.SSLContext,
         limits: httpx2.Limits | None = None,
         proxy: str | None = None,
+        *,
+        busy: bool = False,
     ) -> None:
-        """`proxy` is what the configuration says of one; see `proxies`."""
+        """`proxy` is what the configuration says of one; see `proxies`. `busy`: for many requests a second, with
+        connections of our own where httptools is installed."""
         super().__init__(verify=verify, trust_env=False)
         self._rule = rule
         self._verify = verify
@@ -116,12 +124,17 @@ class OutboundTransport(httpx2.AsyncHTTPTransport):
             keepalive_expiry=chosen.keepalive_expiry,
             network_backend=_CheckedBackend(rule),
         )
+        self._direct = self._make_direct(chosen) if busy and find_spec("httptools") is not None else None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request; a compressed answer is handed on in small pieces."""
         proxied = self._transport_through_proxy(request.url)
-        handle = super().handle_async_request if proxied is None else proxied.handle_async_request
-        response = await handle(request)
+        if proxied is not None:
+            response = await proxied.handle_async_request(request)
+        elif self._direct is not None:
+            response = await self._direct.send(request)
+        else:
+            response = await super().handle_async_request(request)
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             response.stream = _Pieces(response.stream)
         return response
@@ -130,7 +143,23 @@ class OutboundTransport(httpx2.AsyncHTTPTransport):
         """Close every connection."""
         for transport in self._proxied.values():
             await transport.aclose()
+        if self._direct is not None:
+            await self._direct.aclose()
         await super().aclose()
+
+    def _make_direct(self, limits: httpx2.Limits) -> HttpConnections:
+        from orchestration.http_connections import HttpConnections
+
+        async def resolve(host: str, port: int, seconds: float | None) -> list[str]:
+            try:
+                return await _checked_addresses(self._rule, host, port, seconds)
+            except httpcore2.ConnectTimeout as error:
+                raise httpx2.ConnectTimeout(str(error)) from error
+            except httpcore2.ConnectError as error:
+                raise httpx2.ConnectError(str(error)) from error
+
+        keep = limits.max_keepalive_connections
+        return HttpConnections(self._verify, resolve, 20 if keep is None else keep, limits.keepalive_expiry or math.inf)
 
     def _transport_through_proxy(self, url: httpx2.URL) -> httpx2.AsyncHTTPTransport | None:
         """The transport for a URL that is not connected to directly. Raises BlockedAddressError."""
@@ -185,12 +214,7 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         """Connect to the first address that is allowed and answers; the name is not resolved a second time."""
-        addresses = await _resolved(host, port, timeout)
-        allowed = [one for one in addresses if self._rule.allows(host, one)]
-        if not allowed:
-            raise BlockedAddressError(
-                f"its name leads to {addresses[0]}, which is a private address; set privateNetwork if it is meant"
-            )
+        allowed = await _checked_addresses(self._rule, host, port, timeout)
         share = None if timeout is None else timeout / len(allowed)
         for number, address in enumerate(allowed):
             try:
@@ -207,6 +231,17 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await self._backend.sleep(seconds)
+
+
+async def _checked_addresses(rule: OutboundRule, host: str, port: int, seconds: float | None) -> list[str]:
+    """As `permitted_addresses`; raises BlockedAddressError if none is permitted."""
+    addresses = await _resolved(host, port, seconds)
+    allowed = [one for one in addresses if rule.allows(host, one)]
+    if not allowed:
+        raise BlockedAddressError(
+            f"its name leads to {addresses[0]}, which is a private address; set privateNetwork if it is meant"
+        )
+    return allowed
 
 
 async def permitted_addresses(rule: OutboundRule, host: str, port: int, seconds: float | None) -> list[str]:

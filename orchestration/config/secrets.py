@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from orchestration.config.document import JsonPath
@@ -27,6 +28,7 @@ _NOT_SECRET = {("first", "token"), ("next", "token")}
 _REFERENCE = re.compile(r"\$\{?\w+\}?|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|env:\w+")
 
 
+@lru_cache(maxsize=2_000)
 def names_a_secret(key: str) -> bool:
     """Whether the value of this key is probably secret: `apiKey`, `GITHUB_TOKEN`, `client-secret`."""
     words = tuple(word.lower() for word in _WORD.findall(key))

@@ -204,6 +204,7 @@ class Endpoint:
                 # The slots of the gateway limit connections: a call that waits in the pool cannot take another route.
                 httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30),
                 self.settings.proxy,
+                busy=True,
             ),
             # The transport knows about proxies; `.netrc` could send another key than the configured one.
             trust_env=False,

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from orchestration.clock import Clock
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError, UsageError
-from orchestration.events import EventBus
+from orchestration.events import Event, EventBus
 from orchestration.events.security import (
     RevokedTokenUsed,
     SignInFailed,
@@ -29,6 +29,7 @@ from orchestration.events.security import (
 from orchestration.ids import new_id
 from orchestration.security import passwords
 from orchestration.security.principal import Principal, Role
+from orchestration.security.recent_tokens import RecentTokens
 from orchestration.security.secret_search import find_patterns
 from orchestration.storage.access import AccessTable, SessionRow, TokenRow, UserRow
 from orchestration.storage.database import Database
@@ -80,13 +81,15 @@ class SignedIn:
 
 
 class AccessControl:
-    """Authenticates users, sessions and tokens, and manages them. Every method blocks."""
+    """Authenticates users, sessions and tokens, and manages them. Every method but `recent_token` blocks."""
 
     def __init__(self, database: Database, bus: EventBus, clock: Clock) -> None:
         self.table = AccessTable(database)
         self._bus = bus
         self._clock = clock
         self._setup = ""
+        self._recent = RecentTokens()
+        bus.subscribe(self._on_event)
 
     def has_users(self) -> bool:
         """Whether there is any user."""
@@ -226,11 +229,20 @@ class AccessControl:
 
     def known_token(self, secret: str) -> SignedIn | None:
         """The caller with a token; None for an invalid one."""
+        asked_at, generation = self._clock.monotonic(), self._recent.generation
         token = self.table.find_token_by_digest(digest(secret))
         if token is None or not token.is_valid(self._clock.now()):
             return None
-        scopes = None if token.scopes is None else frozenset(token.scopes)
-        return SignedIn(Principal(token.name, Role(token.role), scopes), token=token)
+        self._recent.add(token, asked_at, generation)
+        return _signed_in(token)
+
+    def recent_token(self, secret: str) -> SignedIn | None:
+        """The caller with a token that the database has confirmed within the last second; None if it has to be asked.
+
+        Never blocks. A token that this process revokes is forgotten at once.
+        """
+        token = self._recent.find(digest(secret), self._clock.monotonic())
+        return None if token is None or not token.is_valid(self._clock.now()) else _signed_in(token)
 
     def add_token(
         self,
@@ -269,6 +281,10 @@ class AccessControl:
         self._bus.publish(TokenRevoked(token=token.id, name=token.name), actor=actor)
         return self.table.find_token(token.id)
 
+    def _on_event(self, event: Event) -> None:
+        if event.kind == TokenRevoked.kind:
+            self._recent.forget()
+
     def _new_session(self, name: str) -> str:
         secret, now = secrets.token_urlsafe(32), self._clock.now()
         self.table.add_session(SessionRow(digest(secret), name, secrets.token_urlsafe(24), now, now, now + _LONGEST))
@@ -289,6 +305,11 @@ class AccessControl:
         if wait or place.startswith(_DEVICE) or not name:
             return wait
         return _remaining(self.table.list_failures_for(name, now - _WINDOW), _MOST_OF_STRANGERS, now)
+
+
+def _signed_in(token: TokenRow) -> SignedIn:
+    scopes = None if token.scopes is None else frozenset(token.scopes)
+    return SignedIn(Principal(token.name, Role(token.role), scopes), token=token)
 
 
 def _check_name(name: str) -> None:

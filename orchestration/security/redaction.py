@@ -16,6 +16,8 @@ _RANKS = {kind: rank for rank, kind in enumerate([*KINDS, _KNOWN])}
 _WORDS_OF_A_SECRET = 5
 _LONGEST_SEQUENCE = 32
 _LONGEST_SECRET = 4096
+_SHORT = 40
+_MOST_KEPT = 5_000
 
 
 class Redactor:
@@ -24,16 +26,27 @@ class Redactor:
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
         self._known = KnownValues()
+        # Short texts that were redacted, with what became of them.
+        self._redacted: dict[str, str] = {}
         self.remember(values)
 
     def remember(self, values: Iterable[str]) -> None:
         """Redact these values as well, for the life of the process: a rotated key is still in old texts."""
         with self._lock:
             self._known = self._known.with_more(values)
+            self._redacted.clear()
 
     def text(self, text: str) -> str:
         """The text with each secret replaced by `[redacted:kind]`."""
-        return _replaced(text, self.find(text), len(text))
+        if len(text) > _SHORT:
+            return _replaced(text, self.find(text), len(text))
+        # Names of fields, routes and outcomes come again with every event.
+        found = self._redacted.get(text)
+        if found is None:
+            known = self._known
+            found = _replaced(text, self.find(text), len(text))
+            self._keep(text, found, known)
+        return found
 
     def growing(self, text: str) -> str:
         """The text of which more will come, redacted, and without an end that may be the beginning of a secret."""
@@ -102,6 +115,14 @@ class Redactor:
                 places.append(whole.origin(len(whole.text) - 1 - length) if length else len(shown))
             begun = min(begun, *(seen.origin(place) if seen else place for place in places))
         return start + begun
+
+    def _keep(self, text: str, redacted: str, known: KnownValues) -> None:
+        with self._lock:
+            if len(self._redacted) >= _MOST_KEPT:
+                self._redacted.clear()
+            # What was searched for before a value was added may hold that value.
+            if known is self._known:
+                self._redacted[text] = redacted
 
     def _under(self, key: str, value: Any) -> Any:
         return _hide(value) if names_a_secret(key) else self.data(value)

@@ -12,7 +12,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from orchestration.clock import SystemClock
 from orchestration.events import Event
 from orchestration.events.agents import AgentProgressed
 from orchestration.storage.database import Database
@@ -207,10 +206,11 @@ class TimelineWriter:
         self._timeline = timeline
         self._redact = redact
         self._also = also
-        self._clock = SystemClock()
         # Unbounded, so that no emitter ever waits; the limit applies to what the thread has taken out.
         self._queue: queue.SimpleQueue[Event | Callable[[], object] | None] = queue.SimpleQueue()
         self._callbacks: list[Callable[[], object]] = []
+        # Set for what must not wait for more events.
+        self._hurry = threading.Event()
         # A daemon, and joined for a limited time only: a database that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._write_all, name="timeline-writer", daemon=True)
         self.dropped = 0
@@ -227,10 +227,12 @@ class TimelineWriter:
         """Write what was accepted so far without waiting for more, then call `callback` on the writing thread, even if
         the write fails. Never blocks."""
         self._queue.put(callback)
+        self._hurry.set()
 
     def close(self) -> None:
         """Write the rest and stop."""
         self._queue.put(None)
+        self._hurry.set()
         self._thread.join(timeout=10)
 
     def _write_all(self) -> None:
@@ -251,18 +253,23 @@ class TimelineWriter:
                 callback()
 
     def _gather(self, pending: list[Event]) -> bool:
+        """Take out what has come, and what comes within a moment of the first event; False at the end."""
         item = self._queue.get()
-        # Measured from the first event: with a limit between events, a steady trickle would never be written.
-        end = self._clock.monotonic() + _BATCH_SECONDS
+        if self._queue.qsize() < _BATCH_SIZE:
+            # Not waiting at the queue, which would wake this thread for every event.
+            self._hurry.wait(_BATCH_SECONDS)
+        self._hurry.clear()
         while item is not None:
             if not isinstance(item, Event):
                 self._callbacks.append(item)
+                # The next one may be waited for, too.
+                self._hurry.set()
                 return True
             pending.append(item)
             if len(pending) >= _BATCH_SIZE:
                 return True
             try:
-                item = self._queue.get(timeout=max(0.0, end - self._clock.monotonic()))
+                item = self._queue.get_nowait()
             except queue.Empty:
                 return True
         return False
