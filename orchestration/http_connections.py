@@ -210,6 +210,8 @@ class HttpConnections:
         for connection in tuple(self._all):
             self._discard(connection)
         self._idle.clear()
+        # The event loop closes their sockets in its next round, which must not be after its end.
+        await asyncio.sleep(0)
 
     def _kept(self, origin: Origin) -> HttpConnection | None:
         """The connection that was used last, of those that can be used once more."""

@@ -262,3 +262,11 @@ def test_a_token_to_which_chance_has_given_no_digit_is_one(beginning: str, lette
     assert len(missed) <= 9, missed
     for example in (f"{beginning}{'X' * length}", f"{beginning}example_of_a_name"):
         assert example in Redactor().text(f"such as {example}")
+
+
+def test_a_value_that_becomes_known_is_redacted_also_in_texts_that_were_seen_before() -> None:
+    redactor = Redactor()
+    texts = ["plain", "the word is xk29-plmq"]
+    assert [redactor.text(text) for text in (*texts, *texts)] == [*texts, *texts]
+    redactor.remember(["xk29-plmq"])
+    assert [redactor.text(text) for text in texts] == ["plain", "the word is [redacted:credential]"]

@@ -16,6 +16,8 @@ from orchestration.events import Event, EventBus
 from orchestration.security import passwords
 from orchestration.security.access import _NAME, AccessControl, LockedError, SignInError, locked_for
 from orchestration.security.principal import Role
+from orchestration.storage.access import TokenRow
+from orchestration.storage.database import Database
 from tests.support.database import migrated
 
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
@@ -122,6 +124,52 @@ def test_who_uses_a_revoked_token_is_reported(access: AccessControl) -> None:
             access.of_token(guess, "10.0.0.1")
     [used] = [one for one in told if one.kind == "token.used_after_revocation"]
     assert used.payload.sentence() == "10.0.0.1 used the revoked token ci"
+
+
+async def test_a_token_that_was_just_confirmed_is_known_without_the_database(
+    access: AccessControl, clock: FakeClock
+) -> None:
+    ends = clock.now() + timedelta(seconds=1.5)
+    secret, _ = access.add_token("ci", Role.VIEWER, actor="t", expires_at=ends)
+    assert access.recent_token(secret) is None, "nobody has asked the database"
+    entered = access.known_token(secret)
+    assert entered is not None
+    assert access.recent_token(secret) == entered
+    assert access.recent_token("orc_guess") is None
+    await clock.advance(1)
+    assert access.recent_token(secret) is None, "another process may have revoked it"
+    assert access.known_token(secret) == entered
+    await clock.advance(0.5)
+    assert access.recent_token(secret) is None, "it has expired"
+
+
+async def test_a_token_that_another_process_revokes_is_let_in_for_a_second_at_most(
+    access: AccessControl, clock: FakeClock, database_url: str
+) -> None:
+    secret, token = access.add_token("ci", Role.VIEWER, actor="t")
+    assert access.known_token(secret)
+    database = Database(database_url)
+    AccessControl(database, EventBus(clock), clock).revoke_token(token.id, actor="t")
+    database.close()
+    await clock.advance(1)
+    assert (access.recent_token(secret), access.known_token(secret)) == (None, None)
+
+
+def test_a_token_that_is_revoked_here_is_forgotten_at_once_also_if_it_was_just_being_looked_up(
+    access: AccessControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, token = access.add_token("ci", Role.VIEWER, actor="t")
+    find = access.table.find_token_by_digest
+
+    def find_slowly(digest: str) -> TokenRow | None:
+        found = find(digest)
+        access.revoke_token(token.id, actor="t")
+        return found
+
+    access.known_token(secret)
+    monkeypatch.setattr(access.table, "find_token_by_digest", find_slowly)
+    assert access.known_token(secret), "it was in force when the database was asked"
+    assert access.recent_token(secret) is None
 
 
 def test_a_good_token_is_let_in_however_many_bad_ones_came_from_there(access: AccessControl) -> None:
