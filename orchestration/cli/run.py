@@ -14,9 +14,10 @@ from orchestration.cli import common
 from orchestration.cli.demonstration import show_demonstration
 from orchestration.cli.follow import conclude, follow
 from orchestration.cli.output import echo
+from orchestration.domain.run_spec import RunSpec
 from orchestration.errors import UsageError
 from orchestration.rehearsal import samples
-from orchestration.runs.run_spec import RunSpec, check_words
+from orchestration.runs.check_command import check_words
 from orchestration.storage.runs import Run
 from orchestration.telemetry.span import caller_trace
 

@@ -4,34 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from orchestration.domain.run_spec import RunSpec
 
 if TYPE_CHECKING:  # both take long to import
     from orchestration.client import EventRecord, IncidentRecord, RunRecord
     from orchestration.runs.commands.base import RunCommand
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
-    """A run to start; the fields are those of the API. `key` makes it one run however often it is requested."""
-
-    goal: str
-    workspace: Path
-    agent: str | None = None
-    provider: str | None = None
-    priority: str = "normal"
-    checks: Sequence[Sequence[str]] = ()
-    approve: Sequence[str] = ()
-    seconds: float | None = None
-    in_place: bool | None = None
-    key: str | None = None
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options of the run."""
-        chosen: dict[str, Any] = {"checks": [list(check) for check in self.checks], "approve": list(self.approve)}
-        return chosen if self.seconds is None else {**chosen, "seconds": self.seconds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +36,8 @@ class Backend(Protocol):
     async def close(self) -> None:
         """End what `open` began; unfinished runs of this process can be resumed."""
 
-    async def start(self, request: RunRequest) -> RunRecord:
-        """Start a run, or find the one that the request is about."""
+    async def start(self, spec: RunSpec, key: str | None) -> RunRecord:
+        """Start a run, or find the one that is meant: with a `key`, that of the key."""
 
     async def run(self, run: str) -> RunRecord:
         """A run as it is now."""

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import anyio.to_thread
 
+from orchestration.domain.run_spec import RunSpec
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
-from orchestration.sdk.backend import Question, RunRequest
+from orchestration.sdk.backend import Question
 
 if TYPE_CHECKING:
     from orchestration.app.application import Application
@@ -103,34 +104,30 @@ class EmbeddedBackend:
             raise ConflictError("The project is closed. Use it inside `async with Project(…) as project:`.")
         return self._app
 
-    async def start(self, request: RunRequest) -> RunRecord:
-        run = await self._known(request)
+    async def start(self, spec: RunSpec, key: str | None) -> RunRecord:
+        run = await self._known(spec, key)
         if run is not None:
             await self._continue(run)
         else:
             run = await self.app.launcher.start(
-                request.goal,
-                request.workspace,
-                agent=request.agent,
-                provider=request.provider,
-                priority=request.priority,
-                options=request.options,
-                in_place=request.in_place,
+                spec.goal,
+                spec.workspace,
                 origin=ORIGIN,
-                run_id=None if request.key is None else id_of(request.key),
+                run_id=None if key is None else id_of(key),
+                **spec.arguments(),
             )
             self._started.add(run.id)
         return await self.run(run.id)
 
-    async def _known(self, request: RunRequest) -> Run | None:
-        """The run that a request is about: that of its key; without one, a run of the same request that has lost its
-        process and that nobody else goes on with."""
-        if request.key is not None:
+    async def _known(self, spec: RunSpec, key: str | None) -> Run | None:
+        """The run that is meant: that of the key; without one, a run of the same spec that has lost its process and
+        that nobody else goes on with."""
+        if key is not None:
             with contextlib.suppress(NotFoundError):
-                return await self.app.get_run(id_of(request.key))
+                return await self.app.get_run(id_of(key))
             return None
         for run in await self.app.control.unfinished():
-            if _is_about(run, request) and await self._is_left(run):
+            if _is_about(run, spec) and await self._is_left(run):
                 return run
         return None
 
@@ -209,9 +206,9 @@ def id_of(key: str) -> str:
     return f"run-{hashlib.sha256(key.encode()).hexdigest()[:20]}"
 
 
-def _is_about(run: Run, request: RunRequest) -> bool:
-    same = (run.origin, run.goal, run.agent) == (ORIGIN, request.goal, request.agent)
-    return same and Path(run.workspace) == Path(os.path.realpath(request.workspace))
+def _is_about(run: Run, spec: RunSpec) -> bool:
+    same = (run.origin, run.goal, run.agent) == (ORIGIN, spec.goal, spec.agent)
+    return same and Path(run.workspace) == Path(os.path.realpath(spec.workspace))
 
 
 def _record(run: Run) -> RunRecord:

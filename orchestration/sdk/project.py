@@ -14,8 +14,9 @@ from orchestration.declarations.budget import Budget
 from orchestration.declarations.child import refuse_in_child
 from orchestration.declarations.provider import Provider
 from orchestration.declarations.tool import ToolFunction
+from orchestration.domain.run_spec import RunSpec
 from orchestration.sdk import configuration_file
-from orchestration.sdk.backend import Backend, Question, RunRequest
+from orchestration.sdk.backend import Backend, Question
 from orchestration.sdk.configuration_file import AnyAgent, Declaration
 from orchestration.sdk.embedded import EmbeddedBackend
 from orchestration.sdk.remote import RemoteBackend
@@ -32,8 +33,8 @@ _PATIENCE_SECONDS = 60.0
 
 class RunOptions(TypedDict, total=False):
     """How a run is started. `agent` runs one agent alone; `checks` are commands that must succeed at its end, `approve`
-    the agents before which a person is asked; `seconds` is the working time of this run. In a git repository it works
-    in a worktree, or `in_place`. `patience` is how many seconds it may wait for a provider.
+    the agents before which a person is asked; `seconds`, `tokens` and `usd` bound it. In a git repository it works in a
+    worktree, or `in_place`. `patience` is how many seconds it may wait for a provider.
 
     With a `key` there is one such run: asked for again, it is found, whatever has become of it. Without one, a run of
     the same goal, workspace and agent that has lost its process is continued, and otherwise a new one is started.
@@ -45,6 +46,8 @@ class RunOptions(TypedDict, total=False):
     checks: Sequence[str | Sequence[str]]
     approve: Sequence[str]
     seconds: float | None
+    tokens: int | None
+    usd: float | None
     in_place: bool | None
     key: str | None
     patience: float
@@ -122,8 +125,9 @@ class Project:
         chosen: dict[str, Any] = dict(options)
         patience = float(chosen.pop("patience", _PATIENCE_SECONDS))
         chosen["checks"] = [_words(check) for check in chosen.get("checks", ())]
-        request = RunRequest(goal=goal, workspace=_absolute(workspace), **chosen)
-        return RunHandle(self._backend, await self._backend.start(request), patience)
+        key = chosen.pop("key", None)
+        spec = RunSpec(goal, _absolute(workspace), **chosen)
+        return RunHandle(self._backend, await self._backend.start(spec, key), patience)
 
     async def run(
         self,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import anyio.to_thread
 
+from orchestration.domain.run_spec import RunSpec
 from orchestration.errors import ConflictError
-from orchestration.sdk.backend import Question, RunRequest
+from orchestration.sdk.backend import Question
 
 if TYPE_CHECKING:
     from orchestration.client import Client, EventRecord, IncidentRecord, RunRecord
@@ -47,18 +48,18 @@ class RemoteBackend:
             raise ConflictError("The connection is closed. Use it inside `async with Project.connect(…) as project:`.")
         return self._opened
 
-    async def start(self, request: RunRequest) -> RunRecord:
+    async def start(self, spec: RunSpec, key: str | None) -> RunRecord:
         return await _in_thread(
             partial(
                 self._client.start_run,
-                request.goal,
-                str(request.workspace),
-                key=request.key,
-                agent=request.agent,
-                provider=request.provider,
-                priority=request.priority,
-                in_place=request.in_place,
-                **request.options,
+                spec.goal,
+                str(spec.workspace),
+                key=key,
+                agent=spec.agent,
+                provider=spec.provider,
+                priority=spec.priority,
+                in_place=spec.in_place,
+                **spec.options(),
             )
         )
 

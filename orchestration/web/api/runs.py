@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import FileResponse, StreamingResponse
 
+from orchestration.domain.run_spec import RunSpec
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, NotFoundError
 from orchestration.events import Event
@@ -24,7 +25,6 @@ from orchestration.runs.commands.table import RUN_COMMANDS
 from orchestration.runs.next_steps import NextStep, next_steps
 from orchestration.runs.run_calls import CallDetails
 from orchestration.runs.run_comparison import RunComparison
-from orchestration.runs.run_spec import RunSpec
 from orchestration.runs.run_time import RunTime, run_time
 from orchestration.runs.waterfall import CallBar
 from orchestration.security.principal import Principal, Role

@@ -12,8 +12,9 @@ from starlette.routing import Route
 
 from orchestration.agents.workspace import checked_root
 from orchestration.domain.goal import checked_goal
+from orchestration.domain.run_spec import PRIORITIES, RunSpec
 from orchestration.errors import NotFoundError, UsageError
-from orchestration.runs.run_spec import PRIORITIES, RunSpec, check_words
+from orchestration.runs.check_command import check_words
 from orchestration.security.principal import Principal, Role
 from orchestration.web.pages.forms import Form
 from orchestration.web.pages.site import DashboardSite, SitePage, Values

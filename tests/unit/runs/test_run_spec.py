@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from orchestration.cli.run import run as console_run
 from orchestration.domain.goal import checked_goal
+from orchestration.domain.run_spec import PRIORITIES, RunSpec
 from orchestration.errors import UsageError
-from orchestration.runs.run_spec import PRIORITIES, RunSpec, check_words
+from orchestration.runs.check_command import check_words
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
 names = st.from_regex(r"[a-z][a-z0-9-]{0,9}", fullmatch=True)

@@ -1,4 +1,4 @@
-"""A run to be started, from whatever surface: what it is to do, where, by whom, and for how much."""
+"""A run to be started, from whatever surface: what it is to do, where, by whom, and for how much. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestration.agents.toolchains import command_for_tests
-from orchestration.errors import UsageError
-
 PRIORITIES = ("low", "normal", "high")
-AUTOMATIC = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +34,21 @@ class RunSpec:
 
     def arguments(self) -> dict[str, Any]:
         """What `RunLauncher.start` takes beside the goal and the workspace."""
-        limits = {"seconds": self.seconds, "tokens": self.tokens, "usd": self.usd}
         return {
             "agent": self.agent,
             "provider": self.provider,
             "priority": self.priority,
             "in_place": self.in_place,
-            "options": {
-                "checks": [list(check) for check in self.checks],
-                "approve": list(self.approve),
-                **{name: limit for name, limit in limits.items() if limit is not None},
-            },
+            "options": self.options(),
+        }
+
+    def options(self) -> dict[str, Any]:
+        """The options of the run, as they are stored with it."""
+        limits = {"seconds": self.seconds, "tokens": self.tokens, "usd": self.usd}
+        return {
+            "checks": [list(check) for check in self.checks],
+            "approve": list(self.approve),
+            **{name: limit for name, limit in limits.items() if limit is not None},
         }
 
     def command(self) -> str:
@@ -72,26 +72,3 @@ class RunSpec:
                 yield from (name, f"{limit:g}" if isinstance(limit, float) else str(limit))
         if self.in_place is not None:
             yield "--in-place" if self.in_place else "--worktree"
-
-
-def check_words(text: str, root: Path) -> list[str]:
-    """A check as its words; `auto` stands for the tests of the project in a folder. Raises UsageError."""
-    if text != AUTOMATIC:
-        return split_command(text)
-    found = command_for_tests(root)
-    if found is None:
-        raise UsageError(
-            f"how the tests of {root} are run cannot be told from its files; name the command with --check"
-        )
-    return list(found)
-
-
-def split_command(text: str) -> list[str]:
-    """A command line as its words, without a shell. Raises UsageError."""
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise UsageError(f"expected a command, got '{text}': {error}") from error
-    if not words:
-        raise UsageError("expected a command, got an empty one")
-    return words
