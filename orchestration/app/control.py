@@ -22,10 +22,10 @@ from orchestration.app.incidents import IncidentResponse
 from orchestration.app.maintenance import ProjectMaintenance
 from orchestration.app.playbooks import PlaybookResponse
 from orchestration.config.schedules import ScheduleSettings
-from orchestration.events.workers import ControlProcessSilent
+from orchestration.events.workers import ControlProcessSilent, ControlProcessStarted
 from orchestration.storage.recorded_time import TIME_OF_LEASE
 from orchestration.workers.supervisor import Supervisor, WorkerLimits
-from orchestration.workflows.processes import CONTROL_PREFIX, this_process
+from orchestration.workflows.processes import CONTROL_PREFIX, release, this_process
 
 _LEADER = "leader"
 # After a crash of the leader another process takes over within this time; a stall of the database shorter than that
@@ -136,6 +136,7 @@ async def serving(
     control = ControlProcess(app, config_file, count, drill=drill)
     try:
         async with anyio.create_task_group() as group:
+            app.bus.publish(ControlProcessStarted(release=release(), drill=drill))
             group.start_soon(control.supervisor.run)
             group.start_soon(control.announce)
             group.start_soon(control.follow_schedules)

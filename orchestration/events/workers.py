@@ -10,6 +10,17 @@ from orchestration.events.payload import EventPayload
 
 
 @dataclass(frozen=True, slots=True)
+class ControlProcessStarted(EventPayload):
+    """A control process started; another release than that of the last one is a deployment."""
+
+    kind: ClassVar[str] = "control.started"
+    template: ClassVar[str] = "a control process of release {release} started"
+
+    release: str
+    drill: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStarted(EventPayload):
     """The supervisor started a worker process."""
 

@@ -139,12 +139,23 @@ class Runs:
         return self.get(text)
 
     def list(
-        self, statuses: Sequence[RunStatus] = (), limit: int = 50, *, before: str | None = None
+        self,
+        statuses: Sequence[RunStatus] = (),
+        limit: int = 50,
+        *,
+        before: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> tuple[Run, ...]:
-        """Runs of the given statuses or of all, newest first; `before` continues after the run with that identifier."""
+        """Runs of the given statuses or of all, newest first, created since a time and before another; `before`
+        continues after the run with that identifier."""
         query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
         if statuses:
             query = query.where(runs.c.status.in_([status.value for status in statuses]))
+        if since is not None:
+            query = query.where(runs.c.created_at >= since)
+        if until is not None:
+            query = query.where(runs.c.created_at < until)
         if before is not None:
             # A position and not an offset, which every new run would shift.
             created = sa.select(runs.c.created_at).where(runs.c.id == before).scalar_subquery()
@@ -167,11 +178,14 @@ class Runs:
             rows = connection.execute(query.order_by(runs.c.created_at.desc()).limit(limit))
             return tuple(_run(row) for row in rows)
 
-    def count_by_status(self, since: datetime | None = None) -> dict[RunStatus, int]:
-        """The number of runs of each status, created since a time or ever; statuses without runs are left out."""
+    def count_by_status(self, since: datetime | None = None, until: datetime | None = None) -> dict[RunStatus, int]:
+        """The number of runs of each status, created since a time or ever, and before another; statuses without runs
+        are left out."""
         query = sa.select(runs.c.status, sa.func.count()).group_by(runs.c.status)
         if since is not None:
             query = query.where(runs.c.created_at >= since)
+        if until is not None:
+            query = query.where(runs.c.created_at < until)
         with self._database.read() as connection:
             return {RunStatus(status): count for status, count in connection.execute(query)}
 

@@ -18,28 +18,39 @@ _FOUND = 20
 
 
 class RecordSearch:
-    """Finds records by words. Each search takes the newest first, and only those that began `since` then."""
+    """Finds records by words. Each search takes the newest first, and only those that began in a time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def incidents(self, words: Sequence[str], since: datetime | None = None) -> Sequence[sa.Row[Any]]:
+    def incidents(
+        self, words: Sequence[str], since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[sa.Row[Any]]:
         """Incidents by identifier, title and scenario: `id`, `title`, `severity`, `status`."""
         shown = (incidents.c.id, incidents.c.title, incidents.c.severity, incidents.c.status)
         return self._find(
-            shown, (incidents.c.id, incidents.c.title, incidents.c.scenario), incidents.c.detected_at, words, since
+            shown,
+            (incidents.c.id, incidents.c.title, incidents.c.scenario),
+            incidents.c.detected_at,
+            words,
+            since,
+            until,
         )
 
-    def runs(self, words: Sequence[str], since: datetime | None = None) -> Sequence[sa.Row[Any]]:
+    def runs(
+        self, words: Sequence[str], since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[sa.Row[Any]]:
         """Runs by identifier and goal: `id`, `goal`, `status`."""
         return self._find(
-            (runs.c.id, runs.c.goal, runs.c.status), (runs.c.id, runs.c.goal), runs.c.created_at, words, since
+            (runs.c.id, runs.c.goal, runs.c.status), (runs.c.id, runs.c.goal), runs.c.created_at, words, since, until
         )
 
-    def alerts(self, words: Sequence[str], since: datetime | None = None) -> Sequence[sa.Row[Any]]:
+    def alerts(
+        self, words: Sequence[str], since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[sa.Row[Any]]:
         """Alerts by identifier, name, source and group: `id`, `name`, `status`, `source`."""
         shown = (alerts.c.id, alerts.c.name, alerts.c.status, alerts.c.source)
-        return self._find(shown, (*shown[:2], alerts.c.source, alerts.c.group_key), alerts.c.since, words, since)
+        return self._find(shown, (*shown[:2], alerts.c.source, alerts.c.group_key), alerts.c.since, words, since, until)
 
     def _find(
         self,
@@ -48,11 +59,14 @@ class RecordSearch:
         begun: sa.Column[Any],
         words: Sequence[str],
         since: datetime | None,
+        until: datetime | None,
     ) -> Sequence[sa.Row[Any]]:
         columns = dict.fromkeys([*shown, *searched, begun])
         newest = sa.select(*columns).order_by(begun.desc()).limit(_SEARCHED)
         if since is not None:
             newest = newest.where(begun >= since)
+        if until is not None:
+            newest = newest.where(begun < until)
         part = newest.subquery()
         text = sa.func.lower(_joined([part.c[one.key] for one in searched]))
         query = sa.select(*(part.c[one.key] for one in shown)).order_by(part.c[begun.key].desc())

@@ -39,10 +39,12 @@ def streams(
         yield [*(column == value for (column, _), value in zip(narrowed, chosen, strict=True)), *ended]
 
 
-def position(since: datetime | None, before: str | None) -> Iterator[Condition]:
-    """The start of a page: since a time, and after an incident. The plain comparison is redundant, but lets the
-    database use the index."""
+def position(since: datetime | None, until: datetime | None, before: str | None) -> Iterator[Condition]:
+    """The start of a page: since a time, until before another, and after an incident. The plain comparison is
+    redundant, but lets the database use the index."""
     at = incidents.c.detected_at
+    if until is not None:
+        yield at < until
     if since is not None:
         yield at >= since
     if before is not None:

@@ -257,13 +257,14 @@ class IncidentTable:
         scenario: Scenario | None = None,
         is_open: bool | None = None,
         since: datetime | None = None,
+        until: datetime | None = None,
         before: str | None = None,
         limit: int = 50,
     ) -> tuple[IncidentRow, ...]:
         """The newest incidents first, those that fit; `before` begins behind the incident of that identifier."""
         columns = sa.select(*(incidents.c[name] for name in _LISTED), incidents.c.resolved_at)
         newest = columns.order_by(incidents.c.detected_at.desc(), incidents.c.id.desc()).limit(limit)
-        position = tuple(lists.position(since, before))
+        position = tuple(lists.position(since, until, before))
         with self._database.read() as connection:
             # Keyed by identifier: an incident that changes between two of the queries may be found by both.
             found = {

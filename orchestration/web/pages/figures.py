@@ -7,7 +7,8 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -24,12 +25,19 @@ from orchestration.security.principal import Role
 from orchestration.storage.incidents.aggregates import IncidentSelection
 from orchestration.storage.playbooks import PlaybookRecords, PlaybookRun
 from orchestration.storage.spend import Spend
+from orchestration.web.pages.burn_down import ENDED, OPENED, DayOfWork, burn_down
+from orchestration.web.pages.change_marks import change_marks
+from orchestration.web.pages.resources import ResourcePlot
 from orchestration.web.pages.site import DashboardSite, SitePage, Values, principal_of
 
 # Of each playbook: what is older tells little about it as it is now.
 _RUNS_COUNTED = 100
 _CHANGES_COUNTED = 500
+# Of duties and action items. Retention keeps the timeline for less time than this by default.
+_EVENTS_COUNTED = 5_000
+_REMEMBERED = timedelta(days=366)
 _CAUSES_SHOWN = 15
+_ITEMS_SHOWN = 50
 _RANGES = {"7 d": 7, "30 d": 30, "90 d": 90, "365 d": 365}
 _PLOTTED = (Measure.MTTD, Measure.MTTA, Measure.MTTR)
 
@@ -112,6 +120,7 @@ class _Figures:
         year = statistics.report(IncidentSelection(since=now - timedelta(days=366), scenario=scenario), "month", now)
         changes = Counter(f"{one.loaded_at:%Y-%m}" for one in self._app.store.history(_CHANGES_COUNTED))
         options, causes = self._playbook_figures(scenario, now - length)
+        work = self._app.timeline.list_recent([*OPENED, *ENDED], now - _REMEMBERED, _EVENTS_COUNTED)
         return {
             "report": report,
             "before": before,
@@ -127,6 +136,8 @@ class _Figures:
             "options": options,
             "causes": causes,
             "owed": self._owed(now.date()),
+            "duties": _duties_plot(burn_down(work, now, _RANGES[chosen])) if work else None,
+            "marks": change_marks(self._app, now - timedelta(days=366)),
             "agents": _spent(self._spend.by_agent, now, length),
             "models": _spent(self._spend.by_route, now, length),
         }
@@ -148,11 +159,15 @@ class _Figures:
                 causes += _causes(book.name, runs)
         return options, sorted(causes, key=lambda one: -one.count)[:_CAUSES_SHOWN]
 
-    def _owed(self, today: date) -> Mapping[str, int]:
-        """The action items that are open: all, and those whose date has passed."""
+    def _owed(self, today: date) -> Mapping[str, Any]:
+        """The action items that are open: how many there are, how many are late, and those that are due first."""
         owed = self._app.incident_service.records.with_open_actions()
-        items = [item for one in owed for item in one.actions if item.done_at is None]
-        return {"open": len(items), "late": sum(item.due < today for item in items), "incidents": len(owed)}
+        items = sorted(
+            ((one.id, item) for one in owed for item in one.actions if item.done_at is None),
+            key=lambda pair: pair[1].due,
+        )
+        late = sum(item.due < today for _, item in items)
+        return {"open": len(items), "late": late, "incidents": len(owed), "listed": items[:_ITEMS_SHOWN]}
 
     def _csv(self, chosen: str, scenario: Scenario | None) -> str:
         now = self._app.clock.now()
@@ -227,6 +242,14 @@ def _plots(report: StatisticsReport, changes: Mapping[str, int]) -> list[MonthPl
             [(group.name, [float(group.count), float(changes.get(group.name, 0))]) for group in months],
         ),
     ]  # fmt: skip
+
+
+def _duties_plot(days: Sequence[DayOfWork]) -> ResourcePlot:
+    rows = tuple(
+        (datetime.combine(one.day, time(), UTC), (float(one.left), float(one.opened), float(one.ended))) for one in days
+    )
+    meaning = "left open at the end of each day (UTC), opened and ended in it, as far as the timeline reaches"
+    return ResourcePlot("duties", "Duties and action items", meaning, "", ("Left", "Opened", "Ended"), rows)
 
 
 def _spread(group: IncidentGroup, measure: Measure) -> list[float | None]:

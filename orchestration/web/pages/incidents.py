@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import anyio.to_thread
@@ -27,9 +27,9 @@ from orchestration.web.pages.formatting import plain, severity_words
 from orchestration.web.pages.forms import Form
 from orchestration.web.pages.incident_forms import OPENING_FORMS, opening_forms
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
+from orchestration.web.pages.time_range import TimeRange, time_range
 
 _AT_ONCE = 100
-_RANGES = {"": None, "7 d": 7, "30 d": 30, "90 d": 90, "365 d": 365}
 _OWING = (IncidentStatus.RESOLVED.value, IncidentStatus.IN_REVIEW.value)
 _CHOICES = {
     Choices.SEVERITIES: [("", "by the severity rules"), *((one.value, severity_words(one)) for one in Severity)],
@@ -97,14 +97,13 @@ class _Incidents:
 
     async def read(self, request: Request) -> Values:
         given = request.query_params
-        severity, scenario, chosen = given.get("severity", ""), given.get("scenario", ""), given.get("range", "")
+        severity, scenario = given.get("severity", ""), given.get("scenario", "")
         try:
             severities = (Severity(severity),) if severity else ()
             wanted = Scenario(scenario) if scenario else None
         except ValueError as error:
             raise UsageError("expected a severity and a scenario of the lists; choose them there") from error
-        if chosen not in _RANGES:
-            raise UsageError("expected a time range of the list; choose it there")
+        chosen = time_range(request, self._app.clock.now())
         return await anyio.to_thread.run_sync(self._read, severities, wanted, chosen, given.get("before") or None)
 
     async def declare(
@@ -115,15 +114,15 @@ class _Incidents:
         return f"/incidents/{opened.id}", command.spec.page.done if command.spec.page else ""
 
     def _read(
-        self, severities: Sequence[Severity], scenario: Scenario | None, chosen: str, before: str | None
+        self, severities: Sequence[Severity], scenario: Scenario | None, chosen: TimeRange, before: str | None
     ) -> Values:
         records, now = self._app.incident_service.records, self._app.clock.now()
-        days = _RANGES[chosen]
         history = records.table.list(
             severities=severities,
             scenario=scenario,
             is_open=False,
-            since=None if days is None else now - timedelta(days=days),
+            since=chosen.since,
+            until=chosen.until,
             before=before,
             limit=_AT_ONCE,
         )
@@ -135,8 +134,7 @@ class _Incidents:
             "history": history,
             "earlier": history[-1].id if len(history) == _AT_ONCE else "",
             "paged": before is not None,
-            "ranges": list(_RANGES),
-            "chosen_range": chosen,
+            "range": chosen,
             "opening_forms": opening_forms(_CHOICES),
             "severities": list(Severity),
             "scenarios": list(Scenario),

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from orchestration.app.overview import overview
 from orchestration.errors import UsageError
 from orchestration.storage.samples import Samples, SampleSeries
+from orchestration.web.pages.change_marks import change_marks
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 RANGES = {"1h": timedelta(hours=1), "6h": timedelta(hours=6), "1d": timedelta(days=1), "7d": timedelta(days=7)}
@@ -79,7 +80,14 @@ class _Resources:
         for name, title, meaning, unit, limit in wanted:
             series = self._samples.query(name, now - RANGES[chosen], now, now)
             plots.append(plot(name, title, meaning, unit, series, limit))
-        return {"plots": plots, "overview": overview(self._app), "ranges": list(RANGES), "chosen": chosen}
+        marks = change_marks(self._app, now - RANGES[chosen])
+        return {
+            "marks": marks,
+            "plots": plots,
+            "overview": overview(self._app),
+            "ranges": list(RANGES),
+            "chosen": chosen,
+        }
 
 
 def plot(

@@ -15,6 +15,7 @@ from orchestration.runs.run_time import TIME_KINDS, run_time
 from orchestration.storage.runs import Run
 from orchestration.storage.spend import Spend
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
+from orchestration.web.pages.time_range import TimeRange, time_range
 
 _RUNS_PER_PAGE = 50
 _FILTERS: Mapping[str, tuple[RunStatus, ...]] = {
@@ -39,11 +40,12 @@ class _Runs:
         if chosen not in _FILTERS:
             raise UsageError(f"There is no status '{chosen[:20]}'. Choose one of: {', '.join(_FILTERS)}.")
         before = request.query_params.get("before") or None
-        return await anyio.to_thread.run_sync(self._read, chosen, before)
+        return await anyio.to_thread.run_sync(self._read, chosen, time_range(request, self._app.clock.now()), before)
 
-    def _read(self, chosen: str, before: str | None) -> Values:
-        found = self._app.runs.list(_FILTERS[chosen], _RUNS_PER_PAGE + 1, before=before)
-        shown, counts = found[:_RUNS_PER_PAGE], self._app.runs.count_by_status()
+    def _read(self, chosen: str, range_: TimeRange, before: str | None) -> Values:
+        since, until = range_.since, range_.until
+        found = self._app.runs.list(_FILTERS[chosen], _RUNS_PER_PAGE + 1, before=before, since=since, until=until)
+        shown, counts = found[:_RUNS_PER_PAGE], self._app.runs.count_by_status(since, until)
         questions = {question.subject: question for question in self._app.approvals.list_open()}
         return {
             "runs": shown,
@@ -52,6 +54,7 @@ class _Runs:
             "rehearsed": {one.id for one in shown if is_rehearsed(one)},
             "questions": questions,
             "chosen": chosen,
+            "range": range_,
             "filters": _counted(counts),
             "before": before,
             "next": shown[-1].id if len(found) > _RUNS_PER_PAGE else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import anyio.to_thread
@@ -18,12 +18,12 @@ from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.security.principal import Principal
 from orchestration.storage.search import RecordSearch
 from orchestration.web.pages.site import DashboardSite, SitePage, Values, principal_of
+from orchestration.web.pages.time_range import time_range
 
 _LONGEST = 200
 # Shorter ends of identifiers mean many incidents.
 _SHORTEST_IDENTIFIER = 5
 _KINDS = ("incidents", "runs", "alerts", "providers", "playbooks", "documents", "pages")
-_RANGES = {"": None, "24 h": 1, "7 d": 7, "30 d": 30, "365 d": 365}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,12 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is searched for: every word, in one kind or in all, begun within so many days."""
+    """What is searched for: every word, in one kind or in all, begun in a time."""
 
     words: tuple[str, ...]
     kind: str
-    days: int | None
+    since: datetime | None
+    until: datetime | None
 
     def wants(self, kind: str) -> bool:
         """Whether things of this kind are searched."""
@@ -66,17 +67,17 @@ class _Search:
 
     async def read(self, request: Request) -> Values:
         given = request.query_params
-        text, kind, chosen = given.get("q", "")[:_LONGEST].strip(), given.get("kind", ""), given.get("range", "")
-        if kind not in ("", *_KINDS) or chosen not in _RANGES:
-            raise UsageError("expected a kind and a time range of the lists; choose them there")
-        query = Query(tuple(text.casefold().split()), kind, _RANGES[chosen])
+        text, kind = given.get("q", "")[:_LONGEST].strip(), given.get("kind", "")
+        if kind not in ("", *_KINDS):
+            raise UsageError(f"There is no kind '{kind[:20]}'. Choose one of: {', '.join(_KINDS)}.")
+        chosen = time_range(request, self._app.clock.now())
+        query = Query(tuple(text.casefold().split()), kind, chosen.since, chosen.until)
         found = await anyio.to_thread.run_sync(self._find, query, principal_of(request)) if query.words else {}
         return {
             "text": text,
             "kinds": _KINDS,
             "kind": kind,
-            "ranges": list(_RANGES),
-            "chosen": chosen,
+            "range": chosen,
             "found": {name: hits for name, hits in found.items() if hits},
         }
 
@@ -92,15 +93,12 @@ class _Search:
         }
         return {name: search() for name, search in searches.items() if query.wants(name)}
 
-    def _since(self, query: Query) -> datetime | None:
-        return None if query.days is None else self._app.clock.now() - timedelta(days=query.days)
-
     def _pages(self, query: Query, principal: Principal | None) -> Sequence[Hit]:
         menu = self._site.menu_of(principal)
         return [Hit(entry.path, entry.title, entry.group) for entry in menu if query.fits(entry.title)]
 
     def _incidents(self, query: Query) -> Sequence[Hit]:
-        found = self._records.incidents(query.words, self._since(query)) or self._by_identifier(query)
+        found = self._records.incidents(query.words, query.since, query.until) or self._by_identifier(query)
         return [Hit(f"/incidents/{row.id}", row.title, f"{row.severity} {row.status}, {row.id}") for row in found]
 
     def _by_identifier(self, query: Query) -> Sequence[Any]:
@@ -114,11 +112,11 @@ class _Search:
             return ()
 
     def _runs(self, query: Query) -> Sequence[Hit]:
-        found = self._records.runs(query.words, self._since(query))
+        found = self._records.runs(query.words, query.since, query.until)
         return [Hit(f"/runs/{row.id}", row.goal, f"{row.status}, {row.id}") for row in found]
 
     def _alerts(self, query: Query) -> Sequence[Hit]:
-        found = self._records.alerts(query.words, self._since(query))
+        found = self._records.alerts(query.words, query.since, query.until)
         return [Hit(f"/alerts?alert={row.id}", row.name, f"{row.status}, from {row.source}") for row in found]
 
     def _providers(self, query: Query) -> Sequence[Hit]:

@@ -1,5 +1,5 @@
 // Progressive enhancement; every page works without it. 1. Shows whether the page is live. 2. Keeps "5 min ago" and the
-// seconds of what is under way up to date. 3. Shows the value of a slider, and keeps what is being filled in. 4. Draws plots from the tables behind them.
+// seconds of what is under way up to date. 3. Shows the value of a slider, and keeps what is being filled in.
 (() => {
   "use strict";
 
@@ -51,56 +51,5 @@
     if (event.target.type === "range") event.target.nextElementSibling.value = event.target.value;
   });
 
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const numbers = (table) => {
-    const rows = [...table.tBodies[0].rows].map((row) => [...row.cells].filter((cell) => "x" in cell.dataset || "y" in cell.dataset));
-    const names = [...table.tHead.rows[0].cells].slice(1).map((cell) => cell.textContent.trim());
-    const columns = rows.length ? rows[0].map((_, index) => rows.map((cells) => {
-      const text = index ? cells[index].dataset.y : cells[0].dataset.x;
-      return text === "" ? null : Number(text);
-    })) : [];
-    return { names, columns, labels: [...table.tBodies[0].rows].map((row) => row.cells[0].textContent) };
-  };
-  const options = (figure, found, width) => {
-    const axis = { stroke: colour("--calm"), grid: { stroke: colour("--rule"), width: 1 }, ticks: { stroke: colour("--rule"), width: 1 } };
-    const byTime = figure.dataset.plot === "time";
-    const moments = { space: 60, values: (_u, ticks, _axis, _space, step) => ticks.map((tick) => {
-      const text = new Date(tick * 1000).toISOString();
-      return step >= 86400 ? text.slice(5, 10) : text.slice(11, 16);
-    }) };
-    const months = { space: 70, values: (_, ticks) => ticks.map((tick) => found.labels[tick] ?? "") };
-    return {
-      width, height: 170, legend: { show: found.columns.length > 2, live: false }, cursor: { show: false },
-      scales: { x: { time: byTime }, y: { range: (_, least, most) => [Math.min(0, least ?? 0), (most ?? 1) * 1.1 || 1] } },
-      axes: [{ ...axis, ...(byTime ? moments : months) }, { ...axis, size: 48 }],
-      series: [{}, ...found.columns.slice(1).map((_, index) => ({
-        label: found.names[index], stroke: colour(`--line-${(index % 4) + 1}`), width: 1.5,
-        points: { show: !byTime || found.columns[0].length < 3 }, spanGaps: true,
-        ...(found.names[index] === LIMIT ? { stroke: colour("--bad"), dash: [4, 4], width: 1 } : {}),
-      }))],
-    };
-  };
-  const LIMIT = "alert threshold";
-  const drawn = new WeakMap();
-  const draw = () => {
-    if (!window.uPlot) return;
-    for (const figure of document.querySelectorAll("figure[data-plot]")) {
-      const place = figure.querySelector(".plot");
-      const table = figure.querySelector("details table");
-      if (!place || !table || !place.clientWidth) continue;
-      const found = numbers(table);
-      drawn.get(place)?.destroy();
-      if (found.columns.length && figure.dataset.limit) {
-        found.names[found.columns.length - 1] = LIMIT;
-        found.columns.push(found.columns[0].map(() => Number(figure.dataset.limit)));
-      }
-      if (found.columns.length) drawn.set(place, new uPlot(options(figure, found, place.clientWidth), found.columns, place));
-    }
-  };
-  draw();
-  let waiting = 0;
-  const soon = () => { clearTimeout(waiting); waiting = setTimeout(draw, 100); };
-  addEventListener("resize", soon);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", soon);
-  document.addEventListener("htmx:after:swap", () => { tick(); soon(); });
+  document.addEventListener("htmx:after:swap", tick);
 })();

@@ -68,13 +68,28 @@ def test_every_page_is_accessible_keeps_to_its_policy_and_fits_the_screen(
     dashboard.app.leases.release("drills", "drills-1")
 
 
-def test_the_plots_are_drawn_from_the_tables_behind_them(opened: Opener, incidents: dict[str, Incident]) -> None:
+def test_the_plots_are_drawn_from_the_tables_behind_them(
+    dashboard: Dashboard, opened: Opener, incidents: dict[str, Incident]
+) -> None:
     page = opened("/resources")
     expect(page.locator("#plot-cpu_percent canvas")).to_be_visible()
     expect(page.locator("#plot-disk_free_percent .u-legend")).to_contain_text("/work")
     figures = opened("/figures")
     for name in ("mttd", "mttr", "shares", "counts"):
         expect(figures.locator(f"#plot-{name} canvas")).to_be_visible()
+    with figures.expect_download() as picture:
+        figures.get_by_role("button", name="MTTR by month as PNG").click()
+    assert picture.value.suggested_filename == "mttr-by-month.png"
+    content = picture.value.path().read_bytes()
+    assert content.startswith(b"\x89PNG")
+    # Its size is in the first chunk: wider than high, and higher than the plot alone.
+    width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
+    assert width > height > 170
+    with figures.expect_download() as numbers:
+        figures.get_by_role("button", name="MTTR by month as CSV").click()
+    lines = numbers.value.path().read_text().splitlines()
+    assert lines[0] == '"Month","median","90th percentile"'
+    assert lines[-1].startswith(f'"{dashboard.app.clock.now():%Y-%m}",')
 
 
 @SCREENS

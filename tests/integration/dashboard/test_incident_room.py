@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from orchestration.incidents import notices
 from orchestration.incidents.brief import briefing
 from orchestration.incidents.change import Notification
 from orchestration.incidents.commands.acknowledgement import Acknowledge
+from orchestration.incidents.commands.action_items import AddActionItem
 from orchestration.incidents.commands.mitigation import (
     BeginMitigation,
     BeginVerification,
@@ -36,6 +38,7 @@ from orchestration.playbooks.actions import ActionContext, ActionOutcome
 from orchestration.playbooks.actions.registry import find_action
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.approvals import Approval
+from orchestration.storage.configuration import ConfigurationVersions
 from orchestration.storage.playbooks import ActionRun, PlaybookRecords, PlaybookRun, RankedHypothesis
 from orchestration.storage.runs import Run
 from orchestration.web.pages.incident_forms import FORMS
@@ -302,6 +305,25 @@ def test_odd_titles_are_shortened_and_turn_nothing_around(dashboard: Dashboard) 
     assert "Whole title" in text
     assert "\u2068" + title + "\u202c\u2069" in text
     assert title not in dashboard.get("/incidents").text.replace("\u2068" + title, "")
+
+
+def test_plots_mark_what_changed_and_months_lead_to_their_incidents(dashboard: Dashboard) -> None:
+    app = dashboard.app
+    found = declare(app, "plotted", "a plotted trouble", Facts())
+    app.incident_service.execute(found.id, person("ben"), AddActionItem("do better", "ada", date(2026, 1, 1)))
+    app.incident_service.execute(found.id, person("ben"), Resolve("over", anyway=True))
+    version = ConfigurationVersions(app.database).add("{}", "0" * 64, app.clock.now())
+    text = dashboard.get("/figures").text
+    assert f"version {version.number} of the configuration" in words(text)
+    assert 'data-mark="configuration"' in text
+    assert f'data-mark="configuration" data-at="{version.loaded_at:%Y-%m-%d}' in dashboard.get("/resources").text
+    assert "do better" in words(text.partition('id="owed"')[2])
+    month = f"{app.clock.now():%Y-%m}"
+    assert f'href="/incidents?month={month}#history"' in text
+    assert f"/incidents/{found.id}" in dashboard.get(f"/incidents?month={month}").text.partition('id="history"')[2]
+    assert f"/incidents/{found.id}" not in dashboard.get("/incidents?month=2020-02").text.partition('id="history"')[2]
+    for page in ("/incidents", "/runs", "/search"):
+        assert dashboard.get(f"{page}?range=8+d").status_code == 422
 
 
 def test_one_search_finds_everything_that_has_a_page(dashboard: Dashboard) -> None:
