@@ -17,6 +17,7 @@ from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
 from orchestration.incidents import notices, resolution
 from orchestration.incidents.brief import BriefingLine, briefing
+from orchestration.incidents.escalation_routes import describe_path
 from orchestration.incidents.folded_timeline import fold
 from orchestration.incidents.model import Incident, TimelineEntry
 from orchestration.incidents.ownership import ownership
@@ -67,6 +68,7 @@ def screen(
         f"  owner      {ownership(incident, entries, response, [one.text for one in questions])}",
         *(f"  SLA        {line}" for line in clock_lines(incident, settings, now)),
         f"  ETA        {notices.estimate(incident, now)}",
+        f"  path       {describe_path(incident, settings)}",
         *_left(incident),
         *_links(incident),
         "",

@@ -12,6 +12,13 @@ import anyio
 import click
 
 from orchestration.app import project
+from orchestration.app.escalation_paths import (
+    PathView,
+    escalation_paths,
+    outside_subject,
+    recorded_subject,
+    try_routes,
+)
 from orchestration.app.grafana_oncall import convert, read_export
 from orchestration.app.grafana_oncall.project_files import import_lines, read_text_file, write_import
 from orchestration.app.oncall_calendars import CalendarState, OnCallCalendarReader, states
@@ -20,8 +27,10 @@ from orchestration.cli import common
 from orchestration.cli.output import echo
 from orchestration.cli.render import console, table
 from orchestration.cli.timespec import MOMENT, ahead
+from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.incidents.oncall import OnCallShift, audience, contacts, duties, level_names
+from orchestration.errors import UsageError
+from orchestration.incidents.oncall import OnCallShift, audience, duties
 from orchestration.storage.oncall import OnCallOverrideRow
 
 _reason = click.option("--reason", required=True, help="Why. Others will read it.")
@@ -47,15 +56,11 @@ def show(config: str, at: str | None, as_json: bool) -> None:
         settings = opened.response
         shifts = duties(settings, moment)
         notified = {severity.value: [each.id for each in audience(severity, settings, moment)] for severity in Severity}
-        levels = [
-            (level, [each.id for each in contacts(level_names(level), settings, moment)])
-            for level in settings.escalation.levels
-        ]
+        paths = list(escalation_paths(settings, moment))
         read = list(states(settings, opened.on_call.calendars, now))
         if as_json:
-            paged = [{"level": level.level, "contacts": ids, "after": level.after} for level, ids in levels]
-            shown = {"at": moment, "on_call": shifts, "told_first": notified, "levels": paged, "calendars": read}
-            common.print_json(shown)
+            shown = {"at": moment, "on_call": shifts, "told_first": notified, "calendars": read}
+            common.print_json({**shown, "levels": paths[0].levels, "paths": paths})
             return
         _echo_calendars(read)
         echo(f"at {moment:%Y-%m-%d %H:%M} UTC")
@@ -65,8 +70,10 @@ def show(config: str, at: str | None, as_json: bool) -> None:
         _print_shifts(shifts)
         first = [(name, ", ".join(ids) or "nobody") for name, ids in notified.items()]
         console().print(table(("SEVERITY", "NOTIFIED FIRST"), first))
-        steps = [(str(level.level), ", ".join(ids) or "nobody", f"{level.after / 60:g} min") for level, ids in levels]
-        console().print(table(("LEVEL", "PAGED", "NEXT AFTER"), steps))
+        for path in paths:
+            if len(paths) > 1:
+                echo(f"escalation path {path.name}")
+            _print_levels(path)
 
 
 def _echo_calendars(read: Sequence[CalendarState]) -> None:
@@ -84,6 +91,62 @@ def _print_shifts(shifts: Sequence[OnCallShift]) -> None:
     ]
     if rows:
         console().print(table(("ROTATION", "LEVEL", "ON CALL", "UNTIL (UTC)", "OVERRIDE"), rows))
+
+
+def _print_levels(path: PathView) -> None:
+    steps = [(str(one.level), ", ".join(one.contacts) or "nobody", f"{one.after / 60:g} min") for one in path.levels]
+    console().print(table(("LEVEL", "PAGED", "NEXT AFTER"), steps))
+
+
+def _read_labels(_: click.Context, __: click.Parameter, words: Sequence[str]) -> dict[str, str]:
+    pairs = [word.partition("=") for word in words]
+    wrong = next((word for word, (name, equals, _) in zip(words, pairs, strict=True) if not equals or not name), None)
+    if wrong is not None:
+        raise UsageError(f"expected LABEL=VALUE such as team=database, got '{wrong[:80]}'")
+    return {name: value for name, _, value in pairs}
+
+
+@oncall.command()
+@click.argument("labels", nargs=-1, metavar="[LABEL=VALUE]...", callback=_read_labels)
+@click.option("--alert", metavar="ALERT", help="Try a recorded alert instead: its id, or a unique end of it.")
+@click.option(
+    "--severity", type=click.Choice([one.value for one in Severity]), help="Its severity.  [default: as the labels say]"
+)
+@click.option(
+    "--scenario",
+    type=click.Choice([one.value for one in Scenario]),
+    help="Its scenario.  [default: as for an alert from outside]",
+)
+@common.json_option
+@click.pass_obj
+def route(
+    config: str,
+    labels: dict[str, str],
+    alert: str | None,
+    severity: str | None,
+    scenario: str | None,
+    as_json: bool,
+) -> None:
+    """Show which escalation path an alert with these labels would take, and whom it would page."""
+    if alert is not None and (labels or severity or scenario):
+        raise UsageError("Give either --alert or labels, severity and scenario.")
+    with project(config) as opened:
+        now, intake = opened.clock.now(), opened.configuration.alerting.intake
+        subject = (
+            outside_subject(
+                labels, intake, Severity(severity) if severity else None, Scenario(scenario) if scenario else None
+            )
+            if alert is None
+            else recorded_subject(opened.alerts.find(alert), now)
+        )
+        found = try_routes(opened.response, subject, now)
+        if as_json:
+            common.print_json(found)
+            return
+        by = "no route matches" if found.route is None else f"by response.escalationRoutes[{found.route}]"
+        echo(f"a {subject.severity} takes the escalation path {found.path.name}: {by}")
+        echo(f"notified first: {', '.join(found.path.notified_first[subject.severity]) or 'nobody'}")
+        _print_levels(found.path)
 
 
 @oncall.command()

@@ -18,6 +18,7 @@ class Choices(StrEnum):
     SCENARIOS = "scenarios"
     OTHER_INCIDENTS = "others"
     LEVELS = "levels"
+    PATHS = "paths"
     PARTS = "parts"
 
 

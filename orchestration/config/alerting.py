@@ -11,8 +11,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from orchestration.config.response import DAY, HOUR, MINUTE, TimeZone
-from orchestration.config.section import EnvironmentName, Identifier, PositiveSeconds, Section
+from orchestration.config.response import TimeZone
+from orchestration.config.section import DAY, HOUR, MINUTE, EnvironmentName, Identifier, PositiveSeconds, Section
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 

@@ -80,6 +80,7 @@ class FindingCode(StrEnum):
     BAD_REVOKER_URL = "E052", "A revoker's address is not an `http://` or `https://` URL."
     DUPLICATE_WINDOW = "E053", "Two maintenance windows have the same name."
     BAD_CALENDAR = "E054", "The calendar of a rotation has no address, several, or one that is not a URL."
+    UNKNOWN_PATH = "E055", "A route leads to an escalation path that does not exist."
     UNKNOWN_JOB = "E060", "A maintenance job does not exist."
 
     UNKNOWN_KEY = "W001", "A key is unknown. It has no effect."
@@ -114,6 +115,11 @@ class FindingCode(StrEnum):
         "W036",
         "No installed package provides a channel's type, so nobody is reached on it.",
     )
+    UNREACHABLE_PATH = (
+        "W037",
+        "No route leads to an escalation path, or a route can never match: an earlier one matches all that it does.",
+    )
+    EMPTY_PATH = "W038", "An escalation path has no levels: after the first page nobody else is paged."
     UNKNOWN_VENDOR = "W040", "No installed package knows a revoker's vendor, so it revokes nothing."
     NO_REVOCATION = "W041", "The vendor of a revoker has no documented call that revokes; a person has to do it."
     CALENDAR_VARIABLE_UNSET = "W043", "The variable with the address of a rotation's calendar is not set."

@@ -16,11 +16,11 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from orchestration.config.channels.kinds import BUILT_IN_CHANNELS, find_channel_kind
 from orchestration.config.channels.settings import ChannelSettings
-from orchestration.config.section import EnvironmentName, Identifier, PositiveSeconds, Section
+from orchestration.config.escalation import DEFAULT_PATH, EscalationPath, EscalationRoute, EscalationSettings
+from orchestration.config.section import DAY, HOUR, MINUTE, EnvironmentName, Identifier, PositiveSeconds, Section
 from orchestration.domain.severity import Severity
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
 
 def _known_zone(name: str) -> str:
@@ -120,38 +120,6 @@ class OnCallRoster:
     calendars: Mapping[str, tuple[OnCallOverride, ...]] = field(default_factory=dict)
 
 
-class EscalationLevel(Section):
-    """Who is paged, and after how many unacknowledged seconds the next level is. `targets` are contacts or rotations;
-    without any, all of that level."""
-
-    level: Annotated[int, Field(ge=1, le=4)]
-    targets: tuple[Identifier, ...] = ()
-    after: PositiveSeconds = 15 * MINUTE
-
-
-def _remind_after() -> dict[Severity, float]:
-    return {Severity.P0: 30 * MINUTE, Severity.P1: HOUR}
-
-
-class EscalationSettings(Section):
-    """The way up. After the last level it begins again, `repeat` times in all.
-
-    Whoever has acknowledged an incident is reminded when so many seconds have passed without anything that a person has
-    recorded (`remindAfter`, by severity; others are not reminded of), and `pageAgainAfter` seconds later it is paged
-    anew.
-    """
-
-    levels: tuple[EscalationLevel, ...] = (
-        EscalationLevel(level=1, after=10 * MINUTE),
-        EscalationLevel(level=2, after=20 * MINUTE),
-        EscalationLevel(level=3, after=30 * MINUTE),
-    )
-    repeat: Annotated[int, Field(ge=1, le=20)] = 3
-    after_failed_attempts: Annotated[int, Field(ge=1, le=20)] = 3
-    remind_after: dict[Severity, PositiveSeconds] = Field(default_factory=_remind_after)
-    page_again_after: PositiveSeconds = 15 * MINUTE
-
-
 class TargetSettings(Section):
     """How soon an incident must be acknowledged and resolved, in seconds; None: by the business calendar, which is
     close of business on the first business day after the local day of detection."""
@@ -230,13 +198,19 @@ class MessageLinkSettings(Section):
 
 
 class ResponseSettings(Section):
-    """The response to incidents. Without any contact, incidents go to the log and the console alone."""
+    """The response to incidents. Without any contact, incidents go to the log and the console alone.
+
+    An incident takes one of the `escalationPaths` if one of the `escalationRoutes` matches it when it is opened; the
+    first that does counts, and what none matches takes `escalation`.
+    """
 
     channels: dict[Identifier, ChannelSettings] = Field(default_factory=dict)
     contacts: tuple[Contact, ...] = ()
     rotations: tuple[OnCallRotation, ...] = ()
     audience: dict[Severity, tuple[str, ...]] = Field(default_factory=lambda: dict(_AUDIENCE))
     escalation: EscalationSettings = EscalationSettings()
+    escalation_paths: dict[Identifier, EscalationPath] = Field(default_factory=dict)
+    escalation_routes: tuple[EscalationRoute, ...] = ()
     targets: dict[Severity, TargetSettings] = Field(default_factory=lambda: dict(_TARGETS))
     business_hours: BusinessHours = BusinessHours()
     at_risk_percent: Annotated[float, Field(gt=0, lt=100)] = 75
@@ -293,6 +267,11 @@ class ResponseSettings(Section):
             return False
         return kind.address is None or bool(place.address)
 
-    def audience_of(self, severity: Severity) -> tuple[str, ...]:
-        """Who is told first of an incident of this severity."""
-        return self.audience.get(severity, _AUDIENCE[severity])
+    def path(self, name: str) -> EscalationSettings:
+        """The escalation path of that name; the default one where there is none."""
+        return self.escalation_paths.get(name, self.escalation)
+
+    def audience_of(self, severity: Severity, path: str = DEFAULT_PATH) -> tuple[str, ...]:
+        """Who is told first of an incident of this severity that takes that escalation path."""
+        own = self.escalation_paths[path].audience if path in self.escalation_paths else {}
+        return own.get(severity, self.audience.get(severity, _AUDIENCE[severity]))

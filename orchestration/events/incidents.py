@@ -209,6 +209,14 @@ class IncidentPaged(IncidentEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentPathChanged(IncidentEvent):
+    """A person moved it to another escalation path."""
+
+    kind: ClassVar[str] = "incident.path_changed"
+    template: ClassVar[str] = "{incident} takes another escalation path"
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentReminded(IncidentEvent):
     """Someone was reminded of what is due."""
 

@@ -94,10 +94,17 @@ class IncidentChange:
         """The contacts behind names such as `level-2`, by the settings of this incident."""
         return oncall.contacts(names, self.settings, self.now)
 
+    def audience(self) -> tuple[Contact, ...]:
+        """Who is notified first at its present severity, by its escalation path."""
+        return self.contacts_for(self._audience)
+
+    @property
+    def _audience(self) -> tuple[str, ...]:
+        return self.settings.audience_of(self.incident.severity, self.incident.escalation_path)
+
     def start_paging(self) -> tuple[Contact, ...]:
         """Page the first contacts, start the escalation, and schedule the next update. Returns who is paged."""
-        audience = self.settings.audience_of(self.incident.severity)
-        levels = self.settings.escalation.levels
+        levels = escalation.path_of(self.incident, self.settings).levels
         first = oncall.level_names(levels[0]) if levels and escalation.pages(self.incident) else ()
         # The round is part of each message's key: a transaction that is repeated sends nothing twice, while a
         # reopened incident pages anew. The notice below pages the first level, so the timer continues with the second.
@@ -106,7 +113,7 @@ class IncidentChange:
             page_due=escalation.next_page(self.incident, self.settings, self.now),
             update_due=escalation.next_update(self.incident, self.settings, self.now),
         )
-        contacts = self.contacts_for([*audience, *first])
+        contacts = self.contacts_for([*self._audience, *first])
         self.notify(NoticeKind.INITIAL, contacts, f"initial-{self.incident.paging_rounds}")
         return contacts
 
@@ -116,7 +123,7 @@ class IncidentChange:
         It is not a page that waits for an acknowledgement, so none holds it back. Automation does not page a contact
         twice within five minutes; a person may.
         """
-        meant = self.contacts_for([f"level-{level}"])
+        meant = self.contacts_for(oncall.names_at(level, escalation.path_of(self.incident, self.settings)))
         told = {contact.id for each in self.notifications for contact in each.contacts}
         told |= frozenset() if self.actor.human else self._freshly_paged()
         contacts = [contact for contact in meant if contact.id not in told]

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from orchestration.config.response import DAY, HOUR, EscalationLevel, ResponseSettings
+from orchestration.config.escalation import EscalationLevel, EscalationSettings
+from orchestration.config.response import ResponseSettings
+from orchestration.config.section import DAY, HOUR
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
@@ -113,7 +115,7 @@ def _holding(incident: Incident, settings: ResponseSettings, now: datetime) -> I
 
 def _worsening(incident: Incident, settings: ResponseSettings) -> Iterator[EscalationRule]:
     blast = incident.blast_radius
-    if incident.failed_attempts >= settings.escalation.after_failed_attempts:
+    if incident.failed_attempts >= path_of(incident, settings).after_failed_attempts:
         yield EscalationRule.PERSISTS
     if incident.flapping and incident.attempted_actions:
         yield EscalationRule.COMES_AND_GOES
@@ -128,9 +130,15 @@ def pages(incident: Incident) -> bool:
     return incident.severity is not Severity.P3
 
 
+def path_of(incident: Incident, settings: ResponseSettings) -> EscalationSettings:
+    """The escalation path that the incident takes."""
+    return settings.path(incident.escalation_path)
+
+
 def level_to_page(incident: Incident, settings: ResponseSettings) -> EscalationLevel | None:
     """The next level to page; None when all have been paged as often as the settings say."""
-    levels, times = settings.escalation.levels, settings.escalation.repeat
+    path = path_of(incident, settings)
+    levels, times = path.levels, path.repeat
     if not levels or incident.levels_paged >= len(levels) * times:
         return None
     return levels[incident.levels_paged % len(levels)]
@@ -138,7 +146,7 @@ def level_to_page(incident: Incident, settings: ResponseSettings) -> EscalationL
 
 def next_page(incident: Incident, settings: ResponseSettings, now: datetime) -> datetime | None:
     """When to page the next level. It counts from now, so that after a downtime each level still gets its time."""
-    levels = settings.escalation.levels
+    levels = path_of(incident, settings).levels
     if not pages(incident) or not levels or level_to_page(incident, settings) is None:
         return None
     last = levels[(incident.levels_paged - 1) % len(levels)]
@@ -233,11 +241,12 @@ def _is_paged(incident: Incident) -> bool:
 
 def _forgotten_at(incident: Incident, settings: ResponseSettings) -> datetime | None:
     """When an acknowledgement counts as forgotten: for a reminder first, and then for a page."""
-    since, after = attended_since(incident), settings.escalation.remind_after.get(incident.severity)
+    path = path_of(incident, settings)
+    since, after = attended_since(incident), path.remind_after.get(incident.severity)
     if after is None or since is None or not incident.acknowledged or not _is_there(incident):
         return None
     if is_reminded(incident) and incident.reminded_at is not None:
-        return incident.reminded_at + timedelta(seconds=settings.escalation.page_again_after)
+        return incident.reminded_at + timedelta(seconds=path.page_again_after)
     return since + timedelta(seconds=after)
 
 

@@ -11,12 +11,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from orchestration.config.response import DAY, ResponseSettings
+from orchestration.config.escalation import DEFAULT_PATH
+from orchestration.config.response import ResponseSettings
+from orchestration.config.section import DAY
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
 from orchestration.incidents import attention, conditions, duties, escalation, sla
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.condition import ConditionStatus, IncidentCondition
+from orchestration.incidents.escalation_routes import choose_path, route_labels
 from orchestration.incidents.estimates import PastDurations
 from orchestration.incidents.model import Incident, TimelineEntry, reporter_of, require_open
 from orchestration.incidents.report import MAX_FINGERPRINTS, MAX_LINKS, MAX_NAMES, BlastRadius, TroubleReport
@@ -88,7 +91,8 @@ def declare(
     duties.open_all(change, report.duties)
     data = {"severity": incident.severity.value, "ground": incident.severity_reason.value, **_seen(report)}
     linked = {"recurrence_of": recurrence_of} if recurrence_of else {}
-    change.entries.append(TimelineEntry(at, "detected", str(change.actor), {**data, **linked}))
+    path = {} if incident.escalation_path == DEFAULT_PATH else {"escalation_path": incident.escalation_path}
+    change.entries.append(TimelineEntry(at, "detected", str(change.actor), {**data, **path, **linked}))
     change.start_paging()
     return change
 
@@ -284,9 +288,7 @@ def change_severity(change: IncidentChange, severity: Severity, severity_reason:
     # With the version: a severity may rise, fall and rise again, and each time people have to learn of it.
     step = f"{severity.value}-{incident.version}"
     change.notify_everyone(NoticeKind.UPDATE, step, f"severity {incident.severity.value} → {severity.value}: {reason}")
-    newcomers = [
-        contact for contact in change.contacts_for(change.settings.audience_of(severity)) if _is_new(change, contact.id)
-    ]
+    newcomers = [contact for contact in change.audience() if _is_new(change, contact.id)]
     if rises and newcomers:
         change.notify(NoticeKind.INITIAL, newcomers, step, reason)
     _start_pages(change)
@@ -342,6 +344,7 @@ def _new_incident(
         changed_at=at,
         clock=sla.start(severity, snapshot.settings, at),
         policy=snapshot.policy,
+        escalation_path=choose_path(snapshot.settings, severity, report.scenario, route_labels(report)).path,
         playbook=snapshot.playbook,
         expected=snapshot.expected,
         labels=dict(report.labels),

@@ -10,6 +10,7 @@ from orchestration.config.response import ResponseSettings
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.message_verb import MessageVerb
 from orchestration.incidents import resolution
+from orchestration.incidents.escalation import path_of
 from orchestration.incidents.model import Incident, describe_actor
 
 # The technical lead, to whom the playbook hands what needs more than one person.
@@ -55,7 +56,7 @@ def answerability(incident: Incident, verb: MessageVerb, link: str) -> Answerabi
 
 def level_to_call(incident: Incident, settings: ResponseSettings) -> int:
     """The level that an escalation calls unless the person chooses another: the next one that has not been paged."""
-    policy = settings.escalation.levels
+    policy = path_of(incident, settings).levels
     paged = {each.level for each in policy[: incident.levels_paged]}
     return next((each.level for each in policy if each.level not in paged), policy[-1].level if policy else _LEAD)
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from orchestration.config.escalation import DEFAULT_PATH
 from orchestration.domain.duty import Duty
 from orchestration.domain.incident_end import IncidentEnd
 from orchestration.domain.incident_status import MOVES, IncidentStatus
@@ -117,7 +118,8 @@ class Incident:
     the incident's whole life. `assessed_severity` is the worst severity that the facts have justified so far: when a
     person lowers the severity, it stays lowered until the facts become worse than that. `clock` is the current SLA
     record. `notified` lists the contacts who have been notified and `paged_at` when each was last paged.
-    `paging_rounds` counts how often paging started over, `levels_paged` the levels paged in the current round.
+    `paging_rounds` counts how often paging started over, `levels_paged` the levels of the `escalation_path` paged in
+    the current round.
     `escalated` and `warned` hold the rules and warnings that have fired and must not fire again. Fields that end in
     `_due` or `_until` hold the time of the next scheduled step.
 
@@ -199,6 +201,7 @@ class Incident:
     watched_until: datetime | None = None
     paging_rounds: int = 0
     levels_paged: int = 0
+    escalation_path: str = DEFAULT_PATH
     updates: int = 0
     failed_attempts: int = 0
     attempted_actions: tuple[str, ...] = ()

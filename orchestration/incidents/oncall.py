@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from orchestration.config.escalation import DEFAULT_PATH, EscalationLevel, EscalationSettings
 from orchestration.config.response import (
     Contact,
-    EscalationLevel,
     OnCallOverride,
     OnCallRoster,
     OnCallRotation,
@@ -93,14 +93,22 @@ def contacts(names: Iterable[str], settings: ResponseSettings, moment: datetime)
     return tuple(known[each] for each in ids if each in known)
 
 
-def audience(severity: Severity, settings: ResponseSettings, moment: datetime) -> tuple[Contact, ...]:
-    """Who is notified first of an incident of that severity."""
-    return contacts(settings.audience_of(severity), settings, moment)
+def audience(
+    severity: Severity, settings: ResponseSettings, moment: datetime, path: str = DEFAULT_PATH
+) -> tuple[Contact, ...]:
+    """Who is notified first of an incident of that severity which takes that escalation path."""
+    return contacts(settings.audience_of(severity, path), settings, moment)
 
 
 def level_names(level: EscalationLevel) -> tuple[str, ...]:
     """The names that an escalation level stands for."""
     return level.targets or (f"{_LEVEL}{level.level}",)
+
+
+def names_at(level: int, path: EscalationSettings) -> tuple[str, ...]:
+    """The names for a level on an escalation path: what the path has for it, else everybody of that level."""
+    own = next((each for each in path.levels if each.level == level), None)
+    return (f"{_LEVEL}{level}",) if own is None else level_names(own)
 
 
 def _meant(name: str, settings: ResponseSettings, moment: datetime) -> Iterator[str]:

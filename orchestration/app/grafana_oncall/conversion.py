@@ -1,4 +1,4 @@
-"""The whole conversion: users, schedules, an escalation chain, and what to do about the integrations. Pure."""
+"""The whole conversion: users, schedules, escalation chains, and what to do about the integrations. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from orchestration.app.grafana_oncall.escalation import convert_chain
 from orchestration.app.grafana_oncall.export import EscalationChain, OnCallExport, OnCallUser
 from orchestration.app.grafana_oncall.schedules import convert_schedule
+from orchestration.config.escalation import DEFAULT_PATH
 from orchestration.errors import UsageError
 
 MAIL, CHAT = "mail", "chat"
@@ -39,7 +40,8 @@ class OnCallImport:
 
 
 def convert(export: OnCallExport, chain: str | None = None) -> OnCallImport:
-    """Convert an export. `chain` names the escalation chain to take; by default the one that most integrations use.
+    """Convert an export. `chain` names the escalation chain that becomes the default path; without it, that is the
+    one that most integrations use. The others become further paths.
     Raises UsageError for a chain that is not there."""
     names = _Names()
     people = {user.id: names.take(user.username) for user in export.users}
@@ -64,8 +66,8 @@ def convert(export: OnCallExport, chain: str | None = None) -> OnCallImport:
 class _Names:
     """Names for contacts and rotations, which share one name space here."""
 
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
+    def __init__(self, *taken: str) -> None:
+        self._taken = set(taken)
 
     def take(self, text: str) -> str:
         """A name that is free, like the text."""
@@ -102,9 +104,27 @@ def _escalate(
     first = made.levels[0].targets
     second = made.levels[1].targets if len(made.levels) > 1 else []
     imported.response["audience"] = {"P0": ["everyone"], "P1": list(dict.fromkeys([*first, *second])), "P2": first}
-    others = [each.name for each in export.escalation_chains if each.id != chosen.id]
-    if others:
-        imported.notes.append(f"one chain can be in force; not taken: {', '.join(others)} (choose one with --chain)")
+    others = [each for each in export.escalation_chains if each.id != chosen.id]
+    for chain in others:
+        _add_path(imported, export, chain, people, rotations)
+
+
+def _add_path(
+    imported: OnCallImport,
+    export: OnCallExport,
+    chain: EscalationChain,
+    people: dict[str, str],
+    rotations: dict[str, str],
+) -> None:
+    """Another chain becomes a path of its own, to which the user has to lead a route."""
+    steps = [step for step in export.escalation_policies if step.escalation_chain_id == chain.id]
+    made = convert_chain(chain.name, steps, people, rotations)
+    imported.notes += made.notes
+    if not made.levels:
+        imported.notes.append(f"escalation chain {chain.name} notifies nobody")
+        return
+    paths = imported.response.setdefault("escalationPaths", {})
+    paths[_Names(DEFAULT_PATH, *paths).take(chain.name)] = made.settings
 
 
 def _chain(export: OnCallExport, wanted: str | None) -> EscalationChain | None:
@@ -129,8 +149,12 @@ def _unrouted(export: OnCallExport) -> Iterator[str]:
             each for each in export.routes if each.integration_id == integration.id and not each.is_the_last_route
         ]
         if routes:
-            patterns = ", ".join(each.routing_regex or "" for each in routes)
+            chains = {chain.id: chain.name for chain in export.escalation_chains}
+            patterns = ", ".join(
+                f"{each.routing_regex or ''} to {chains.get(each.escalation_chain_id or '', 'nobody')}"
+                for each in routes
+            )
             yield (
-                f"integration {integration.name}: routes by pattern ({patterns}) have no counterpart; alerts are told "
-                "by their severity (`response.audience`)"
+                f"integration {integration.name}: its routes search the whole text of an alert ({patterns}); write "
+                "routes by labels in `response.escalationRoutes`"
             )

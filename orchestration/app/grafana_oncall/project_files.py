@@ -39,6 +39,9 @@ def write_import(config_file: Path, imported: OnCallImport) -> None:
     response = document.setdefault("response", {})
     channels = {name: settings for name, settings in _CHANNELS.items() if _is_used(imported, name)}
     document["response"] = {**response, "channels": {**channels, **response.get("channels", {})}, **imported.response}
+    paths = {**response.get("escalationPaths", {}), **imported.response.get("escalationPaths", {})}
+    if paths:
+        document["response"]["escalationPaths"] = paths
     if imported.intakes:
         document.setdefault("alerting", {}).setdefault("intake", {}).setdefault("tokenEnv", _INTAKE_TOKEN)
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"

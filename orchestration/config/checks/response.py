@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from orchestration.config.channels.checks import is_http_url
@@ -16,6 +16,7 @@ from orchestration.config.channels.settings import ChannelSettings
 from orchestration.config.checks.environment import CheckEnvironment
 from orchestration.config.checks.options import check_options
 from orchestration.config.document import JsonPath
+from orchestration.config.escalation import EscalationLevel, EscalationPath
 from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, suggest
 from orchestration.config.response import Contact, ContactAddress, OnCallCalendar, OnCallRotation, ResponseSettings
@@ -75,8 +76,7 @@ def check_rotations(configuration: Configuration, environment: CheckEnvironment)
 
 def check_quota_contacts(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
     """Those who get a request for more quota exist."""
-    response = configuration.response
-    known = [*(entry.id for _, entry in _places(response)), EVERYONE, *LEVELS]
+    known = _recipients(configuration.response)
     for name, settings in configuration.runtime.providers.items():
         for place, contact in enumerate(settings.quota_contacts):
             path: JsonPath = ("runtime", "providers", name, "quotaContacts", place)
@@ -89,17 +89,13 @@ def check_audience(configuration: Configuration, _environment: CheckEnvironment)
     Without any contact, notifications go to the log and the console, which suits a single developer's machine.
     """
     response = configuration.response
-    known = [*(entry.id for _, entry in _places(response)), EVERYONE, *LEVELS]
+    known = _recipients(response)
     for severity, names in response.audience.items():
         for place, name in enumerate(names):
             yield from _check_known(name, known, (*_ROOT, "audience", severity.value, place), "contact or rotation")
-    for index, level in enumerate(response.escalation.levels):
-        where = (*_ROOT, "escalation", "levels", index)
-        for place, name in enumerate(level.targets):
-            yield from _check_known(name, known, (*where, "targets", place), "contact or rotation")
-        if response.contacts and not level.targets and not _of_level(response, level.level):
-            hint = f'Give a contact "level": {level.level}, or remove the level from the escalation.'
-            yield Problem(FindingCode.EMPTY_LEVEL, where, f"nobody is at level {level.level}", hint=hint)
+    yield from _check_levels(response, response.escalation.levels, (*_ROOT, "escalation"))
+    for name, way in response.escalation_paths.items():
+        yield from _check_path(response, name, way)
     for severity in (Severity.P0, Severity.P1):
         if response.contacts and not any(_has_members(response, n) for n in response.audience_of(severity)):
             hint = f'Name a contact in response.audience.{severity.value}, or give one a "level".'
@@ -107,6 +103,25 @@ def check_audience(configuration: Configuration, _environment: CheckEnvironment)
             yield Problem(
                 FindingCode.EMPTY_AUDIENCE, path, f"nobody would be notified of {severity.value} incidents", hint=hint
             )
+
+
+def _check_path(response: ResponseSettings, name: str, path: EscalationPath) -> Iterator[Problem]:
+    where, known = (*_ROOT, "escalationPaths", name), _recipients(response)
+    for severity, names in path.audience.items():
+        for place, each in enumerate(names):
+            yield from _check_known(each, known, (*where, "audience", severity.value, place), "contact or rotation")
+    yield from _check_levels(response, path.levels, where)
+
+
+def _check_levels(response: ResponseSettings, levels: Sequence[EscalationLevel], path: JsonPath) -> Iterator[Problem]:
+    known = _recipients(response)
+    for index, level in enumerate(levels):
+        where = (*path, "levels", index)
+        for place, name in enumerate(level.targets):
+            yield from _check_known(name, known, (*where, "targets", place), "contact or rotation")
+        if response.contacts and not level.targets and not _of_level(response, level.level):
+            hint = f'Give a contact "level": {level.level}, or remove the level from the escalation.'
+            yield Problem(FindingCode.EMPTY_LEVEL, where, f"nobody is at level {level.level}", hint=hint)
 
 
 def check_dashboard(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
@@ -239,6 +254,11 @@ def _has_members(response: ResponseSettings, name: str) -> bool:
     if name in LEVELS:
         return _of_level(response, LEVELS[name])
     return name == EVERYONE or any(entry.id == name for _, entry in _places(response))
+
+
+def _recipients(response: ResponseSettings) -> list[str]:
+    """Every name that a message may be for."""
+    return [*(entry.id for _, entry in _places(response)), EVERYONE, *LEVELS]
 
 
 def _places(response: ResponseSettings) -> Iterator[tuple[JsonPath, Contact | OnCallRotation]]:

@@ -8,15 +8,24 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from orchestration.app.contacts import known_contacts, send_test
 from orchestration.app.doctor import CheckResult, examine
+from orchestration.app.escalation_paths import (
+    PathLevel,
+    PathView,
+    RouteTrial,
+    escalation_paths,
+    outside_subject,
+    recorded_subject,
+    try_routes,
+)
 from orchestration.app.oncall_calendars import CalendarState, states
 from orchestration.app.overview import Overview, overview
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.incidents.oncall import OnCallShift, audience, contacts, duties, level_names
+from orchestration.incidents.oncall import OnCallShift, audience, duties
 from orchestration.incidents.statistics import StatisticsReport
 from orchestration.security.principal import Role
 from orchestration.storage.incidents.aggregates import IncidentSelection
@@ -26,6 +35,7 @@ from orchestration.web.api.services import Caller, Moment, Name, Services, requi
 
 router = APIRouter()
 _VIEW = requires(Role.VIEWER, "contacts")
+LabelValue = Annotated[str, Field(pattern=r"^[^=]+=", max_length=1_000)]
 
 
 class ContactView(BaseModel):
@@ -44,23 +54,16 @@ class TestSent(BaseModel):
     keys: Sequence[str]
 
 
-class Level(BaseModel):
-    """The contacts of an escalation level, and after how many seconds the next level is paged."""
-
-    level: int
-    contacts: Sequence[str]
-    after: float
-
-
 class OnCall(BaseModel):
     """Who is on call, who is notified first for each severity, and who is paged after that; and how it stands with the
-    calendars of rotations."""
+    calendars of rotations. `told_first` and `levels` are those of the default escalation path; `paths` has all."""
 
     at: datetime
     calendars: Sequence[CalendarState]
     on_call: Sequence[OnCallShift]
     told_first: Mapping[str, Sequence[str]]
-    levels: Sequence[Level]
+    levels: Sequence[PathLevel]
+    paths: Sequence[PathView]
 
 
 @router.get("/contacts", dependencies=_VIEW)
@@ -98,20 +101,33 @@ def list_deliveries(services: Services, key: Annotated[str, Path(max_length=300)
 def show_on_call(services: Services, at: Moment | None = None) -> OnCall:
     """Show who is on call, now or at another time."""
     settings, moment = services.app.response, at or services.app.clock.now()
+    paths = list(escalation_paths(settings, moment))
     return OnCall(
         at=moment,
         calendars=list(states(settings, services.app.on_call.calendars, services.app.clock.now())),
         on_call=duties(settings, moment),
         told_first={one.value: [each.id for each in audience(one, settings, moment)] for one in Severity},
-        levels=[
-            Level(
-                level=level.level,
-                contacts=[each.id for each in contacts(level_names(level), settings, moment)],
-                after=level.after,
-            )
-            for level in settings.escalation.levels
-        ],
+        levels=paths[0].levels,
+        paths=paths,
     )
+
+
+@router.get("/on-call/route", dependencies=_VIEW)
+def try_route(
+    services: Services,
+    label: Annotated[list[LabelValue] | None, Query(max_length=100)] = None,
+    severity: Severity | None = None,
+    scenario: Scenario | None = None,
+    alert: Annotated[str | None, Query(max_length=100)] = None,
+) -> RouteTrial:
+    """Show which escalation path an alert would take, and whom it would page: a recorded `alert`, or one from outside
+    with these labels, each written `name=value`."""
+    now, app = services.app.clock.now(), services.app
+    if alert is not None:
+        return try_routes(app.response, recorded_subject(app.alerts.find(alert), now), now)
+    labels = {name: value for name, _, value in (each.partition("=") for each in label or ())}
+    subject = outside_subject(labels, app.configuration.alerting.intake, severity, scenario)
+    return try_routes(app.response, subject, now)
 
 
 @router.get("/statistics", dependencies=requires(Role.VIEWER, "statistics"))

@@ -17,6 +17,7 @@ from orchestration.app.action_undo import undo_action
 from orchestration.app.dry_run import preview
 from orchestration.app.incident_options import offered_options
 from orchestration.commands.inputs import Choices
+from orchestration.config.escalation import DEFAULT_PATH
 from orchestration.config.isolation import require_not_isolated
 from orchestration.config.response import ResponseSettings
 from orchestration.domain.incident_status import IncidentStatus
@@ -29,6 +30,7 @@ from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.mitigation import BeginMitigation
 from orchestration.incidents.escalation import missing_fields
+from orchestration.incidents.escalation_routes import describe_path
 from orchestration.incidents.folded_timeline import fold
 from orchestration.incidents.model import Incident, IncidentRefusedError, ReviewField, person
 from orchestration.incidents.ownership import ownership
@@ -106,6 +108,7 @@ class _Incident:
             "questions": questions,
             "ownership": ownership(found, dossier.entries, response, asked),
             "estimate": notices.estimate(found, dossier.now),
+            "escalation_path": describe_path(found, dossier.settings),
             "options": options,
             # Only one that a likely cause points to: the order of the playbook alone recommends nothing.
             "next_option": next((option for option in options if option.pointed and not option.tried), None),
@@ -221,6 +224,10 @@ def _review_part(dossier: ReviewDossier, field: ReviewField) -> ReviewPart:
     return ReviewPart(field, text, author, newer if author and newer != text else "")
 
 
+def _paths(settings: ResponseSettings) -> Sequence[str]:
+    return (DEFAULT_PATH, *settings.escalation_paths)
+
+
 def _choices(
     incident: Incident, settings: ResponseSettings, others: Sequence[IncidentRow]
 ) -> dict[Choices, list[tuple[str, str]]]:
@@ -228,6 +235,7 @@ def _choices(
     return {
         Choices.CONTACTS: [(one.id, one.name or one.id) for one in settings.contacts],
         Choices.LEVELS: [(str(number), f"{number}: {title}") for number, title in _LEVELS.items()],
+        Choices.PATHS: [(name, name) for name in _paths(settings) if name != incident.escalation_path],
         Choices.SEVERITIES: [(one.value, severity_words(one)) for one in severities],
         Choices.OTHER_INCIDENTS: [
             (row.id, f"{row.severity.value} {first_line(row.title, _TITLE_WIDTH)}")

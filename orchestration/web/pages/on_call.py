@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from orchestration.app.contacts import contact_channels, send_test
+from orchestration.app.escalation_paths import escalation_paths
 from orchestration.app.oncall_calendars import states
 from orchestration.errors import ConflictError
 from orchestration.incidents.oncall import duties, shifts
@@ -61,6 +62,8 @@ class _OnCall:
             "planned": planned,
             "calendars": [one for one in states(settings, app.on_call.calendars, now) if one.problem or one.stale],
             "history": history,
+            "paths": list(escalation_paths(settings, now)),
+            "path_routes": settings.escalation_routes,
             "contacts": [contact.id for contact in settings.contacts],
             "channels": contact_channels(app),
             "chosen": person,

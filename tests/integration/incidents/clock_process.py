@@ -1,7 +1,7 @@
-"""A process that fires the timers of a database, by a clock that is set: `clock_process.py DATABASE OFFSET_FILE`.
+"""A process that fires the timers of a database, by a clock that is set: `clock_process.py DATABASE OFFSET [JSON]`.
 
-The file holds the seconds by which the machine's clock is wrong. A line is printed after each round; "open" on standard
-input opens an incident, and "clear" reports the end of its alert.
+The file OFFSET holds the seconds by which the machine's clock is wrong; `JSON` is the section `response`. A line is
+printed after each round; "open" on standard input opens an incident, and "clear" reports the end of its alert.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 
 from orchestration.app.recorded_time import follow_recorded_time
 from orchestration.clock import SystemClock
-from orchestration.config.response import EscalationLevel, EscalationSettings, ResponseSettings
+from orchestration.config.escalation import EscalationLevel, EscalationSettings
+from orchestration.config.response import ResponseSettings
 from orchestration.events import EventBus
 from orchestration.incidents.service import IncidentService, Ports
 from orchestration.storage.database import Database
@@ -25,12 +26,13 @@ def settings() -> ResponseSettings:
     return some_settings(escalation=EscalationSettings(levels=levels, repeat=1), stability_seconds=1)
 
 
-def main(path: str, offset_file: str) -> None:
+def main(path: str, offset_file: str, response: str = "") -> None:
     offset = Path(offset_file)
     clock = SystemClock(lambda: time.time() + float(offset.read_text()))
     database = Database(f"sqlite:///{path}")
     follow_recorded_time(clock, database)
-    service = IncidentService(database, EventBus(clock), clock, Ports(settings, plan, lambda data: data))
+    in_force = ResponseSettings.model_validate_json(response) if response else settings()
+    service = IncidentService(database, EventBus(clock), clock, Ports(lambda: in_force, plan, lambda data: data))
 
     def obey() -> None:
         for line in sys.stdin:

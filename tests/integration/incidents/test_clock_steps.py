@@ -124,8 +124,8 @@ def test_a_clock_that_is_set_back_is_reported_once() -> None:
 
 
 @contextmanager
-def a_process(database: Path, offset: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.integration.incidents.clock_process", str(database), str(offset)]
+def a_process(database: Path, offset: Path, *response: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.integration.incidents.clock_process", str(database), str(offset), *response]
     with prefork.Program(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
     ) as process:

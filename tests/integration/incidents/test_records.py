@@ -32,6 +32,7 @@ NAMES = {
 # Fields that later versions have added; the ones before ignore them.
 ADDED = {
     "links",
+    "escalation_path",
     "causes",
     "conditions",
     "duties",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from orchestration.config.response import Contact, EscalationLevel, EscalationSettings, TargetSettings
+from orchestration.config.escalation import EscalationLevel, EscalationSettings
+from orchestration.config.response import Contact, TargetSettings
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
 from orchestration.errors import NotFoundError

@@ -122,6 +122,27 @@ def test_a_chain_becomes_levels_and_what_has_no_counterpart_is_named() -> None:
     ResponseSettings.model_validate(made.response)
 
 
+def test_the_other_chains_become_paths_to_which_the_routes_have_to_be_written() -> None:
+    export = an_export(
+        escalation_chains=[{"id": "F", "name": "default"}, {"id": "G", "name": "DB team"}, {"id": "H", "name": "idle"}],
+        escalation_policies=[
+            {"escalation_chain_id": chain, "position": 0, "type": "notify_persons", "persons_to_notify": [user]}
+            for chain, user in (("F", "U0"), ("G", "U1"))
+        ],
+        integrations=[{"id": "C", "name": "prod", "type": "grafana", "default_route": {"escalation_chain_id": "F"}}],
+        routes=[{"integration_id": "C", "routing_regex": "db-.*", "escalation_chain_id": "G"}],
+    )
+    made = convert(read_export(json.dumps(export)))
+    assert made.response["escalationPaths"] == {
+        "db-team": {"levels": [{"level": 1, "targets": ["b"], "after": 900}], "repeat": 1}
+    }
+    assert made.notes[0] == "escalation chain idle notifies nobody"
+    assert "(db-.* to DB team)" in made.notes[1]
+    assert len(made.notes) == 2
+    other = convert(read_export(json.dumps(export)), "DB team")
+    assert set(other.response["escalationPaths"]) == {"default-2"}, "the name of the default path is taken"
+
+
 def test_a_long_chain_ends_in_the_fourth_level() -> None:
     steps = [step for user in range(4) for step in (
         {"type": "notify_persons", "persons_to_notify": [f"U{user}"]}, {"type": "wait", "duration": 60},

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.config.response import EscalationLevel, EscalationSettings
+from orchestration.config.escalation import EscalationLevel, EscalationSettings
 from orchestration.domain.message_verb import MessageVerb
 from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.cancellation import CancelIncident

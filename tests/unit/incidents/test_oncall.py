@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.config.response import Contact, EscalationLevel, OnCallOverride, OnCallRotation
+from orchestration.config.escalation import EscalationLevel
+from orchestration.config.response import Contact, OnCallOverride, OnCallRotation
 from orchestration.domain.severity import Severity
 from orchestration.incidents.oncall import audience, contacts, duties, level_names, on_call
 from tests.support.incidents import NOON, some_settings

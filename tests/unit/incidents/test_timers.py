@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from orchestration.config.response import EscalationLevel, EscalationSettings
+from orchestration.config.escalation import EscalationLevel, EscalationSettings
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
