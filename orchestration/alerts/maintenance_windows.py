@@ -27,8 +27,9 @@ class WindowOccurrence:
 
 def current(window: MaintenanceWindowSettings, now: datetime) -> WindowOccurrence | None:
     """The occurrence that is in force; None between two. Its length is time that passes, whatever the clocks do."""
-    # Cron has whole minutes, so within one the answer is the same; alerts are evaluated every second.
-    start = _last_start(window.cron, window.time_zone, now.replace(second=0, microsecond=0))
+    start = _last_start(window, now)
+    if start is None:
+        return None
     found = WindowOccurrence(window.name, start, start + timedelta(seconds=window.seconds))
     return found if found.ends_at > now else None
 
@@ -40,7 +41,7 @@ def upcoming(window: MaintenanceWindowSettings, after: datetime, count: int) -> 
         yield running
     start: datetime | None = after
     for _ in range(count - (running is not None)):
-        start = None if start is None else next_due(window.cron, window.time_zone, start)
+        start = None if start is None else _next_start(window, start)
         if start is not None:
             yield WindowOccurrence(window.name, start, start + timedelta(seconds=window.seconds))
 
@@ -61,6 +62,19 @@ def silences_of(windows: Iterable[MaintenanceWindowSettings], now: datetime) -> 
     )
 
 
+def _last_start(window: MaintenanceWindowSettings, now: datetime) -> datetime | None:
+    if window.recurrence is not None:
+        return window.recurrence.last_due(now)
+    # Cron has whole minutes, so within one the answer is the same; alerts are evaluated every second.
+    return _last_cron(window.cron, window.time_zone, now.replace(second=0, microsecond=0)) if window.cron else None
+
+
+def _next_start(window: MaintenanceWindowSettings, after: datetime) -> datetime | None:
+    if window.recurrence is not None:
+        return window.recurrence.next_due(after)
+    return next_due(window.cron, window.time_zone, after) if window.cron else None
+
+
 @lru_cache(maxsize=512)
-def _last_start(cron: str, zone: str, minute: datetime) -> datetime:
+def _last_cron(cron: str, zone: str, minute: datetime) -> datetime:
     return last_due(cron, zone, minute)

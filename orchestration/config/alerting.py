@@ -5,16 +5,19 @@ The words of the rules stand here too, since the file uses them.
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from orchestration.config.response import TimeZone
 from orchestration.config.section import DAY, HOUR, MINUTE, EnvironmentName, Identifier, PositiveSeconds, Section
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
+from orchestration.recurrence import RecurrenceRule
 
 Seconds = Annotated[float, Field(ge=0, le=7 * 24 * 3600)]
 
@@ -192,17 +195,47 @@ class StormSettings(Section):
     window: PositiveSeconds = 10 * MINUTE
 
 
+def _of_our_time(moment: datetime) -> datetime:
+    # A rule is counted from its start on, so one of the year 1 would take long.
+    if not 1970 <= moment.year <= 2200:
+        raise ValueError("a time between 1970 and 2200")
+    return moment
+
+
 class MaintenanceWindowSettings(Section):
     """A planned time that comes again and again, in which alerts that match all `matchers` are not reported: `seconds`
-    from each time on at which `cron` is due in `timeZone`, such as `0 2 * * sun` or, for the first Sunday of a month,
-    `0 2 * * sun#1`."""
+    from each time on at which it is due in `timeZone`.
+
+    It is due by a `cron` expression, such as `0 2 * * sun` or, for the first Sunday of a month, `0 2 * * sun#1`; or by
+    a rule of RFC 5545 that counts from `start`, as calendars have it: `FREQ=WEEKLY;INTERVAL=2;BYDAY=TU` is every other
+    Tuesday, `FREQ=MONTHLY;BYDAY=-1FR` the last Friday of a month. A rule is left out on the `exceptDates`.
+    """
 
     name: Identifier
     matchers: Annotated[tuple[str, ...], Field(min_length=1, max_length=20)]
-    cron: str
+    cron: str | None = None
+    rrule: str | None = None
+    start: Annotated[datetime, AfterValidator(_of_our_time)] | None = None
+    except_dates: Annotated[tuple[date, ...], Field(max_length=1_000)] = ()
     seconds: Annotated[float, Field(gt=0, le=7 * 24 * HOUR)]
     time_zone: TimeZone = "UTC"
     comment: str = ""
+
+    @property
+    def recurrence(self) -> RecurrenceRule | None:
+        """The rule with its start as a local time; None for a cron expression."""
+        if self.rrule is None or self.start is None:
+            return None
+        zone = ZoneInfo(self.time_zone)
+        local = self.start.astimezone(zone).replace(tzinfo=None) if self.start.tzinfo else self.start
+        return RecurrenceRule(self.rrule, local, self.time_zone, frozenset(self.except_dates))
+
+    @property
+    def timing(self) -> str:
+        """When it is due, as the file says it."""
+        if self.rrule is None:
+            return self.cron or ""
+        return f"{self.rrule} from {self.start:%Y-%m-%d %H:%M}" if self.start else self.rrule
 
 
 class HeartbeatSettings(Section):

@@ -66,6 +66,7 @@ class FindingCode(StrEnum):
     BAD_MATCHER = "E031", "A label matcher is invalid."
     BAD_TEMPLATE = "E032", "A text template of an alert rule is invalid."
     HEARTBEAT_INCOMPLETE = "E033", "A heartbeat has neither a period nor a cron expression, or both."
+    BAD_RECURRENCE = "E034", "A maintenance window has no usable rule for when it comes again, or has two."
     DUPLICATE_CONTACT = "E040", "Two contacts or rotations have the same id."
     UNKNOWN_CHANNEL = "E041", "A contact lists a channel that the file does not define."
     UNKNOWN_CONTACT = "E042", "An audience or a rotation names something that is not a contact, a rotation or a level."

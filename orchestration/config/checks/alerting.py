@@ -15,6 +15,7 @@ from orchestration.config.matchers import all_fit, parse_matcher, parse_matchers
 from orchestration.config.problems import Problem, suggest
 from orchestration.config.schema import Configuration
 from orchestration.errors import UsageError
+from orchestration.recurrence import RecurrenceError, validate
 
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NEEDED = ("signal", "scenario", "threshold")
@@ -188,14 +189,32 @@ def _check_windows(windows: Sequence[MaintenanceWindowSettings]) -> Iterator[Pro
         if window.name in names[:index]:
             message = f'there are two maintenance windows "{window.name}"'
             yield Problem(FindingCode.DUPLICATE_WINDOW, (*path, "name"), message)
-        if not is_possible_cron(window.cron):
-            expected = "minute hour day month weekday, such as 0 2 * * sun"
-            yield Problem(FindingCode.BAD_CRON, (*path, "cron"), f'"{window.cron}" is not a cron expression', expected)
+        yield from _check_timing(window, path)
         problems = list(_check_matchers((*path, "matchers"), window.matchers))
         yield from problems
         if not problems and all_fit(parse_matchers(window.matchers), {}):
             message = f'the maintenance window "{window.name}" would mute every alert'
             yield Problem(FindingCode.BAD_MATCHER, (*path, "matchers"), message, 'a matcher such as host="web-1"')
+
+
+def _check_timing(window: MaintenanceWindowSettings, path: JsonPath) -> Iterator[Problem]:
+    if (window.cron is None) == (window.rrule is None):
+        message = f'the maintenance window "{window.name}" needs a cron expression or an rrule, and not both'
+        hint = 'Write "cron": "0 2 * * sun", or "rrule": "FREQ=WEEKLY;BYDAY=SU" with a "start".'
+        yield Problem(FindingCode.BAD_RECURRENCE, path, message, hint=hint)
+    elif window.cron is not None:
+        if not is_possible_cron(window.cron):
+            expected = "minute hour day month weekday, such as 0 2 * * sun"
+            yield Problem(FindingCode.BAD_CRON, (*path, "cron"), f'"{window.cron}" is not a cron expression', expected)
+    elif window.recurrence is None:
+        message = f'the rule of the maintenance window "{window.name}" has no start to count from'
+        yield Problem(FindingCode.BAD_RECURRENCE, path, message, '"start", such as 2026-01-06T22:00')
+    else:
+        try:
+            validate(window.recurrence)
+        except RecurrenceError as error:
+            message = f'the rule of the maintenance window "{window.name}" cannot be used: {error}'
+            yield Problem(FindingCode.BAD_RECURRENCE, (*path, "rrule"), message)
 
 
 def _check_matchers(path: JsonPath, texts: Sequence[str]) -> Iterator[Problem]:

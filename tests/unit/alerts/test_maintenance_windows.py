@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 MOMENTS = st.datetimes(datetime(2023, 1, 1), datetime(2029, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
-def a_window(cron: str = "0 2 * * sun", zone: str = "UTC", **more: object) -> MaintenanceWindowSettings:
+def a_window(cron: str | None = "0 2 * * sun", zone: str = "UTC", **more: object) -> MaintenanceWindowSettings:
     values = {"name": "weekly", "matchers": ('host="web-1"',), "seconds": 7200, "cron": cron, "time_zone": zone}
     return MaintenanceWindowSettings(**{**values, **more})  # type: ignore[arg-type]
 
@@ -71,6 +71,31 @@ def test_a_window_can_be_of_a_weekday_of_the_month_and_of_a_leap_day() -> None:
     leap = a_window("0 2 29 2 *")
     (next_leap,) = upcoming(leap, datetime(2026, 1, 1, tzinfo=UTC), 1)
     assert next_leap.starts_at == datetime(2028, 2, 29, 2, tzinfo=UTC)
+
+
+def test_a_window_by_a_rule_of_calendars_is_in_force_from_each_of_its_times_on() -> None:
+    every_other = a_window(
+        None, "Europe/Vienna", rrule="FREQ=WEEKLY;INTERVAL=2;BYDAY=TU", start=datetime(2026, 1, 6, 22), seconds=10_800,  # noqa: DTZ001
+        except_dates=(date(2026, 2, 3),),
+    )  # fmt: skip
+    assert every_other.timing == "FREQ=WEEKLY;INTERVAL=2;BYDAY=TU from 2026-01-06 22:00"
+    assert current(every_other, datetime(2026, 1, 6, 20, 59, 59, tzinfo=UTC)) is None
+    assert current(every_other, datetime(2026, 1, 6, 23, 59, 59, tzinfo=UTC)) is not None
+    assert current(every_other, datetime(2026, 1, 7, tzinfo=UTC)) is None
+    found = [one.starts_at for one in upcoming(every_other, datetime(2026, 1, 20, 22, tzinfo=UTC), 3)]
+    assert found == [
+        datetime(2026, 1, 20, 21, tzinfo=UTC),
+        datetime(2026, 2, 17, 21, tzinfo=UTC),
+        datetime(2026, 3, 3, 21, tzinfo=UTC),
+    ], "the one that is in force, and not the one that is left out"
+    (silence,) = silences_of([every_other], datetime(2026, 1, 6, 22, tzinfo=UTC))
+    assert silence.covers({"host": "web-1"}, datetime(2026, 1, 6, 22, tzinfo=UTC))
+
+
+def test_a_start_with_an_offset_is_the_same_moment_in_the_zone_of_the_window() -> None:
+    window = a_window(None, "Europe/Vienna", rrule="FREQ=DAILY", start=datetime(2026, 1, 6, 21, tzinfo=UTC))
+    (summer,) = upcoming(window, datetime(2026, 7, 1, tzinfo=UTC), 1)
+    assert summer.starts_at == datetime(2026, 7, 1, 20, tzinfo=UTC), "at 22:00 by the clock there, as in winter"
 
 
 def test_a_window_in_force_mutes_what_it_names_and_nothing_else() -> None:
