@@ -27,6 +27,7 @@ from orchestration.storage.tables.notifications import deliveries, message_threa
 from orchestration.storage.tables.oncall import oncall_calendars, oncall_overrides
 from orchestration.storage.tables.playbooks import action_runs, guard_trips, playbook_runs
 from orchestration.storage.tables.samples import samples
+from orchestration.storage.tables.views import saved_views
 from orchestration.storage.tables.work import (
     approvals,
     artifacts,
@@ -84,6 +85,7 @@ __all__ = [
     "route_states",
     "runs",
     "samples",
+    "saved_views",
     "sessions",
     "sign_in_failures",
     "silences",

@@ -35,6 +35,7 @@ from orchestration.web.pages import (
     run_comparison,
     runs,
     search,
+    views,
 )
 from orchestration.web.pages.site import DashboardSite, MenuEntry
 from orchestration.web.pages.streams import Streams
@@ -78,6 +79,7 @@ _SECTIONS = (
     _Section(isolation.routes),
     _Section(audit.routes, "/audit", "Audit", Role.ADMIN, group=_SYSTEM),
     _Section(search.routes),
+    _Section(views.routes),
 )
 
 

@@ -35,6 +35,8 @@ CONFIRMATIONS: Mapping[str, str] = {
     "paused-for-incident": "The run is paused. It can be resumed here.",
     "action-undone": "Undone. The timeline says what that has done.",
     "undone": "Undone. All processes know it within a second.",
+    "view-saved": "View saved under this name.",
+    "view-deleted": "View deleted.",
     "denied": "Denied.",
     "limit": "Limit set. The workers apply it within a second.",
     "switched-off": "Provider disabled until the override ends.",

@@ -32,6 +32,7 @@ from orchestration.config.isolation import isolation_of
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.database import StorageError
+from orchestration.storage.saved_views import SavedView, SavedViews
 from orchestration.web.pages.bidirectional import isolated
 from orchestration.web.pages.formatting import CONFIRMATIONS, FILTERS
 from orchestration.web.pages.forms import DURATIONS, Form, csrf_of, read_form, whole_number
@@ -44,6 +45,9 @@ _COMPRESSED = frozenset({".css", ".js", ".svg"})
 _MAX_SUBJECTS = 16
 # The frame shows how many incidents and questions are open.
 _FRAME_SUBJECTS = ("incident", "approval", "isolation")
+
+# The lists whose filters and time ranges can be saved under a name.
+SAVED_LISTS = ("/runs", "/incidents", "/search", "/figures", "/resources", "/audit")
 
 Values = Mapping[str, Any]
 Read = Callable[[Request], Awaitable[Values]]
@@ -114,6 +118,7 @@ class DashboardSite:
         self.app = app
         self._streams = streams
         self._menu = menu
+        self._views = SavedViews(app.database)
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_FOLDER / "templates"),
             # Titles, goals and log lines come from models and from other systems: none of them may become markup.
@@ -147,6 +152,21 @@ class DashboardSite:
             path = f"{page.path.rstrip('/')}/{name}"
             routes.append(Route(path, partial(self._submit, page, action, role), methods=["POST"]))
         return routes
+
+    def link(self, path: str, area: str, find: Callable[[Request], Awaitable[str]]) -> Route:
+        """A route that leads to the address that `find` returns."""
+        return Route(path, partial(self._follow, area, find), methods=["GET"])
+
+    async def _follow(self, area: str, find: Callable[[Request], Awaitable[str]], request: Request) -> Response:
+        principal = principal_of(request)
+        if refusal := _refusal(principal, Role.VIEWER, area):
+            return await self._error(request, 403 if principal else 401, refusal)
+        try:
+            return RedirectResponse(await find(request), 303)
+        except NotFoundError as error:
+            return await self._error(request, 404, str(error))
+        except SQLAlchemyError:
+            return await self._error(request, 503, "The database is not available. Try again in a moment.")
 
     async def _show(self, page: SitePage, request: Request) -> Response:
         principal = principal_of(request)
@@ -219,6 +239,7 @@ class DashboardSite:
             "may": partial(_may, principal),
             "menu": self.menu_of(principal),
             "badges": {},
+            "saved_views": None,
             "now": self.app.clock.now(),
             "project": self.app.configuration.metadata.name,
             "subjects": "",
@@ -238,7 +259,19 @@ class DashboardSite:
         sequence = app.timeline.last_sequence()
         open_incidents = app.incident_service.records.table.list(is_open=True, limit=100)
         badges = {"/incidents": len(open_incidents), "/runs": len(app.approvals.list_open())}
-        return {**self._static_frame(request), "sequence": sequence, "badges": badges}
+        return {
+            **self._static_frame(request),
+            "sequence": sequence,
+            "badges": badges,
+            "saved_views": self._views_of(request),
+        }
+
+    def _views_of(self, request: Request) -> Sequence[SavedView] | None:
+        """The saved views of a person, on the pages of the lists that can be saved; None on others."""
+        principal = principal_of(request)
+        if principal is None or request.url.path not in SAVED_LISTS:
+            return None
+        return self._views.list(principal.name)
 
     def _render(self, template: str, values: Values) -> str:
         return self._templates.get_template(template).render(values)

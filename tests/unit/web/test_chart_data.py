@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
@@ -38,6 +38,7 @@ def test_what_ended_without_a_beginning_was_open_when_the_timeline_begins() -> N
     assert [one.left for one in days] == [1, 0, 1]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 400)), max_size=40), st.integers(1, 366))
 def test_days_are_complete_in_order_and_their_numbers_agree(kinds: list[tuple[bool, float]], length: int) -> None:
     days = burn_down([event(OPEN if opened else END, ago) for opened, ago in kinds], NOW, length)
