@@ -149,11 +149,17 @@ class ProjectRecords:
 
     def link_key(self) -> str | None:
         """The key that signs links in messages. Raises OSError."""
-        name = self.configuration.response.message_links.key_env
-        if name is not None:
-            key = self.store.credentials.get(name)
+        return self._private_key(self.configuration.response.message_links.key_env, link_key.FILE)
+
+    def second_factor_key(self) -> str | None:
+        """The key that seals second factors. Raises OSError."""
+        return self._private_key(self.configuration.access.second_factor_key_env, link_key.SECOND_FACTOR_FILE)
+
+    def _private_key(self, variable: str | None, file: str) -> str | None:
+        if variable is not None:
+            key = self.store.credentials.get(variable)
             return key if key and len(key) >= link_key.MINIMUM_LENGTH else None
-        key = link_key.load_or_create(self.state_folder / link_key.FILE)
+        key = link_key.load_or_create(self.state_folder / file)
         self.redactor.remember([key])
         return key
 

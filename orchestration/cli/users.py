@@ -15,8 +15,10 @@ from orchestration.cli.render import console, table
 from orchestration.security.access import AccessControl
 from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.principal import Role
-from orchestration.storage.access import UserRow
+from orchestration.security.second_factor import SecondFactors
+from orchestration.storage.access import AccessTable, UserRow
 from orchestration.storage.audit import AuditTable
+from orchestration.storage.second_factors import SecondFactorTable
 
 _role = click.Choice([role.value for role in Role])
 _stdin_option = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
@@ -33,15 +35,18 @@ def users() -> None:
 @click.pass_obj
 def list_users(config: str, as_json: bool) -> None:
     """List the users."""
-    with access_control(config) as (_, access, _trail):
-        found = access.table.list_users()
+    with project(config) as opened:
+        found, protected = AccessTable(opened.database).list_users(), SecondFactorTable(opened.database).users()
     if as_json:
-        common.print_json([_as_json(user) for user in found])
+        common.print_json([{**_as_json(user), "second_factor": user.name in protected} for user in found])
     elif not found:
         echo("No users. Add one with: orchestrator users add NAME --role admin")
     else:
-        rows = [(one.name, one.role, "disabled" if one.disabled_at else "enabled") for one in found]
-        console().print(table(("USER", "ROLE", "STATE"), rows))
+        rows = [
+            (one.name, one.role, "disabled" if one.disabled_at else "enabled", "yes" if one.name in protected else "no")
+            for one in found
+        ]
+        console().print(table(("USER", "ROLE", "STATE", "SECOND FACTOR"), rows))
 
 
 @users.command()
@@ -117,6 +122,23 @@ def sign_out(config: str, name: str, as_json: bool) -> None:
         common.print_json({"name": name, "ended": ended})
     else:
         echo(f"{name}: {ended} session{'' if ended == 1 else 's'} ended")
+
+
+@users.command("reset-second-factor")
+@click.argument("name")
+@common.json_option
+@click.pass_obj
+def reset_second_factor(config: str, name: str, as_json: bool) -> None:
+    """Remove the second factor of NAME, who has lost it. All sessions of the user end."""
+    with project(config) as opened:
+        me, trail = common.user_name(), trail_of(opened)
+        user = AccessControl(opened.database, opened.bus, opened.clock).user(name)
+        SecondFactors(opened.database, opened.bus, opened.clock, opened.second_factor_key).remove(name, actor=me)
+        trail.write(me, "second factor reset", "done", {"user": name, "from": "console"})
+    if as_json:
+        common.print_json({**_as_json(user), "second_factor": False})
+    else:
+        echo(f"{name}: second factor removed, sessions ended")
 
 
 @contextmanager

@@ -125,6 +125,7 @@ def _named_variables(configuration: Configuration) -> set[str]:
     names |= {each.calendar.url_env for each in configuration.response.rotations if each.calendar is not None}
     response = configuration.response
     names |= {configuration.runtime.database_url_env, response.dead_man_url_env, response.message_links.key_env}
+    names |= {configuration.access.second_factor_key_env}
     alerting = configuration.alerting
     names |= {alerting.intake.token_env, alerting.intake.secret_env}
     names |= {heartbeat.token_env for heartbeat in alerting.heartbeats.values()}

@@ -125,6 +125,11 @@ class FindingCode(StrEnum):
     NO_REVOCATION = "W041", "The vendor of a revoker has no documented call that revokes; a person has to do it."
     CALENDAR_VARIABLE_UNSET = "W043", "The variable with the address of a rotation's calendar is not set."
     REVOKER_VARIABLE_UNSET = "W042", "A variable that a revoker needs is not set: it cannot revoke."
+    SECOND_FACTOR_KEY_UNSET = "W050", "The variable with the key that seals second factors is not set."
+    SECOND_FACTOR_KEY_LOCAL = (
+        "W051",
+        "Several machines may share the database, and each seals second factors with a key of its own.",
+    )
 
     @property
     def severity(self) -> FindingLevel:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from orchestration.config.access import AccessSettings
 from orchestration.config.agents import AgentSettings, WorkflowEdge
 from orchestration.config.alerting import AlertingSettings
 from orchestration.config.automation import AutomationSettings
@@ -52,6 +53,7 @@ class Configuration(Section):
     response: ResponseSettings = ResponseSettings()
     alerting: AlertingSettings = AlertingSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
+    access: AccessSettings = AccessSettings()
     revokers: dict[Identifier, RevokerSettings] = Field(default_factory=dict)
 
     @model_validator(mode="before")

@@ -48,6 +48,18 @@ class SignInLocked(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveryCodeUsed(EventPayload):
+    """A user signed in by a recovery code instead of the telephone; `left` more can be used."""
+
+    kind: ClassVar[str] = "sign_in.recovery_code_used"
+    template: ClassVar[str] = "{user} used a recovery code; {left} are left"
+    level: ClassVar[int] = logging.WARNING
+
+    user: str
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
 class UserAdded(EventPayload):
     """A user was added."""
 

@@ -9,18 +9,15 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestration.clock import Clock
-from orchestration.errors import ConflictError, NotFoundError, OrchestratorError, UsageError
+from orchestration.errors import NotFoundError, UsageError
 from orchestration.events import Event, EventBus
 from orchestration.events.security import (
     RevokedTokenUsed,
-    SignInFailed,
-    SignInLocked,
-    SignInSucceeded,
     TokenAdded,
     TokenRevoked,
     UserAdded,
@@ -31,6 +28,7 @@ from orchestration.security import passwords
 from orchestration.security.principal import Principal, Role
 from orchestration.security.recent_tokens import RecentTokens
 from orchestration.security.secret_search import find_patterns
+from orchestration.security.sign_in_locks import SignInError, SignInLocks
 from orchestration.storage.access import AccessTable, SessionRow, TokenRow, UserRow
 from orchestration.storage.database import Database
 
@@ -49,26 +47,7 @@ _IDLE = timedelta(hours=12)
 _LONGEST = timedelta(days=7)
 # Each request uses the session; writing that down more often would make every page view a write.
 _TOUCH = timedelta(minutes=1)
-_WINDOW = timedelta(minutes=15)
-# Failures count per source: a low limit by user name alone would let anyone lock the on-call engineer out. A high one
-# stops many sources together, and never a browser that its user has signed in with before.
-_MOST_FOR_USER = 5
-_MOST_OF_SOURCE = 25
-_MOST_OF_STRANGERS = 100
-_DEVICE = "device "
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
-
-
-class SignInError(OrchestratorError):
-    """A sign-in was refused. The message never says whether the name or the password was wrong."""
-
-
-class LockedError(SignInError):
-    """Too many sign-ins of this source have failed; it is refused for `seconds`."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"Too many sign-ins have failed. Try again in {seconds / 60:.0f} minutes.")
-        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +60,21 @@ class SignedIn:
 
 
 class AccessControl:
-    """Authenticates users, sessions and tokens, and manages them. Every method but `recent_token` blocks."""
+    """Authenticates sessions and tokens, and manages them and users. Every method but `recent_token` blocks.
 
-    def __init__(self, database: Database, bus: EventBus, clock: Clock) -> None:
+    `needs_second_factor` are the roles whose sessions have to be proven by more than a password.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        bus: EventBus,
+        clock: Clock,
+        needs_second_factor: Callable[[], frozenset[Role]] = frozenset,
+    ) -> None:
         self.table = AccessTable(database)
+        self.locks = SignInLocks(self.table, bus, clock)
+        self.needs_second_factor = needs_second_factor
         self._bus = bus
         self._clock = clock
         self._setup = ""
@@ -101,17 +91,16 @@ class AccessControl:
         self._setup = digest(key)
         return key
 
-    def set_up(self, key: str, name: str, password: str) -> str:
-        """Create the first user, an admin, and sign them in; returns the session. Raises SignInError for a wrong key,
-        and ConflictError if there are users."""
+    def set_up(self, key: str, name: str, password: str) -> UserRow:
+        """Create the first user, an admin. Raises SignInError for a wrong key, and ConflictError if there are users."""
         if not (self._setup and hmac.compare_digest(digest(key), self._setup)):
             raise SignInError(
                 "This set-up link is not valid. Use the one that `orchestrator serve` printed, or restart it for "
                 "a new one."
             )
-        self.add_user(name, Role.ADMIN, password, actor="setup", first=True)
+        user = self.add_user(name, Role.ADMIN, password, actor="setup", first=True)
         self._setup = ""
-        return self._new_session(name)
+        return user
 
     def add_user(self, name: str, role: Role, password: str, *, actor: str, first: bool = False) -> UserRow:
         """Add a user. Raises UsageError for an invalid name or password, ConflictError if the name exists."""
@@ -146,42 +135,22 @@ class AccessControl:
             raise UsageError("Nothing to change. Give a role, a password, or whether the user is disabled.")
         self.table.update_user(name, keep_an=Role.ADMIN.value, **values)
         self._bus.publish(UserChanged(user=name, changed=tuple(sorted(values))), actor=actor)
+        return self.user(name)
+
+    def user(self, name: str) -> UserRow:
+        """The user of that name. Raises NotFoundError."""
         user = self.table.find_user(name)
         if user is None:
-            raise ConflictError(f"The user '{name}' no longer exists.")
+            raise NotFoundError(f"There is no user '{name}'. `orchestrator users list` shows all.")
         return user
 
-    def sign_in(self, name: str, password: str, source: str, *, place: str = "", device: str = "") -> str:
-        """Sign a user in; returns the session, for the browser's cookie. Raises SignInError. Raises LockedError,
-        without checking the password, if too many sign-ins of the source have failed, for this name or in total, or too
-        many for this name from anywhere.
-
-        `place` is what counts as one source, `source` what is shown of it. A `device` is a browser with which this user
-        has signed in before: it has a count of its own, and other locks do not concern it.
-        """
-        now = self._clock.now()
-        place = self._counted_as(name, place or source, device, now)
-        self._check_lock(name, place, now)
-        user = self.table.find_user(name)
-        # An unknown name costs the same time as a wrong password, so that the time does not tell which names exist.
-        kept = user.password if user is not None else passwords.NOBODY
-        # Cut, because a caller who has not signed in must not decide how much there is to hash.
-        right = passwords.matches(password[:1024], kept) and user is not None and user.disabled_at is None
-        if not right:
-            self.note_failure(name, source, "wrong name or password", place)
-            raise SignInError("The name or the password is wrong.")
-        # For this name only: a source that guesses at others must not clear its count by signing in as itself.
-        self.table.remove_failures(place, name)
-        self._bus.publish(SignInSucceeded(source=source, user=name), actor=name)
-        return self._new_session(name)
-
-    def note_failure(self, name: str, source: str, reason: str, place: str = "") -> None:
-        """Record a failed sign-in, and report it if it locks the source out."""
-        now, shown, place = self._clock.now(), name[:64], place or source
-        self.table.add_failure(place, shown, now, now - _WINDOW)
-        self._bus.publish(SignInFailed(source=source, user=shown, reason=reason))
-        if self._wait(shown, place, now):
-            self._bus.publish(SignInLocked(source=source, user=shown, seconds=_WINDOW.total_seconds()))
+    def new_session(self, name: str, proof: str | None = None) -> str:
+        """Begin a session; returns its secret, for the browser's cookie."""
+        secret, now = secrets.token_urlsafe(32), self._clock.now()
+        self.table.add_session(
+            SessionRow(digest(secret), name, secrets.token_urlsafe(24), now, now, now + _LONGEST, proof)
+        )
+        return secret
 
     def of_session(self, session: str) -> SignedIn | None:
         """The user of a session; None for one that has ended or never existed."""
@@ -190,6 +159,8 @@ class AccessControl:
             return None
         known, user = found
         if user.disabled_at is not None or now >= min(known.expires_at, known.used_at + _IDLE):
+            return None
+        if known.proof is None and Role(user.role) in self.needs_second_factor():
             return None
         if now - known.used_at > _TOUCH:
             self.table.touch_session(known.digest, now)
@@ -204,8 +175,7 @@ class AccessControl:
 
     def sign_out_everywhere(self, name: str, *, actor: str) -> int:
         """End all sessions of a user; returns how many there were. Raises NotFoundError."""
-        if self.table.find_user(name) is None:
-            raise NotFoundError(f"There is no user '{name}'. `orchestrator users list` shows all.")
+        self.user(name)
         ended = self.table.remove_sessions(name)
         self._bus.publish(UserChanged(user=name, changed=("sessions",)), actor=actor)
         return ended
@@ -216,8 +186,8 @@ class AccessControl:
         # out all others.
         entered = self.known_token(secret)
         if entered is None:
-            self._check_lock("", place or source, self._clock.now())
-            self.note_failure("", source, "no token that is in force", place)
+            self.locks.check("", place or source)
+            self.locks.note_failure("", source, "no token that is in force", place)
             self._report_revoked(secret, source)
             raise SignInError("The token is unknown, expired or revoked. Create a new one.")
         return entered
@@ -285,27 +255,6 @@ class AccessControl:
         if event.kind == TokenRevoked.kind:
             self._recent.forget()
 
-    def _new_session(self, name: str) -> str:
-        secret, now = secrets.token_urlsafe(32), self._clock.now()
-        self.table.add_session(SessionRow(digest(secret), name, secrets.token_urlsafe(24), now, now, now + _LONGEST))
-        return secret
-
-    def _counted_as(self, name: str, place: str, device: str, now: datetime) -> str:
-        """What a sign-in counts for: a device that guesses, too, is a stranger's."""
-        known = f"{_DEVICE}{device}"[:64] if device else ""
-        return known if known and not self._wait(name[:64], known, now) else place
-
-    def _check_lock(self, name: str, place: str, now: datetime) -> None:
-        if wait := self._wait(name[:64], place, now):
-            raise LockedError(wait)
-
-    def _wait(self, name: str, place: str, now: datetime) -> float:
-        """Seconds until this source may try again. The user whose name was guessed can still sign in from elsewhere."""
-        wait = locked_for(self.table.list_failures(place, now - _WINDOW), name, now)
-        if wait or place.startswith(_DEVICE) or not name:
-            return wait
-        return _remaining(self.table.list_failures_for(name, now - _WINDOW), _MOST_OF_STRANGERS, now)
-
 
 def _signed_in(token: TokenRow) -> SignedIn:
     scopes = None if token.scopes is None else frozenset(token.scopes)
@@ -318,18 +267,6 @@ def _check_name(name: str) -> None:
         raise UsageError("The name looks like a secret. Choose another one.")
     if not _NAME.fullmatch(name):
         raise UsageError(f"expected a name of letters, digits and . _ @ -, got '{name[:64]}'")
-
-
-def locked_for(failures: Sequence[tuple[str, datetime]], name: str, now: datetime) -> float:
-    """Seconds for which a source stays locked out as `name`, given its recent failures; 0 if it is not. Pure."""
-    mine = [at for user, at in failures if user == name]
-    everybodys = [at for _, at in failures]
-    return max(_remaining(mine, _MOST_FOR_USER, now), _remaining(everybodys, _MOST_OF_SOURCE, now))
-
-
-def _remaining(times: Sequence[datetime], most: int, now: datetime) -> float:
-    """Seconds until fewer than `most` of these failures are within the window."""
-    return (times[-most] + _WINDOW - now).total_seconds() if len(times) >= most else 0.0
 
 
 def digest(secret: str) -> str:

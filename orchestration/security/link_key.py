@@ -1,4 +1,5 @@
-"""The key that signs links in messages, where the configuration names none: made once, and kept in a private file."""
+"""Keys that the configuration does not name: made once, and kept in private files. One signs links in messages,
+another seals second factors."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 from orchestration.private_folder import make_private_folder
 
 FILE = "message-links.key"
+SECOND_FACTOR_FILE = "second-factor.key"
 _BYTES = 32
 # A shorter one could be guessed from a link, which is at hand to whoever gets a message.
 MINIMUM_LENGTH = 32

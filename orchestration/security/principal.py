@@ -1,23 +1,12 @@
-"""Callers, their roles, and what they may do. Pure."""
+"""Callers, and what they may do. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from orchestration.domain.role import Role
 
-class Role(StrEnum):
-    """The role of a user or a token; each includes the ones before it."""
-
-    VIEWER = "viewer"
-    RESPONDER = "responder"
-    OPERATOR = "operator"
-    ADMIN = "admin"
-
-    def includes(self, other: Role) -> bool:
-        """Whether this role may do what the other may."""
-        order = list(Role)
-        return order.index(self) >= order.index(other)
+__all__ = ["Principal", "Role"]
 
 
 @dataclass(frozen=True, slots=True)

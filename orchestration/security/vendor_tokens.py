@@ -21,6 +21,7 @@ aws-access-key          AKIA<u16> ASIA<u16> ABIA<u16> ACCA<u16> A3T<u17>
 aws-bedrock-key         ABSK<b100+> bedrock-api-key-<e20+>
 github-token            ghp_<a22+> gho_<a22+> ghu_<a22+> ghs_<a22+> ghr_<a22+> github_pat_<w22+> ghs_<w36+>
 orchestrator-token      orc_<w40-1024> orclink_<w40-1024> orcfeed_<w40-1024>
+orchestrator-token      orcrec-<l5>-<l5>-<l5>-<l5>-<l5>
 gitlab-token            glpat-<w20+>.<l2>.<l9> glrt-<w20+>.<l2>.<l9>
 gitlab-token            glpat-<w20+> gldt-<w20+> glft-<w20+> glrt-<w20+> glrtr-<w20+> glcbt-<w20+> glptt-<w20+>
 gitlab-token            glagent-<w20+> glimt-<w20+> gloas-<w20+> glsoat-<w20+> glffct-<w20+> GR1348941<w20+>

@@ -28,7 +28,8 @@ class UserRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A signed-in browser; `csrf` is the token that every form of it has to send."""
+    """A signed-in browser; `csrf` is the token that every form of it has to send. `proof` is what proved the user
+    beside the password, if anything did."""
 
     digest: str
     user: str
@@ -36,6 +37,7 @@ class SessionRow:
     created_at: datetime
     used_at: datetime
     expires_at: datetime
+    proof: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ _OWN_KEYS = (INTAKE, HEARTBEATS, ANSWER_PATH, VENDOR_ANSWERS, FEED_PATH)
 MCP = "/mcp"
 _HEALTH = ("/healthz", "/readyz")
 _OPEN = ("/sign-in", "/setup")
+_SIGN_IN_STEPS = "/sign-in/"
 _STREAMS = frozenset({"/stream", "/api/v1/events"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOCAL = "local"
@@ -158,7 +159,7 @@ class AuthMiddleware:
         if not is_read and not by_token and not _is_same_origin(headers):
             return problem(403, "This request comes from a page of another site.")
         if signed_in is None:
-            return None if path in _OPEN or path.startswith("/static/") else _unauthenticated(scope)
+            return None if _is_open(path) or path.startswith("/static/") else _unauthenticated(scope)
         if not is_read and _is_for_programs(path) and not by_token and not self._has_csrf_token(headers, signed_in):
             return problem(403, "The header X-CSRF-Token must have the session's token, which `GET /api/v1/me` shows.")
         return None
@@ -205,6 +206,11 @@ class AuthMiddleware:
         except SQLAlchemyError as error:
             # The write itself has been carried out. Failing the response now would make the client repeat it.
             _log.error("audit.unwritten", action=scope["path"], status=status, error=type(error).__name__)
+
+
+def _is_open(path: str) -> bool:
+    """Whether a path is for people who have yet to sign in."""
+    return path in _OPEN or path.startswith(_SIGN_IN_STEPS)
 
 
 def _token_in(headers: Headers, path: str) -> str | None:
@@ -297,6 +303,6 @@ def _is_audited(scope: Scope) -> bool:
     """Whether a request belongs in the audit trail: all writes except model calls and alerts, which have records of
     their own, and signing in, which has events."""
     path = scope["path"]
-    if scope["method"] in _SAFE or path.startswith((*GATEWAY, INTAKE)) or path in (MCP, *_OPEN):
+    if scope["method"] in _SAFE or path.startswith((*GATEWAY, INTAKE)) or path == MCP or _is_open(path):
         return False
     return scope["state"]["principal"] is not None

@@ -12,7 +12,7 @@ from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.config.findings import ConfigurationError
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError, UsageError
 from orchestration.incidents.model import IncidentRefusedError
-from orchestration.security.access import LockedError, SignInError
+from orchestration.security.sign_in_locks import LockedError, SignInError
 from orchestration.storage.database import StorageError
 
 _TITLES = {

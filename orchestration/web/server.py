@@ -30,8 +30,12 @@ from orchestration.config.isolation import isolation_of
 from orchestration.errors import UsageError
 from orchestration.security.access import AccessControl
 from orchestration.security.audit_trail import AuditTrail
+from orchestration.security.second_factor import SecondFactors
+from orchestration.security.sign_in import SignIn
 from orchestration.storage.audit import AuditTable
+from orchestration.storage.sign_in_challenges import SignInChallenges
 from orchestration.web import intake, oncall_feed
+from orchestration.web.account import AccountPages
 from orchestration.web.answer import AnswerPages
 from orchestration.web.auth_middleware import AuthMiddleware
 from orchestration.web.connection_limits import connection_counts
@@ -64,6 +68,7 @@ class WebServer:
 
     asgi: Starlette
     access: AccessControl
+    sign_in: SignIn
     feed: Feed
     listen: Callable[[], Coroutine[Any, Any, None]]
     close: Callable[[], None]
@@ -74,19 +79,25 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
     from orchestration.web import api
     from orchestration.web.api.services import ApiServices
 
-    access = AccessControl(app.database, app.bus, app.clock)
+    access = AccessControl(app.database, app.bus, app.clock, lambda: app.configuration.access.require_second_factor)
+    factors = SecondFactors(app.database, app.bus, app.clock, app.second_factor_key)
+    sign_in = SignIn(access, factors, SignInChallenges(app.database), app.bus, app.clock)
     trail = AuditTrail(AuditTable(app.database), app.bus, app.clock, app.redactor.data)
     progress = RunProgressReader(app.runs, app.timeline, app.clock)
     feed = Feed(app.timeline, app.clock, ordered=app.database.is_sqlite)
     heartbeats = HeartbeatEndpoint(app, control.incidents.heartbeats)
+    entrance = SignInPages(
+        access, sign_in, trail, DeviceCookies(lambda: app.link_key() or ""), lambda: app.configuration.metadata.name
+    )
     pages, close_pages = _pages(app)
-    interface = api.build(ApiServices(app, control, access, trail, feed, progress))
+    interface = api.build(ApiServices(app, control, access, factors, trail, feed, progress))
     mcp = McpEndpoint(interface.openapi)
     routes: list[BaseRoute] = [
         *HealthEndpoints(
             control.has_leader, control.incidents.monitoring.metrics, lambda: isolation_of(app.store)
         ).routes(),
-        *SignInPages(access, trail, DeviceCookies(lambda: app.link_key() or "")).routes(),
+        *entrance.routes(),
+        *AccountPages(sign_in, entrance).routes(),
         *AnswerPages(app, trail).routes(),
         *VendorAnswers(app, trail).routes(),
         *oncall_feed.routes(app),
@@ -112,7 +123,7 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
 
     asgi = Starlette(routes=routes, middleware=[authentication], exception_handlers={HTTPException: _http})
     mcp.serve(asgi)
-    return WebServer(asgi, access, feed, heartbeats.listen, close)
+    return WebServer(asgi, access, sign_in, feed, heartbeats.listen, close)
 
 
 @contextlib.asynccontextmanager

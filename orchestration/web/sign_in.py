@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from html import escape
 from urllib.parse import parse_qsl, quote
 
 import anyio
@@ -18,11 +17,14 @@ from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.errors import ConflictError, OrchestratorError
 from orchestration.security.access import AccessControl
 from orchestration.security.audit_trail import AuditTrail
+from orchestration.security.sign_in import ExpiredSignInError, SignIn, SignInOrigin, SignInStep, SignInStepKind
+from orchestration.web import sign_in_forms as forms
 from orchestration.web.auth_middleware import cookie_name, cookies_of, is_https, session_of, source_of
 from orchestration.web.device_cookie import DeviceCookies
 from orchestration.web.intake import read_body
 from orchestration.web.local_peer import lock_source
 from orchestration.web.problems import status_of
+from orchestration.web.sign_in_cookies import challenge_of, clear_challenge, set_challenge, set_session
 from orchestration.web.stylesheet import framed
 
 _MAX_BYTES = 16_000
@@ -30,66 +32,109 @@ _MAX_BYTES = 16_000
 # time, so that a flood of sign-ins cannot take all memory and all worker threads.
 _CONCURRENT_CHECKS = 2
 
-_FORM = """{problem}<p>{text}</p>
-<form method="post" action="{action}">{hidden}
-<label for="name">Name</label>
-<input id="name" name="name" autocomplete="username" autocapitalize="none" required autofocus>
-<label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="{autocomplete}" required>
-<button type="submit">{button}</button></form>"""
+Fields = Mapping[str, str]
+Step = Callable[[Fields], SignInStep]
 
 
 class SignInPages:
-    """The pages for signing in and out, and for the first user."""
+    """The pages for signing in and out, and for the first user. `issuer` is what authenticator programs call us."""
 
-    def __init__(self, access: AccessControl, trail: AuditTrail, devices: DeviceCookies) -> None:
+    def __init__(
+        self,
+        access: AccessControl,
+        sign_in: SignIn,
+        trail: AuditTrail,
+        devices: DeviceCookies,
+        issuer: Callable[[], str],
+    ) -> None:
+        self.threads = anyio.CapacityLimiter(_CONCURRENT_CHECKS)
         self._access = access
+        self._sign_in = sign_in
         self._trail = trail
         self._devices = devices
-        self._threads = anyio.CapacityLimiter(_CONCURRENT_CHECKS)
+        self._issuer = issuer
 
     def routes(self) -> list[Route]:
         """The routes, to be mounted at the root."""
         return [
             Route("/sign-in", self._show_sign_in, methods=["GET"]),
-            Route("/sign-in", self._sign_in, methods=["POST"]),
+            Route("/sign-in", self._check_password, methods=["POST"]),
+            Route("/sign-in/code", self._show_code, methods=["GET"]),
+            Route("/sign-in/code", self._check_code, methods=["POST"]),
+            Route("/sign-in/enrol", self._show_enrolment, methods=["GET"]),
+            Route("/sign-in/enrol", self._enrol, methods=["POST"]),
             Route("/sign-out", self._sign_out, methods=["POST"]),
             Route("/setup", self._show_setup, methods=["GET"]),
             Route("/setup", self._set_up, methods=["POST"]),
         ]
 
+    def origin(self, request: Request, user: str) -> SignInOrigin:
+        """Where a sign-in as this user comes from."""
+        device = self._devices.device_of(cookies_of(request.headers), user, https=is_https(request.scope))
+        return SignInOrigin(source_of(request.scope), lock_source(request.scope), device)
+
     async def _show_sign_in(self, request: Request) -> Response:
-        return HTMLResponse(_sign_in_page(_safe_target(request.query_params.get("next", ""))))
+        return HTMLResponse(forms.sign_in_page(_target_of(request.query_params)))
+
+    async def _show_code(self, request: Request) -> Response:
+        return HTMLResponse(forms.code_page(_target_of(request.query_params)))
+
+    async def _show_enrolment(self, request: Request) -> Response:
+        return await self._enrolment_page(request, _target_of(request.query_params))
 
     async def _show_setup(self, request: Request) -> Response:
         try:
             used = await anyio.to_thread.run_sync(self._access.has_users)
         except SQLAlchemyError:
-            return HTMLResponse(_outage_page(_setup_page("")), 503)
-        return (
-            HTMLResponse(_used_page(), 410) if used else HTMLResponse(_setup_page(request.query_params.get("key", "")))
-        )
+            return HTMLResponse(_outage_page(forms.setup_page("")), 503)
+        if used:
+            return HTMLResponse(_used_page(), 410)
+        return HTMLResponse(forms.setup_page(request.query_params.get("key", "")))
 
-    async def _sign_in(self, request: Request) -> Response:
-        def open_session(fields: Mapping[str, str]) -> str:
-            name, scope = fields.get("name", ""), request.scope
-            device = self._devices.device_of(cookies_of(request.headers), name, https=is_https(scope))
-            return self._access.sign_in(
-                name, fields.get("password", ""), source_of(scope), place=lock_source(scope), device=device
-            )
+    async def _check_password(self, request: Request) -> Response:
+        def check(fields: Fields) -> SignInStep:
+            name = fields.get("name", "")
+            return self._sign_in.sign_in(name, fields.get("password", ""), self.origin(request, name))
 
-        return await self._start_session(
-            request, open_session, lambda fields: _sign_in_page(_safe_target(fields.get("next", "")))
-        )
+        return await self._advance(request, check, lambda fields: forms.sign_in_page(_target_of(fields)))
+
+    async def _check_code(self, request: Request) -> Response:
+        def check(fields: Fields) -> SignInStep:
+            challenge = challenge_of(request, SignInStepKind.CODE)
+            return self._sign_in.confirm(challenge, fields.get("code", ""), source_of(request.scope))
+
+        return await self._advance(request, check, lambda fields: forms.code_page(_target_of(fields)))
 
     async def _set_up(self, request: Request) -> Response:
-        def open_session(fields: Mapping[str, str]) -> str:
+        def create(fields: Fields) -> SignInStep:
             name = fields.get("name", "")
-            session = self._access.set_up(fields.get("key", ""), name, fields.get("password", ""))
-            self._trail.write("setup", "first user", "done", {"user": name, "source": source_of(request.scope)})
-            return session
+            origin = SignInOrigin(source_of(request.scope), lock_source(request.scope))
+            step = self._sign_in.set_up(fields.get("key", ""), name, fields.get("password", ""), origin)
+            self._trail.write("setup", "first user", "done", {"user": name, "source": origin.source})
+            return step
 
-        return await self._start_session(request, open_session, lambda fields: _setup_page(fields.get("key", "")))
+        return await self._advance(request, create, lambda fields: forms.setup_page(fields.get("key", "")))
+
+    async def _enrol(self, request: Request) -> Response:
+        fields: Fields = {}
+        try:
+            fields = await read_fields(request)
+            enrol = partial(
+                self._sign_in.enrol,
+                challenge_of(request, SignInStepKind.ENROLMENT),
+                fields.get("code", ""),
+                source_of(request.scope),
+            )
+            step, codes = await anyio.to_thread.run_sync(enrol, limiter=self.threads)
+            self._record(step.user, "second factor set up", request)
+        except (OrchestratorError, PayloadRefusedError) as error:
+            page = await self._enrolment_page(request, _target_of(fields))
+            return HTMLResponse(forms.with_problem(bytes(page.body).decode(), str(error)), status_of(error))
+        except SQLAlchemyError:
+            return HTMLResponse(_outage_page(forms.code_page("")), 503)
+        response = HTMLResponse(forms.recovery_page(codes, _target_of(fields)))
+        self._finish(response, request, step)
+        return response
 
     async def _sign_out(self, request: Request) -> Response:
         session = request.state.session
@@ -102,41 +147,60 @@ class SignInPages:
         response.delete_cookie(cookie_name(request.scope), secure=request.url.scheme == "https", httponly=True)
         return response
 
-    async def _start_session(
-        self,
-        request: Request,
-        open_session: Callable[[Mapping[str, str]], str],
-        retry_page: Callable[[Mapping[str, str]], str],
-    ) -> Response:
-        fields: Mapping[str, str] = {}
+    async def _advance(self, request: Request, step: Step, retry_page: Callable[[Fields], str]) -> Response:
+        """Carry out one step of a sign-in, and lead to the next."""
+        fields: Fields = {}
         try:
-            fields = await _fields(request)
-            session = await anyio.to_thread.run_sync(open_session, fields, limiter=self._threads)
-            # The browser gets another session, and the one that it had before ends.
-            if former := session_of(request.headers, https=is_https(request.scope)):
-                await anyio.to_thread.run_sync(self._access.sign_out, former)
+            fields = await read_fields(request)
+            done = await anyio.to_thread.run_sync(step, fields, limiter=self.threads)
+            if done.kind is SignInStepKind.SESSION:
+                await self._end_former(request)
+        except ExpiredSignInError as error:
+            return HTMLResponse(forms.expired_page(), status_of(error))
         except (OrchestratorError, PayloadRefusedError) as error:
             # The message is the same for a wrong name and a wrong password: it must not tell which names exist.
-            page = retry_page(fields).replace("<!--problem-->", f'<p role="alert">{escape(str(error))}</p>')
-            return HTMLResponse(page, status_of(error))
+            return HTMLResponse(forms.with_problem(retry_page(fields), str(error)), status_of(error))
         except SQLAlchemyError:
             return HTMLResponse(_outage_page(retry_page(fields)), 503)
-        response = RedirectResponse(_safe_target(fields.get("next", "")), 303)
-        response.set_cookie(
-            cookie_name(request.scope),
-            session,
-            secure=request.url.scheme == "https",
-            httponly=True,
-            # Not `strict`: following a link in a page or an e-mail to an incident would then arrive without the
-            # session.
-            samesite="lax",
-            path="/",
-        )
-        self._devices.set_on(response, fields.get("name", ""), https=is_https(request.scope))
+        return self.lead_on(request, done, _target_of(fields))
+
+    def lead_on(self, request: Request, step: SignInStep, target: str) -> Response:
+        """The response that leads a browser to its next step."""
+        if step.kind is SignInStepKind.SESSION:
+            response = RedirectResponse(target, 303)
+            self._finish(response, request, step)
+            return response
+        page = {SignInStepKind.CODE: "code", SignInStepKind.ENROLMENT: "enrol"}[step.kind]
+        response = RedirectResponse(f"/sign-in/{page}?next={quote(target, safe='')}", 303)
+        set_challenge(response, request, step)
         return response
 
+    def _finish(self, response: Response, request: Request, step: SignInStep) -> None:
+        set_session(response, request, step.secret)
+        for kind in (SignInStepKind.CODE, SignInStepKind.ENROLMENT):
+            if challenge_of(request, kind):
+                clear_challenge(response, request, kind)
+        self._devices.set_on(response, step.user, https=is_https(request.scope))
 
-async def _fields(request: Request) -> Mapping[str, str]:
+    async def _end_former(self, request: Request) -> None:
+        # The browser gets another session, and the one that it had before ends.
+        if former := session_of(request.headers, https=is_https(request.scope)):
+            await anyio.to_thread.run_sync(self._access.sign_out, former)
+
+    async def _enrolment_page(self, request: Request, target: str) -> HTMLResponse:
+        challenge = challenge_of(request, SignInStepKind.ENROLMENT)
+        try:
+            found = await anyio.to_thread.run_sync(self._sign_in.enrolment, challenge, self._issuer())
+        except OrchestratorError as error:
+            return HTMLResponse(forms.expired_page(), status_of(error))
+        return HTMLResponse(forms.enrolment_page(found, target))
+
+    def _record(self, user: str, action: str, request: Request) -> None:
+        self._trail.write(user, action, "done", {"user": user, "source": source_of(request.scope)})
+
+
+async def read_fields(request: Request) -> Fields:
+    """The fields of a form. Raises ConflictError, PayloadRefusedError."""
     body = await read_body(request, _MAX_BYTES)
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=10))
@@ -144,7 +208,7 @@ async def _fields(request: Request) -> Mapping[str, str]:
         raise ConflictError("The form is malformed. Reload the page and try again.") from None
 
 
-def _safe_target(text: str) -> str:
+def safe_target(text: str) -> str:
     """The path to go to after signing in; `/` for anything that could lead to another server.
 
     Browsers treat `//host` and `/\\host` as addresses of other servers, so a check for a leading slash is not enough.
@@ -153,28 +217,8 @@ def _safe_target(text: str) -> str:
     return quote(text, safe="/?&=%#:,.-_~") if inside else "/"
 
 
-def _sign_in_page(target: str) -> str:
-    hidden = f'<input type="hidden" name="next" value="{escape(target)}">'
-    text = "An admin adds users with <code>orchestrator users add NAME</code>."
-    return _page("Sign in", text, "/sign-in", hidden, "current-password", "Sign in")
-
-
-def _setup_page(key: str) -> str:
-    hidden = f'<input type="hidden" name="key" value="{escape(key)}">'
-    text = "The first user is an admin and can add others. The password must have at least 12 characters."
-    return _page("Create the first user", text, "/setup", hidden, "new-password", "Create user and sign in")
-
-
-def _page(title: str, text: str, action: str, hidden: str, autocomplete: str, button: str) -> str:
-    form = _FORM.format(
-        text=text,
-        action=action,
-        hidden=hidden,
-        autocomplete=autocomplete,
-        button=button,
-        problem="<!--problem-->",
-    )
-    return framed(title, form)
+def _target_of(fields: Fields) -> str:
+    return safe_target(fields.get("next", ""))
 
 
 def _used_page() -> str:
@@ -183,4 +227,4 @@ def _used_page() -> str:
 
 
 def _outage_page(page: str) -> str:
-    return page.replace("<!--problem-->", '<p role="alert">The database is not available. Try again in a moment.</p>')
+    return forms.with_problem(page, "The database is not available. Try again in a moment.")

@@ -14,6 +14,8 @@ _TESTS = {
         "integration/web_api/test_slow_clients.py",
         "integration/serve/test_stored_scripts.py",
         "integration/web_api/test_sign_in.py",
+        "integration/web_api/test_second_factor_pages.py",
+        "integration/security/test_second_factor.py",
         "integration/web_api/test_rights.py",
         "integration/web_api/test_fuzz.py",
         "integration/web_api/test_http_protocol.py",

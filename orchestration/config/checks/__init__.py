@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from orchestration.config.checks import (
+    access,
     agents,
     alerting,
     directories,
@@ -40,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     alerting.check,
     maintenance.check,
     revokers.check,
+    access.check_second_factor,
 )
 
 

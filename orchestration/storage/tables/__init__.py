@@ -1,6 +1,16 @@
 """The tables of our own, a module for each subject. The durable engine keeps its own beside them."""
 
-from orchestration.storage.tables.access import audit, kept_answers, sessions, sign_in_failures, tokens, users
+from orchestration.storage.tables.access import (
+    audit,
+    kept_answers,
+    recovery_codes,
+    second_factors,
+    sessions,
+    sign_in_challenges,
+    sign_in_failures,
+    tokens,
+    users,
+)
 from orchestration.storage.tables.alerts import (
     alert_groups,
     alert_inbox,
@@ -82,11 +92,14 @@ __all__ = [
     "outbox",
     "overrides",
     "playbook_runs",
+    "recovery_codes",
     "route_states",
     "runs",
     "samples",
     "saved_views",
+    "second_factors",
     "sessions",
+    "sign_in_challenges",
     "sign_in_failures",
     "silences",
     "spend",

@@ -1,4 +1,5 @@
-"""Tables of access control: users, sessions, tokens, failed sign-ins, stored responses, and the audit trail."""
+"""Tables of access control: users, second factors, sessions, tokens, sign-ins that have begun or failed, stored
+responses, and the audit trail."""
 
 from __future__ import annotations
 
@@ -25,6 +26,39 @@ sessions = sa.Table(
     sa.Column("csrf", sa.String(64), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("used_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    # By what the user was proven beside the password; null where nothing was, as in rows of earlier releases.
+    sa.Column("proof", sa.String(16)),
+)
+
+# `secret` is sealed by a key that is not in the database; `last_step` is the time step of the newest code accepted.
+second_factors = sa.Table(
+    "second_factors",
+    metadata,
+    id_column("user"),
+    sa.Column("secret", sa.String(255), nullable=False),
+    sa.Column("last_step", sa.BigInteger, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+recovery_codes = sa.Table(
+    "recovery_codes",
+    metadata,
+    id_column("digest"),
+    sa.Column("user", sa.String(64), nullable=False, index=True),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("used_at", UtcDateTime),
+)
+
+# Sign-ins that have begun, each bound to a browser by a cookie whose digest this is.
+sign_in_challenges = sa.Table(
+    "sign_in_challenges",
+    metadata,
+    id_column("digest"),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("user", sa.String(64), index=True),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
 )
 

@@ -41,6 +41,7 @@ class UserView(BaseModel):
     role: Role
     created_at: datetime
     disabled_at: datetime | None
+    second_factor: bool
 
 
 class NewUser(BaseModel):
@@ -116,7 +117,8 @@ def show_me(request: Request, principal: Caller) -> Me:
 @router.get("/users", dependencies=_ADMINISTER)
 def list_users(services: Services) -> list[UserView]:
     """List all users, including disabled ones."""
-    return [_user(user) for user in services.access.table.list_users()]
+    with_factor = services.second_factors.table.users()
+    return [_user(user, user.name in with_factor) for user in services.access.table.list_users()]
 
 
 @router.post("/users", status_code=201, dependencies=_ADMINISTER)
@@ -124,7 +126,7 @@ def add_user(services: Services, principal: Caller, body: NewUser) -> UserView:
     """Add a user."""
     _refuse_scoped(principal, "add users")
     password = body.password.get_secret_value()
-    return _user(services.access.add_user(body.name, body.role, password, actor=principal.name))
+    return _user(services.access.add_user(body.name, body.role, password, actor=principal.name), False)
 
 
 @router.patch("/users/{user}", dependencies=_ADMINISTER)
@@ -136,13 +138,22 @@ def change_user(services: Services, principal: Caller, user: Name, body: UserCha
     changed = services.access.change_user(
         user, actor=principal.name, role=body.role, password=password, disabled=body.disabled
     )
-    return _user(changed)
+    return _user(changed, services.second_factors.has_one(user))
 
 
 @router.delete("/users/{user}/sessions", dependencies=_ADMINISTER)
 def end_sessions(services: Services, principal: Caller, user: Name) -> EndedSessions:
     """End all sessions of a user, on every device."""
     return EndedSessions(ended=services.access.sign_out_everywhere(user, actor=principal.name))
+
+
+@router.delete("/users/{user}/second-factor", dependencies=_ADMINISTER)
+def reset_second_factor(services: Services, principal: Caller, user: Name) -> UserView:
+    """Remove the second factor of a user who has lost it. All sessions of the user end."""
+    _refuse_scoped(principal, "reset second factors")
+    found = services.access.user(user)
+    services.second_factors.remove(user, actor=principal.name)
+    return _user(found, False)
 
 
 @router.get("/tokens", dependencies=_ADMINISTER)
@@ -196,8 +207,9 @@ def _refuse_scoped(principal: Principal, what: str) -> None:
         )
 
 
-def _user(user: UserRow) -> UserView:
-    return UserView(name=user.name, role=Role(user.role), created_at=user.created_at, disabled_at=user.disabled_at)
+def _user(user: UserRow, second_factor: bool) -> UserView:
+    values = {name: getattr(user, name) for name in ("name", "created_at", "disabled_at")}
+    return UserView(role=Role(user.role), second_factor=second_factor, **values)
 
 
 def _token(token: TokenRow) -> TokenView:

@@ -18,6 +18,7 @@ from orchestration.errors import UsageError
 from orchestration.security.access import AccessControl
 from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.principal import Principal, Role
+from orchestration.security.second_factor import SecondFactors
 from orchestration.web.feed import Feed
 from orchestration.web.problems import NotAllowedError, NotSignedInError
 from orchestration.web.run_progress import RunProgressReader
@@ -34,6 +35,7 @@ class ApiServices:
     app: Application
     control: ControlProcess
     access: AccessControl
+    second_factors: SecondFactors
     trail: AuditTrail
     feed: Feed
     progress: RunProgressReader

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from orchestration.events import Event
 from orchestration.security.principal import Role
+from orchestration.security.sign_in import SignInOrigin
 from orchestration.storage.tables import users
 from tests.support.web import PASSWORD, RunningWebServer
 
@@ -129,7 +130,7 @@ def test_who_guesses_is_locked_out_and_the_one_whose_name_they_use_is_not(
     told = [event for event in said if event.kind in ("sign_in.failed", "sign_in.locked")]
     assert [event.kind for event in told] == ["sign_in.failed"] * 5 + ["sign_in.locked"]
     assert told[0].data == {"source": "127.0.0.1", "user": "dora", "reason": "wrong name or password"}
-    assert server.web.access.sign_in("dora", PASSWORD, "198.51.100.7"), "from elsewhere"
+    assert server.web.sign_in.sign_in("dora", PASSWORD, SignInOrigin("198.51.100.7")).secret, "from elsewhere"
     assert PASSWORD not in str(said)
     server.web.access.table.remove_failures_for("dora")
     assert sign_in(server, "dora")[1].status_code == 303

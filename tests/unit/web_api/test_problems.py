@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from orchestration.config.findings import ConfigurationError
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError, UsageError
 from orchestration.incidents.model import IncidentRefusedError, Refusal
-from orchestration.security.access import LockedError, SignInError
+from orchestration.security.sign_in_locks import LockedError, SignInError
 from orchestration.storage.database import StorageError
 from orchestration.web.problems import NotAllowedError, of_error
 
