@@ -22,7 +22,7 @@ from orchestration.storage.runs import Run, Runs
 from orchestration.storage.spend import Spend
 from orchestration.storage.tables import metadata
 from orchestration.storage.timeline import Timeline, TimelineWriter
-from tests.support.patience import patient
+from tests.support.patience import patient, until
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -253,8 +253,7 @@ def test_events_wait_while_the_database_cannot_be_written(database: Database) ->
         connection.execute(sa.text("ALTER TABLE events RENAME TO events_away"))
     writer.start()
     bus.emit("run.started", run_id="run-1")
-    while not writer._queue.empty():
-        pass
+    until(writer._queue.empty)
     with database.write() as connection:
         connection.execute(sa.text("ALTER TABLE events_away RENAME TO events"))
     bus.emit("run.finished", run_id="run-1")
