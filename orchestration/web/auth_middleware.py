@@ -47,7 +47,7 @@ MCP = "/mcp"
 _HEALTH = ("/healthz", "/readyz")
 _OPEN = ("/sign-in", "/setup")
 _SIGN_IN_STEPS = "/sign-in/"
-_STREAMS = frozenset({"/stream", "/api/v1/events"})
+_STREAMS = frozenset({"/stream", "/api/v1/events", "/api/v1/ag-ui"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOCAL = "local"
 _log = logs.get_logger("web")
@@ -88,12 +88,12 @@ class AuthMiddleware:
         refusal = await self._authenticate(scope)
         if refusal is not None:
             await _in_the_clients_shape(scope, refusal)(scope, receive, send)
-        elif _is_audited(scope):
-            await self._audited(scope, receive, send)
-        elif scope["path"] in _STREAMS:
-            await self._stream(scope, receive, send)
+            return
+        application = self._stream if scope["path"] in _STREAMS else self._app
+        if _is_audited(scope):
+            await self._audited(application, scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await application(scope, receive, send)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Two tokens may have one name.
@@ -169,7 +169,7 @@ class AuthMiddleware:
         shown = headers.get("x-csrf-token", "").encode()
         return not self._exposure.sign_in or hmac.compare_digest(shown, signed_in.csrf.encode())
 
-    async def _audited(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _audited(self, application: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Write the audit entry, and wait for the timeline, before the response starts.
 
         Once a client has seen that something was done, the entry must exist even if this process dies. Written after
@@ -191,7 +191,7 @@ class AuthMiddleware:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_audited)
+            await application(scope, receive, send_audited)
         finally:
             if not written:
                 await write(500)

@@ -20,6 +20,7 @@ from orchestration import logs
 from orchestration.errors import OrchestratorError
 from orchestration.web.api import (
     accounts,
+    ag_ui,
     alerts,
     configuration,
     drills,
@@ -40,6 +41,7 @@ from orchestration.web.problems import of_error, problem
 PREFIX = "/api/v1"
 ROUTERS = {
     "runs": runs,
+    "front ends": ag_ui,
     "incidents": incidents,
     "alerts": alerts,
     "providers": providers,
