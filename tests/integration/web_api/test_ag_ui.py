@@ -45,7 +45,11 @@ def events(client: httpx2.Client, body: dict[str, Any]) -> Generator[dict[str, A
 
 def test_a_run_is_started_approved_and_followed_to_its_end(server: RunningWebServer, tmp_path: Path) -> None:
     client, sample = server.client(), samples.copy_to(tmp_path / "work")
-    props: dict[str, Any] = {"workspace": str(sample.workspace), "approve": ["executor"], "checks": [list(sample.test_command)]}
+    props: dict[str, Any] = {
+        "workspace": str(sample.workspace),
+        "approve": ["executor"],
+        "checks": [list(sample.test_command)],
+    }
     first = list(events(client, asks("r1", sample.goal, **props, in_place=True)))
     assert (first[0]["threadId"], first[0]["runId"]) == ("t", "r1")
     assert first[-1]["outcome"]["type"] == "interrupt"
