@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.app.incident_options import OfferedOption
+from orchestration.app.tickets import Ticket
 from orchestration.cli.briefing_lines import labelled
 from orchestration.cli.questions import OpenQuestion, question_lines
 from orchestration.cli.render import age, first_line, table
@@ -56,6 +57,7 @@ def screen(
     response: PlaybookRun | None,
     questions: Sequence[OpenQuestion],
     options: Sequence[OfferedOption] = (),
+    tickets: Sequence[Ticket] = (),
 ) -> str:
     """The briefing; then the questions and what else can be done, the targets, and the timeline. `response` is the
     newest run of a playbook on it."""
@@ -71,6 +73,7 @@ def screen(
         f"  path       {describe_path(incident, settings)}",
         *_left(incident),
         *_links(incident),
+        *(f"  {ticket.about:10} {ticket.url}" for ticket in tickets),
         "",
         "Timeline (UTC):",
         *(f"{entry.at:%Y-%m-%d %H:%M:%S} {entry_text(entry)}" for entry in fold(entries)),

@@ -11,6 +11,7 @@ import click
 
 from orchestration.app import ProjectRecords, application, project
 from orchestration.app.incident_options import offered_options
+from orchestration.app.tickets import tickets_of
 from orchestration.cli import common
 from orchestration.cli.command_parameters import add_commands, add_opening_commands
 from orchestration.cli.incident_options import (
@@ -105,13 +106,16 @@ def show(config: str, incident: str, as_json: bool) -> None:
         if as_json:
             # The timers say what happens next if nobody acts, which the incident itself does not hold.
             waiting = [{"kind": row.kind, "due_at": row.due_at} for row in records.table.list_timers(found.id)]
-            common.print_json({**common.plain(found), "timers": waiting, "timeline": fold(entries)})
+            made = tickets_of(here, found.id)
+            record = {**common.plain(found), "timers": waiting, "tickets": made, "timeline": fold(entries)}
+            common.print_json(record)
             return
         echo_isolation(isolation_of(here.store))
         response = PlaybookRecords(here.database).newest_run(found.id)
         questions = asking_here(here, found.id, found.status).questions
         options = offered_options(here, found, response)
-        echo(screen(found, entries, settings, here.clock.now(), response, questions, options))
+        now, tickets = here.clock.now(), tickets_of(here, found.id)
+        echo(screen(found, entries, settings, now, response, questions, options, tickets))
 
 
 @incidents.command()

@@ -165,7 +165,8 @@ def _incident_lines(found: Mapping[str, Any], asked: Iterable[str]) -> list[str]
     owner = [f"owner: {found['ownership']}"] if "ownership" in found else []
     brief = TypeAdapter(list[BriefingLine]).validate_python(found.get("briefing", ()))
     first = list(labelled(brief)) or [incident["summary"]]
-    return [head, *first, *owner, *found["sla"], *asked, "", "Timeline (UTC):", *timeline]
+    tickets = [f"{one['channel']}: {one['url']}" for one in found.get("tickets", ())]
+    return [head, *first, *owner, *found["sla"], *tickets, *asked, "", "Timeline (UTC):", *timeline]
 
 
 def _action_items(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -201,13 +201,15 @@ class ResponseSettings(Section):
     """The response to incidents. Without any contact, incidents go to the log and the console alone.
 
     An incident takes one of the `escalationPaths` if one of the `escalationRoutes` matches it when it is opened; the
-    first that does counts, and what none matches takes `escalation`.
+    first that does counts, and what none matches takes `escalation`. `actionItems` are contacts, rotations or levels
+    that are told of each action item, such as a contact that is a ticket system.
     """
 
     channels: dict[Identifier, ChannelSettings] = Field(default_factory=dict)
     contacts: tuple[Contact, ...] = ()
     rotations: tuple[OnCallRotation, ...] = ()
     audience: dict[Severity, tuple[str, ...]] = Field(default_factory=lambda: dict(_AUDIENCE))
+    action_items: tuple[str, ...] = ()
     escalation: EscalationSettings = EscalationSettings()
     escalation_paths: dict[Identifier, EscalationPath] = Field(default_factory=dict)
     escalation_routes: tuple[EscalationRoute, ...] = ()

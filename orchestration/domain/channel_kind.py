@@ -18,3 +18,5 @@ class ChannelKind(StrEnum):
     PAGERDUTY = "pagerduty"
     ALERTMANAGER = "alertmanager"
     APPRISE = "apprise"
+    GITHUB_ISSUES = "github-issues"
+    JIRA = "jira"

@@ -14,7 +14,7 @@ from orchestration.config.response import Contact, ResponseSettings
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.incidents import escalation, oncall
 from orchestration.incidents.escalation import EscalationRule
-from orchestration.incidents.model import Actor, Incident, ReviewField, TimelineEntry, move, not_before
+from orchestration.incidents.model import ActionItem, Actor, Incident, ReviewField, TimelineEntry, move, not_before
 from orchestration.notifications.notice import NoticeKind
 
 # Rules of escalation and a playbook often call for the same level within seconds of each other. A second page in that
@@ -25,13 +25,15 @@ _PAGES = frozenset({NoticeKind.INITIAL, NoticeKind.ESCALATION})
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A notice to be sent. `step` makes it idempotent; a `lasting` one is sent even after an acknowledgement."""
+    """A notice to be sent. `step` makes it idempotent; a `lasting` one is sent even after an acknowledgement. `item` is
+    the action item that it is about."""
 
     kind: NoticeKind
     contacts: tuple[Contact, ...]
     step: str
     reason: str = ""
     lasting: bool = False
+    item: ActionItem | None = None
 
 
 class IncidentChange:
@@ -89,6 +91,13 @@ class IncidentChange:
     def notify_everyone(self, kind: NoticeKind, step: str, reason: str = "") -> None:
         """Notify everyone who has been notified before."""
         self.notify(kind, self.contacts_for(self.incident.notified), step, reason)
+
+    def notify_of_item(self, item: ActionItem) -> None:
+        """Notify those whom the settings name for action items; they do not hear of the incident for that."""
+        contacts = self.contacts_for(self.settings.action_items)
+        if contacts and not self.incident.drill:
+            step = f"action-{item.number}" + ("-done" if item.done_at else "")
+            self.notifications.append(Notification(NoticeKind.ACTION_ITEM, contacts, step, item=item))
 
     def contacts_for(self, names: Iterable[str]) -> tuple[Contact, ...]:
         """The contacts behind names such as `level-2`, by the settings of this incident."""

@@ -9,7 +9,7 @@ from orchestration.incidents.brief import briefing
 from orchestration.incidents.change import Notification
 from orchestration.incidents.escalation import REVIEW_SECONDS, pages
 from orchestration.incidents.estimates import SimilarBy
-from orchestration.incidents.model import Incident, ReviewField
+from orchestration.incidents.model import ActionItem, Incident, ReviewField
 from orchestration.incidents.next_commands import next_commands
 from orchestration.incidents.review import span
 from orchestration.notifications.notice import Notice, NoticeKind
@@ -17,6 +17,8 @@ from orchestration.notifications.notice import Notice, NoticeKind
 
 def notice(incident: Incident, notification: Notification, url: str = "") -> Notice:
     """The notice for one notification. `url` is the address of the incident's page."""
+    if notification.item is not None:
+        return _item_notice(incident, notification.item, url)
     brief = briefing(incident)
     return Notice(
         kind=notification.kind,
@@ -44,7 +46,33 @@ def notice(incident: Incident, notification: Notification, url: str = "") -> Not
         to_do=_commands(incident, notification),
         url=url,
         drill=incident.drill,
+        labels=_labels(incident),
     )
+
+
+def _item_notice(incident: Incident, item: ActionItem, url: str) -> Notice:
+    """The notice about an action item: its text is the title, and the incident the reason."""
+    return Notice(
+        kind=NoticeKind.ACTION_ITEM,
+        incident_id=incident.id,
+        severity=incident.severity,
+        scenario=incident.scenario,
+        title=item.text,
+        status="DONE" if item.done_at else "OPEN",
+        detected_at=incident.detected_at,
+        details=f"Owner: {item.owner}\nDue: {item.due}",
+        resolution=f"done by {item.done_by}" if item.done_at else "",
+        reason=incident.title,
+        url=url,
+        drill=incident.drill,
+        labels={**_labels(incident), "owner": item.owner},
+        item=item.number,
+        item_done=item.done_at is not None,
+    )
+
+
+def _labels(incident: Incident) -> dict[str, str]:
+    return {**incident.labels, "scenario": incident.scenario.value, "severity": incident.severity.value}
 
 
 def duration(incident: Incident) -> timedelta | None:

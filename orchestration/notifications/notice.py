@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -27,6 +27,7 @@ class NoticeKind(StrEnum):
     REMINDER = "reminder"
     TEST = "test"
     REPORT = "report"
+    ACTION_ITEM = "action-item"
 
     @property
     def is_page(self) -> bool:
@@ -47,7 +48,8 @@ class Notice:
     `severity_reason` is why it has its severity, `origin` who has noticed it, `causes` are the likely ones, the
     likeliest first. `tried` is what the system has done so far and what came of it, `to_do` the commands to use next,
     one in each line. `reason` is why this notice is sent if its kind does not say so, such as the rule that escalated.
-    `drill` marks a drill in every text.
+    `drill` marks a drill in every text. `labels` are those of the incident's alerts, with its scenario and severity;
+    `item` is the number of the action item that the notice is about, and `item_done` whether it is done.
     """
 
     kind: NoticeKind
@@ -75,6 +77,9 @@ class Notice:
     to_do: tuple[str, ...] = ()
     url: str = ""
     drill: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    item: int | None = None
+    item_done: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -83,12 +88,12 @@ class Notice:
 
     def as_json(self) -> dict[str, Any]:
         """The notice as JSON values: times in RFC 3339, UTC; the duration in seconds."""
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Notice:
         """The notice that `as_json` was made from. Unknown keys are ignored: they come from a newer release."""
-        known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+        known = {one.name: data[one.name] for one in fields(cls) if one.name in data}
         for name in ("started_at", "detected_at", "eta", "next_update"):
             if known.get(name) is not None:
                 known[name] = datetime.fromisoformat(known[name])
@@ -115,5 +120,7 @@ def _plain(value: object) -> object:
             return value.value
         case tuple():
             return list(value)
+        case Mapping():
+            return dict(value)
         case _:
             return value

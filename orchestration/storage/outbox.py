@@ -16,11 +16,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from orchestration.storage.database import Database
-from orchestration.storage.message_threads import MessageThreads
+from orchestration.storage.message_threads import MessageThreads, conversation_of
 from orchestration.storage.tables import deliveries, outbox
 
 # As urgent as a P0, and as a P3; a message of an earlier release does not say, and may be a page.
 MOST_URGENT, LEAST_URGENT = 0, 3
+# The name is that of `NoticeKind`, which storage may not import: notifications are a layer above.
+ACTION_ITEM = "action-item"
 # Bound parameters of one statement: older SQLite allows 999.
 _MOST_KEYS = 500
 
@@ -71,6 +73,11 @@ class OutboxRow:
     def recipient(self) -> str:
         """Whom or what the message goes to on its channel."""
         return self.address or self.contact
+
+    @property
+    def conversation(self) -> str:
+        """What the message belongs to at its recipient: the incident, or one of its action items."""
+        return conversation_of(self.recipient, (self.payload.get("notice") or {}).get("item"))
 
     @property
     def contacts(self) -> tuple[str, ...]:
@@ -162,12 +169,15 @@ class Outbox:
         return connection.execute(query.values(state=OutboxState.CANCELLED.value, settled_at=at)).rowcount
 
     def cancel_overtaken(self, incident_id: str, at: datetime, connection: sa.Connection) -> int:
-        """Cancel all that has not gone out about an incident, in the transaction that ends it.
+        """Cancel all that has not gone out about an incident, in the transaction that ends it; except what its action
+        items are about, which outlast it.
 
         Whoever has heard nothing yet, because a receiver was away or it was night, is told once, how it ended.
         """
         query = sa.update(outbox).where(
-            outbox.c.incident_id == incident_id, outbox.c.state == OutboxState.PENDING.value
+            outbox.c.incident_id == incident_id,
+            outbox.c.state == OutboxState.PENDING.value,
+            outbox.c.kind != ACTION_ITEM,
         )
         return connection.execute(query.values(state=OutboxState.CANCELLED.value, settled_at=at)).rowcount
 

@@ -25,6 +25,18 @@ SLACK_ID = AddressFormat(
     example="C0123456789 or U0123456789",
     pattern=re.compile(r"[CDGUW][A-Z0-9]{8,20}"),
 )
+# https://docs.github.com/en/rest/repos/repos: an owner of letters, digits and hyphens, and a repository.
+GITHUB_REPOSITORY = AddressFormat(
+    noun="GitHub repository",
+    example="owner/name",
+    pattern=re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}"),
+)
+# https://support.atlassian.com/jira-cloud-administration/docs/change-the-project-key-format/
+JIRA_PROJECT = AddressFormat(
+    noun="key of a Jira project",
+    example="OPS",
+    pattern=re.compile(r"[A-Z][A-Z0-9_]{1,254}"),
+)
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 

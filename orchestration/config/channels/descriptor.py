@@ -54,6 +54,8 @@ class ChannelDescriptor:
     shared: bool = False
     # Whether a message reaches one person or a chat, who may answer by its links; a log would keep them.
     carries_links: bool = True
+    # Whether a conversation about an incident is a ticket, whose address is shown with the incident.
+    makes_tickets: bool = False
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -9,9 +9,18 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from orchestration import logs
-from orchestration.config.channels.checks import EMAIL, SLACK_ID, check_encryption, check_sender, check_url
+from orchestration.config.channels.checks import (
+    EMAIL,
+    GITHUB_REPOSITORY,
+    JIRA_PROJECT,
+    SLACK_ID,
+    check_encryption,
+    check_sender,
+    check_url,
+)
 from orchestration.config.channels.descriptor import ChannelDescriptor
 from orchestration.config.channels.settings import OWN_KIND, ChannelSettings
+from orchestration.config.channels.tickets import GithubIssuesOptions, JiraOptions
 from orchestration.domain.channel_kind import ChannelKind
 from orchestration.plugins import PluginError, plugin_registry
 
@@ -126,6 +135,44 @@ _SHIPPED = (
         shared=True,
         required=("urlEnv",),
         limits="Apprise does not say why a message failed, so every failure is tried again",
+    ),
+    ChannelDescriptor(
+        ChannelKind.GITHUB_ISSUES,
+        "a ticket for each incident and action item; `url` for GitHub Enterprise (`https://HOST/api/v3`)",
+        f"{_MODULES}.github_issues:GithubIssuesChannel",
+        shared=True,
+        required=("tokenEnv",),
+        optional=("url",),
+        options=GithubIssuesOptions,
+        address=GITHUB_REPOSITORY,
+        checks=(check_url,),
+        # https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api: a second between
+        # requests that change something.
+        per_second=1.0,
+        limits="one change a second; no reports, no reminders",
+        carries_reports=False,
+        carries_reminders=False,
+        # Everybody who reads the ticket could answer for its recipient.
+        carries_links=False,
+        makes_tickets=True,
+    ),
+    ChannelDescriptor(
+        ChannelKind.JIRA,
+        "a ticket for each incident and action item, in Jira Cloud (with `username`) or Data Center",
+        f"{_MODULES}.jira:JiraChannel",
+        shared=True,
+        required=("urlEnv", "tokenEnv"),
+        optional=("url", "username"),
+        options=JiraOptions,
+        address=JIRA_PROJECT,
+        checks=(check_url,),
+        # Our own caution: Jira's limits are a budget for all of its clients together.
+        per_second=1.0,
+        limits="one change a second; no reports, no reminders",
+        carries_reports=False,
+        carries_reminders=False,
+        carries_links=False,
+        makes_tickets=True,
     ),
 )
 SHIPPED_CHANNELS = MappingProxyType({descriptor.name: descriptor for descriptor in _SHIPPED})

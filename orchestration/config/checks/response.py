@@ -93,6 +93,8 @@ def check_audience(configuration: Configuration, _environment: CheckEnvironment)
     for severity, names in response.audience.items():
         for place, name in enumerate(names):
             yield from _check_known(name, known, (*_ROOT, "audience", severity.value, place), "contact or rotation")
+    for place, name in enumerate(response.action_items):
+        yield from _check_known(name, known, (*_ROOT, "actionItems", place), "contact or rotation")
     yield from _check_levels(response, response.escalation.levels, (*_ROOT, "escalation"))
     for name, way in response.escalation_paths.items():
         yield from _check_path(response, name, way)

@@ -38,6 +38,7 @@ class AddActionItem(IncidentCommand):
         item = ActionItem(len(change.incident.actions) + 1, self.text, self.owner, self.due)
         change.set(actions=(*change.incident.actions, item))
         change.add_entry("action-added", number=item.number, text=self.text, owner=self.owner, due=self.due.isoformat())
+        change.notify_of_item(item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +71,4 @@ class CompleteActionItem(IncidentCommand):
         done = replace(found, done_at=change.now, done_by=change.actor.name)
         change.set(actions=tuple(done if item is found else item for item in items))
         change.add_entry("action-done", number=self.number, text=found.text)
+        change.notify_of_item(done)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -26,6 +27,7 @@ _MAX_JSON_BYTES = 1_000_000
 _MAX_WAIT = 3600.0
 # Request Timeout, Too Early (RFC 8470) and Too Many Requests: the same request may be accepted later.
 _RETRYABLE = {408, 425, 429}
+_REDIRECTS = {301, 302, 303, 307, 308}
 # Nothing of the message was handed over when one of these ended the attempt.
 _BEFORE_THE_REQUEST = (
     httpx2.ConnectError,
@@ -36,6 +38,29 @@ _BEFORE_THE_REQUEST = (
 )
 # A proxy gave up waiting for the receiver, which may have accepted (RFC 9110, 15.6.5).
 _GATEWAY_TIMEOUT = 504
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverAnswer:
+    """What a receiver has answered, whatever its status; of a long answer the beginning. `host` is the part of its
+    address that may be shown."""
+
+    host: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def accepted(self) -> bool:
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """The JSON that was answered. Raises DeliveryError."""
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            message = f"{self.host} sent an invalid answer (not JSON)"
+            raise DeliveryError(message, permanent=False, unclear=True) from error
 
 
 class HttpPoster:
@@ -67,13 +92,22 @@ class HttpPoster:
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], keep: int = 0) -> bytes:
         """Post a body as it is; returns about so many bytes of the answer as are to be kept. Raises DeliveryError."""
+        answer = await self.request("POST", url, body, headers, keep)
+        if not answer.accepted:
+            raise refusal(answer, self._clock.wall())
+        return answer.body
+
+    async def request(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], keep: int = _MAX_JSON_BYTES
+    ) -> ReceiverAnswer:
+        """Make a request; returns the answer, of a success about `keep` bytes. Raises DeliveryError where there is no
+        answer."""
         host = _host(url)
         try:
-            async with self._client().stream("POST", url, content=body, headers=dict(headers)) as response:
-                if not response.is_success:
-                    answer = _on_one_line(await _first_bytes(response, _MAX_ANSWER_BYTES))
-                    raise _refusal(response, answer, host, self._clock.wall())
-                return await _first_bytes(response, keep) if keep else b""
+            async with self._client().stream(method, url, content=body, headers=dict(headers)) as response:
+                most = keep if response.is_success else _MAX_ANSWER_BYTES
+                kept = await _first_bytes(response, most) if most else b""
+                return ReceiverAnswer(host, response.status_code, response.headers, kept)
         except httpx2.TransportError as error:
             refused = blocked(error)
             unclear = not refused and not isinstance(error, _BEFORE_THE_REQUEST)
@@ -126,14 +160,15 @@ def _until(value: str, now: datetime) -> float:
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
 
 
-def _refusal(response: httpx2.Response, answer: str, host: str, now: datetime) -> DeliveryError:
-    status = response.status_code
-    if response.is_redirect:
+def refusal(answer: ReceiverAnswer, now: datetime) -> DeliveryError:
+    """The error of an answer that is no success."""
+    host, status = answer.host, answer.status
+    if status in _REDIRECTS and "location" in answer.headers:
         return DeliveryError(f"{host} answered {status}, a redirect; use the address that it leads to", permanent=True)
-    wait = retry_after(response.headers.get("retry-after"), now)
+    wait = retry_after(answer.headers.get("retry-after"), now)
     permanent = status < 500 and status not in _RETRYABLE
     return DeliveryError(
-        f"{host} answered {status}: {answer}".rstrip(": "),
+        f"{host} answered {status}: {_on_one_line(answer.body)}".rstrip(": "),
         permanent=permanent,
         retry_after=wait,
         unclear=status == _GATEWAY_TIMEOUT,

@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse
 
 from orchestration.app.action_undo import UndoneAction, undo_action
 from orchestration.app.incident_options import OfferedOption, offered_options
+from orchestration.app.tickets import Ticket, tickets_of
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
@@ -53,7 +54,8 @@ class IncidentDetails(BaseModel):
 
     Entries of the timeline that repeat each other are one entry with a `count`. `ownership` says who has the incident
     now, or what the playbook does and waits for. `briefing` is what a person needs to know first, in the order in which
-    the console and the page show it, and `options` what the playbook can try.
+    the console and the page show it, and `options` what the playbook can try. `tickets` are those that
+    were made for it and its action items.
     """
 
     incident: Incident
@@ -64,6 +66,7 @@ class IncidentDetails(BaseModel):
     ownership: str
     briefing: Sequence[BriefingLine] = ()
     options: Sequence[OfferedOption] = ()
+    tickets: Sequence[Ticket] = ()
 
 
 class UndoRequest(BaseModel):
@@ -114,6 +117,7 @@ def show_incident(services: Services, incident: Name) -> IncidentDetails:
         ownership=ownership(found, entries, response, questions),
         briefing=tuple(briefing(found, entries).lines(now)),
         options=offered_options(services.app, found, response),
+        tickets=tickets_of(services.app, found.id),
     )
 
 

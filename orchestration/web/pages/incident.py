@@ -16,6 +16,7 @@ from orchestration.app import isolation
 from orchestration.app.action_undo import undo_action
 from orchestration.app.dry_run import preview
 from orchestration.app.incident_options import offered_options
+from orchestration.app.tickets import tickets_of
 from orchestration.commands.inputs import Choices
 from orchestration.config.escalation import DEFAULT_PATH
 from orchestration.config.isolation import require_not_isolated
@@ -130,6 +131,7 @@ class _Incident:
             "timers": records.table.list_timers(found.id),
             "responses": dossier.responses,
             "messages": dossier.messages,
+            "tickets": tickets_of(self._app, found.id),
             "forms": incident_forms(found, _choices(found, dossier.settings, others)),
             "reviewable": found.status in _REVIEWABLE or found.status.is_open,
             "review_parts": _review_parts(dossier, found),

@@ -46,8 +46,10 @@ def test_reports_and_reminders_go_only_where_they_cannot_be_mistaken_for_alerts(
     def channels(kind: NoticeKind) -> set[str]:
         return {name for name in ChannelKind if carries(ChannelSettings(type=name), kind)}
 
-    assert set(ChannelKind) - channels(NoticeKind.REPORT) == {"alertmanager", "pagerduty"}
-    assert set(ChannelKind) - channels(NoticeKind.REMINDER) == {"alertmanager"}
+    assert set(ChannelKind) - channels(NoticeKind.REPORT) == {
+        "alertmanager", "pagerduty", "github-issues", "jira",
+    }  # fmt: skip
+    assert set(ChannelKind) - channels(NoticeKind.REMINDER) == {"alertmanager", "github-issues", "jira"}
     assert channels(NoticeKind.INITIAL) == set(ChannelKind)
 
 
