@@ -21,9 +21,9 @@ from orchestration.config.agents import AgentRole
 from orchestration.config.schema import Configuration
 from orchestration.errors import OrchestratorError
 from orchestration.providers.wire import GatewayCall
+from orchestration.storage.budget_ledger import BudgetLedger
 from orchestration.storage.route_states import RouteStates
 from orchestration.storage.runs import Run
-from orchestration.storage.spend import Spend
 
 if TYPE_CHECKING:
     from orchestration.agents.call_recorder import CallRecorder
@@ -146,7 +146,7 @@ class Application(ProjectRecords):
             LiveCredentials(self.store),
             self.bus,
             self.clock,
-            Budgets(Spend(self.database), self.effective),
+            Budgets(BudgetLedger(self.database), self.effective, self.bus),
             RouteStates(self.database),
             redact=self.redactor.text,
         )

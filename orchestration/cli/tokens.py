@@ -40,12 +40,13 @@ def list_tokens(config: str, as_json: bool) -> None:
                 one.id,
                 one.name,
                 one.role,
+                one.team or "",
                 ", ".join(one.scopes or ("all areas",)),
                 "valid" if one.is_valid(now) else "ended",
             )
             for one in found
         ]
-        console().print(table(("TOKEN", "NAME", "ROLE", "SCOPES", "STATE"), rows))
+        console().print(table(("TOKEN", "NAME", "ROLE", "TEAM", "SCOPES", "STATE"), rows))
 
 
 @tokens.command()
@@ -66,6 +67,14 @@ def list_tokens(config: str, as_json: bool) -> None:
 @click.option("--daily-usd", type=click.FloatRange(min=0, min_open=True), help="Gateway: US dollars per day (UTC).")
 @click.option("--requests-per-minute", type=click.IntRange(min=1), help="Gateway: requests per minute.")
 @click.option("--concurrency", type=click.IntRange(min=1), help="Gateway: concurrent requests.")
+@click.option("--monthly-tokens", type=click.IntRange(min=1), help="Gateway: tokens per month (UTC).")
+@click.option("--monthly-usd", type=click.FloatRange(min=0, min_open=True), help="Gateway: US dollars per month (UTC).")
+@click.option(
+    "--soft-percent",
+    type=click.FloatRange(min=0, max=100, min_open=True),
+    help="Gateway: notify people at this percentage of the limits per day and month.",
+)
+@click.option("--team", help="The team that the token belongs to; budgets and usage are counted by it.")
 @common.json_option
 @click.pass_obj
 def create(
@@ -75,21 +84,24 @@ def create(
     scopes: tuple[str, ...],
     gateway: bool,
     expires: str | None,
-    daily_tokens: int | None,
-    daily_usd: float | None,
-    requests_per_minute: int | None,
-    concurrency: int | None,
+    team: str | None,
     as_json: bool,
+    **given: float | None,
 ) -> None:
     """Create a token called NAME, and print its secret."""
     chosen = (GATEWAY,) if gateway else scopes or None  # model calls only, though the role could do more
-    limits = zip(CLIENT_LIMITS, (daily_tokens, daily_usd, requests_per_minute, concurrency), strict=True)
-    given = {key: value for key, value in limits if value is not None}
+    limits = {name: value for name in CLIENT_LIMITS if (value := given[name]) is not None}
     with project(config) as opened:
         ends = None if expires is None else ahead(expires, opened.clock.now())
     with access_control(config) as (me, access, trail):
         secret, token = access.add_token(
-            name, Role.OPERATOR if gateway else Role(role), actor=me, scopes=chosen, expires_at=ends, limits=given
+            name,
+            Role.OPERATOR if gateway else Role(role),
+            actor=me,
+            scopes=chosen,
+            expires_at=ends,
+            limits=limits,
+            team=team,
         )
         trail.write(me, "token made", "done", {"token": token.id, "name": name, "from": "console"})
     if as_json:

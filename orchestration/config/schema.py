@@ -14,6 +14,7 @@ from orchestration.config.access import AccessSettings
 from orchestration.config.agents import AgentSettings, WorkflowEdge
 from orchestration.config.alerting import AlertingSettings
 from orchestration.config.automation import AutomationSettings
+from orchestration.config.budgets import BudgetSettings
 from orchestration.config.maintenance import MaintenanceSettings
 from orchestration.config.models import ModelSettings
 from orchestration.config.monitoring import MonitoringSettings
@@ -55,6 +56,7 @@ class Configuration(Section):
     maintenance: MaintenanceSettings = MaintenanceSettings()
     access: AccessSettings = AccessSettings()
     revokers: dict[Identifier, RevokerSettings] = Field(default_factory=dict)
+    budgets: tuple[BudgetSettings, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

@@ -27,6 +27,23 @@ class CallAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class CallUse:
+    """What a model call has used in all its attempts, as it is charged under `key`: prompt and answer, of them from the
+    cache, written to it and thoughts, and whose it was."""
+
+    key: str
+    # Empty if no route was tried.
+    route: str
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float | None = None
+    cached_tokens: int = 0
+    cache_written_tokens: int = 0
+    thinking_tokens: int = 0
+    team: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCallFinished(EventPayload):
     """A route answered a model call; `tries` are all attempts, the failed ones too."""
 
@@ -50,6 +67,7 @@ class ModelCallFinished(EventPayload):
     rehearsal: bool
     # Of the prompt's; events of earlier versions do not have it.
     cached_tokens: int = 0
+    use: CallUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +83,7 @@ class ModelCallFailed(EventPayload):
     seconds: float
     tries: tuple[CallAttempt, ...]
     route: str | None
+    use: CallUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +144,23 @@ class LearnedForgotten(EventPayload):
 
     def sentence(self) -> str:
         return f"what is known of the models of {', '.join(self.providers)} is learned anew"
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetReached(EventPayload):
+    """A budget has reached its soft or its hard limit, for the first time in this period."""
+
+    kind: ClassVar[str] = "budget.reached"
+    template: ClassVar[str] = "{owner} has reached its {reached} limit of {limit} for the {period}: {used} used"
+    level: ClassVar[int] = logging.WARNING
+
+    owner: str
+    # As it is stored: `key:token-…`, `team:research`, `model:azure/gpt-5`, `project`.
+    subject: str
+    # `soft`, or `hard`, at which calls are refused.
+    reached: str
+    period: str
+    used: str
+    limit: str
+    # The end of the period, in the time zone of the budget.
+    until: str

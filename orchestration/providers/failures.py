@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from orchestration.errors import OrchestratorError
 from orchestration.providers.dialects.context_overflow import ContextOverflow
-from orchestration.providers.wire import Route, RouteTry
+from orchestration.providers.wire import BudgetStanding, Route, RouteTry
 
 
 class FailureKind(StrEnum):
@@ -112,6 +112,8 @@ class ConversationTooLongError(GatewayError):
 
 
 class BudgetExceededError(GatewayError):
-    """The run, the agent or the period has used up its tokens or money. A hard stop before the call is made."""
+    """A budget has no tokens or no money left for the call. A hard stop before it is made. `standings` are the budgets
+    of a day or a month that it counts for."""
 
     outcome = "budget"
+    standings: tuple[BudgetStanding, ...] = ()

@@ -28,7 +28,7 @@ from orchestration.providers.attempt import ChunkCallback, RouteAttempt
 from orchestration.providers.attempt_history import AttemptHistory
 from orchestration.providers.breaker import PROVIDER_WIDE, BreakerState
 from orchestration.providers.breaker_updates import BreakerUpdates
-from orchestration.providers.budget import Budgets
+from orchestration.providers.budget import Budgets, Reservation
 from orchestration.providers.concurrency import ConcurrencyLimiter
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import (
@@ -131,9 +131,7 @@ class Gateway:
         completion: Completion | None = None
         reservation = None
         try:
-            reservation = await self._budgets.reserve(
-                call, lambda: self._accounting.expected(body, call), self._clock.now()
-            )
+            call, reservation = await self._reserve(body, call)
             with within(call.traceparent):
                 completion = await self._ask(body, call, history, on_chunk)
             usd = self._accounting.price(completion.route, completion.usage)
@@ -147,12 +145,14 @@ class Gateway:
             raise
         finally:
             # The caller goes on with a shorter conversation, and says so: no error for the log, and none to explain.
-            if outcome != ConversationTooLongError.outcome:
-                self._accounting.publish(call, completion, history, outcome, self._clock.monotonic() - started)
+            charge = None
+            if outcome != ConversationTooLongError.outcome or history.spent:
+                charge = self._accounting.charge(call, completion, history, outcome)
+                self._accounting.publish(call, completion, history, charge, self._clock.monotonic() - started)
             if reservation is not None:
                 # Shielded: a cancelled call would otherwise leave its reservation behind, which shrinks the budget.
                 with anyio.CancelScope(shield=True):
-                    await self._budgets.settle(reservation, self._accounting.charge(call, completion, history))
+                    await self._budgets.settle(reservation, charge, self._clock.now())
         return completion
 
     async def probe(self, provider: str, *, deep: bool = False) -> ProbeResult:
@@ -224,6 +224,20 @@ class Gateway:
         for record in tuple(self._routes.all()):
             if record.breaker.reason == FailureKind.AUTHENTICATION:
                 self._updates.apply(record, record.breaker.reset(self._now()))
+
+    async def _reserve(self, body: ChatBody, call: GatewayCall) -> tuple[GatewayCall, Reservation | None]:
+        """Set aside what a call will cost, and close the routes whose budgets it does not fit to it."""
+        reservation = await self._budgets.reserve(
+            call,
+            lambda: self._accounting.expected(body, call),
+            lambda: (record.route for record in self._routes.candidates(call)),
+            self._clock.now(),
+        )
+        if reservation is None:
+            return call, None
+        if call.on_budget is not None and reservation.standings:
+            call.on_budget(reservation.standings)
+        return (replace(call, closed=reservation.closed) if reservation.closed else call), reservation
 
     async def _ask(
         self, body: ChatBody, call: GatewayCall, history: AttemptHistory, on_chunk: ChunkCallback | None

@@ -53,6 +53,8 @@ class RouteTable:
         if call.api is ModelApi.EMBEDDINGS:
             # Vectors of different models have nothing to do with each other.
             found = [record for record in found if record.route.model == found[0].route.model]
+        if call.closed:
+            found = [record for record in found if record.route not in call.closed]
         return sorted(found, key=lambda record: str(record.route) in call.avoided)
 
     def with_larger_context(self, call: GatewayCall, tokens: int) -> list[RouteRecord]:
@@ -62,7 +64,8 @@ class RouteTable:
         for name in dict.fromkeys(record.route.provider for record in self.candidates(call)):
             models = self._configuration().models.get(name, ())
             sized = [(model.context_tokens or 0, model.name) for model in models]
-            found += [self.record(Route(name, model)) for size, model in sorted(sized) if size > tokens]
+            larger = [Route(name, model) for size, model in sorted(sized) if size > tokens]
+            found += [self.record(route) for route in larger if route not in call.closed]
         return found
 
     def of_provider(self, name: str) -> list[RouteRecord]:

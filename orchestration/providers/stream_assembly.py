@@ -174,7 +174,11 @@ def usage_of(reported: Mapping[str, Any] | None, body: Mapping[str, Any], messag
         beside = from_cache > prompt
         prompt += from_cache + written if beside else 0
         return TokenUsage(
-            prompt, answer, cached_tokens=from_cache, cache_written_tokens=min(written, max(0, prompt - from_cache))
+            prompt,
+            answer,
+            cached_tokens=from_cache,
+            cache_written_tokens=min(written, max(0, prompt - from_cache)),
+            thinking_tokens=min(thinking_tokens(reported), answer),
         )
     return TokenUsage(estimate_tokens(asked_in(body)), estimate_tokens(message), estimated=True)
 
@@ -183,11 +187,17 @@ def answered_tokens(reported: Mapping[str, Any], prompt: int) -> int:
     """The tokens of an answer with those of its thoughts, which are paid for. xAI
     (https://docs.x.ai/docs/guides/reasoning) and Gemini count them in the total alone."""
     answer, total = int(reported.get("completion_tokens") or 0), reported.get("total_tokens")
-    details = reported.get("completion_tokens_details")
-    thought = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
-    if not isinstance(total, int) or not isinstance(thought, int) or isinstance(total, bool):
+    thought = thinking_tokens(reported)
+    if not isinstance(total, int) or isinstance(total, bool):
         return answer
     return answer + thought if thought > 0 and total == prompt + answer + thought else answer
+
+
+def thinking_tokens(reported: Mapping[str, Any]) -> int:
+    """How many tokens of an answer were thoughts; 0 if the provider does not say so."""
+    details = reported.get("completion_tokens_details")
+    thought = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
+    return thought if isinstance(thought, int) and not isinstance(thought, bool) and thought > 0 else 0
 
 
 def as_chunk(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,16 +7,20 @@ from typing import Any
 
 from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
+from orchestration.domain.budget import SpentAmount
 from orchestration.events import EventBus
 from orchestration.events.payload import EventPayload
-from orchestration.events.providers import CallAttempt, ModelCallFailed, ModelCallFinished
+from orchestration.events.providers import CallAttempt, CallUse, ModelCallFailed, ModelCallFinished
 from orchestration.ids import new_id
 from orchestration.providers.attempt_history import AttemptHistory
-from orchestration.providers.budget import SpentAmount
+from orchestration.providers.budget import ExpectedUse
 from orchestration.providers.dialects.prompt_size import asked_in, estimate_tokens
 from orchestration.providers.route_table import RouteTable
-from orchestration.providers.wire import ChatBody, Completion, GatewayCall, Route, TokenUsage
-from orchestration.storage.spend import Charge
+from orchestration.providers.wire import ChatBody, Completion, GatewayCall, ModelApi, Route, TokenUsage
+from orchestration.storage.charge import Charge
+
+# Set aside for an answer without a limit: most are shorter. docs/reference/providers.md says so.
+_USUAL_ANSWER = 1000
 
 
 class UsageAccounting:
@@ -30,13 +34,14 @@ class UsageAccounting:
         self._bus = bus
         self._clock = clock
 
-    def expected(self, body: ChatBody, call: GatewayCall) -> SpentAmount:
-        """The least that a call will need: its prompt and the answer tokens it asks for, at the most expensive
-        route."""
-        most = body.get("max_completion_tokens") or body.get("max_tokens") or 0
-        usage = TokenUsage(estimate_tokens(asked_in(body)), int(most))
-        prices = [self.price(record.route, usage) or 0.0 for record in self._routes.candidates(call)]
-        return SpentAmount(usage.total, max(prices, default=0.0))
+    def expected(self, body: ChatBody, call: GatewayCall) -> ExpectedUse:
+        """What a call will need at the most expensive route: its prompt, and the answer that it asks for."""
+        prompt = estimate_tokens(asked_in(body))
+        asked = _answer_limit(body)
+        usual = 0 if call.api is ModelApi.EMBEDDINGS else _USUAL_ANSWER
+        least = TokenUsage(prompt, asked or 0)
+        likely = TokenUsage(prompt, usual) if asked is None else least
+        return ExpectedUse(self._priced(least, call), self._priced(likely, call))
 
     def price(self, route: Route, usage: TokenUsage) -> float | None:
         """Dollars, by the prices in the configuration; None where it has none."""
@@ -54,34 +59,76 @@ class UsageAccounting:
         dollars += usage.completion_tokens * model.output_usd_per_million
         return dollars / 1_000_000
 
-    def charge(self, call: GatewayCall, completion: Completion | None, history: AttemptHistory) -> Charge | None:
-        """The charge of a call, with what was used for attempts that were not answered to the end; None if it cost
-        nothing. A call without a key is never repeated, so it gets a new one."""
+    def charge(self, call: GatewayCall, completion: Completion | None, history: AttemptHistory, outcome: str) -> Charge:
+        """The charge of a call, with what was used for attempts that were not answered to the end."""
         used = [*history.spent, *([(completion.route, completion.usage)] if completion else [])]
-        if not used:
-            return None
-        route, now = used[-1][0], self._clock.now()
+        now = self._clock.now()
+        tried = history.tries[-1].route if history.tries else None
+        route = used[-1][0] if used else tried or Route("", "")
         prices = [self.price(one, usage) for one, usage in history.spent] + [completion.usd if completion else None]
         known = [price for price in prices if price is not None]
-        key = call.key or new_id("call", now.timestamp())
-        tokens = sum(usage.prompt_tokens for _, usage in used), sum(usage.completion_tokens for _, usage in used)
-        usd = sum(known) if known else None
-        return Charge(key, call.run_id, call.agent, route.provider, route.model, *tokens, usd, now)
+        return Charge(
+            self._key(call, completion),
+            call.run_id,
+            call.agent,
+            route.provider,
+            route.model,
+            sum(usage.prompt_tokens for _, usage in used),
+            sum(usage.completion_tokens for _, usage in used),
+            sum(known) if known else None,
+            now,
+            call.client.team if call.client else None,
+            outcome,
+            sum(usage.cached_tokens for _, usage in used),
+            sum(usage.cache_written_tokens for _, usage in used),
+            sum(usage.thinking_tokens for _, usage in used),
+        )
 
     def publish(
-        self, call: GatewayCall, completion: Completion | None, history: AttemptHistory, outcome: str, seconds: float
+        self,
+        call: GatewayCall,
+        completion: Completion | None,
+        history: AttemptHistory,
+        charge: Charge,
+        seconds: float,
     ) -> None:
         """Publish the event of a call: route, attempts, time to first token, tokens, price, outcome."""
         tries = tuple(
             CallAttempt(str(one.route), one.outcome, one.status, one.seconds, one.detail) for one in history.tries
         )
+        common = call.key, charge.outcome, seconds, tries
         payload: EventPayload
         if completion is None:
             last = str(history.tries[-1].route) if history.tries else None
-            payload = ModelCallFailed(call.key, outcome, seconds, tries, route=last)
+            payload = ModelCallFailed(*common, route=last, use=_use(charge))
         else:
-            payload = ModelCallFinished(call.key, outcome, seconds, tries, **_facts(completion))
+            payload = ModelCallFinished(*common, **_facts(completion), use=_use(charge))
         self._bus.publish(payload, run_id=call.run_id, agent=call.agent)
+
+    def _priced(self, usage: TokenUsage, call: GatewayCall) -> SpentAmount:
+        prices = [self.price(record.route, usage) or 0.0 for record in self._routes.candidates(call)]
+        return SpentAmount(usage.total, max(prices, default=0.0))
+
+    def _key(self, call: GatewayCall, completion: Completion | None) -> str:
+        """The key of a charge. A call without one is never repeated, so it gets a new one; and so does one that has
+        failed, since what it has used is paid for even if the step is repeated and answered then."""
+        if call.key and completion is not None:
+            return call.key
+        return new_id("call", self._clock.now().timestamp())
+
+
+def _use(charge: Charge) -> CallUse:
+    route = f"{charge.provider}/{charge.model}" if charge.provider else ""
+    return CallUse(
+        charge.key, route, charge.prompt_tokens, charge.completion_tokens, charge.usd, charge.cached_tokens,
+        charge.cache_written_tokens, charge.thinking_tokens, charge.team,
+    )  # fmt: skip
+
+
+def _answer_limit(body: ChatBody) -> int | None:
+    """How many tokens the answer may have; None if the request does not say."""
+    limit = body.get("max_completion_tokens") or body.get("max_tokens")
+    return int(limit) if isinstance(limit, int | float) else None
 
 
 def _facts(completion: Completion) -> dict[str, Any]:

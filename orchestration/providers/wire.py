@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -38,13 +38,15 @@ class Route:
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
     """Tokens as counted by the provider; if it does not report them, estimated and marked so. Of the prompt,
-    `cached_tokens` were read from the vendor's cache, and `cache_written_tokens` written to it."""
+    `cached_tokens` were read from the vendor's cache, and `cache_written_tokens` written to it; of the answer,
+    `thinking_tokens` were thoughts, as far as the provider says so."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated: bool = False
     cached_tokens: int = 0
     cache_written_tokens: int = 0
+    thinking_tokens: int = 0
 
     @property
     def total(self) -> int:
@@ -86,6 +88,36 @@ class Allowance:
     usd: float | None = None
 
 
+_UNLIMITED = Allowance()
+
+
+@dataclass(frozen=True, slots=True)
+class ClientKey:
+    """The token of a client of the gateway, as far as budgets are concerned. Of its own limits, `soft_percent` is where
+    people are notified."""
+
+    id: str
+    name: str
+    team: str | None = None
+    daily: Allowance = _UNLIMITED
+    monthly: Allowance = _UNLIMITED
+    soft_percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStanding:
+    """How a budget of a day or a month stood when a call was let through: what is used, without calls in progress, and
+    its limits. `resets_in` is in seconds."""
+
+    subject: str
+    period: str
+    used_tokens: int
+    used_usd: float
+    soft: Allowance
+    hard: Allowance
+    resets_in: float
+
+
 @dataclass(frozen=True, slots=True)
 class NativeRequest:
     """A request in the client's own API, which the gateway's form was translated from.
@@ -104,13 +136,13 @@ class GatewayCall:
     """The caller and its preferences, beside the request itself.
 
     `provider` and `model` are preferences: the default provider's default model otherwise. `only` keeps the call on
-    that provider. `key` makes the call's accounting idempotent: the same key is charged once. `daily` is what all calls
-    of this agent that belong to no run may use in a day (UTC), `allowance` what all calls of the run may use.
+    that provider. `key` makes the call's accounting idempotent: the same key is charged once. `client` is the token
+    that it was made with, `allowance` what all calls of the run may use. Routes that are `closed` to it are not tried.
     `adaptable` allows the request to be put in another way for a route that does not understand it: the caller reads
     tool calls and answers from a text, too. Routes in `avoided` ("provider/model") have answered badly: they come last,
     and are asked in words. A caller that `condenses` shortens a conversation itself before turns of it are left out: it
     gets a ConversationTooLongError. `on_start` receives the route whose answer is about to be streamed, and how many
-    attempts there were.
+    attempts there were; `on_budget` the budgets that the call counts for, before it is sent.
     The provider is told that the call belongs to the trace of `traceparent`.
     A call that is `hedged` may be sent to a second route, and paid for twice, when its first token is late.
     `native` is the request as the client has put it in another API. The fields in `optional` come from a translation:
@@ -125,12 +157,14 @@ class GatewayCall:
     only: bool = False
     seconds: float | None = None
     progress: ProgressCallback | None = None
-    daily: Allowance | None = None
+    client: ClientKey | None = None
     allowance: Allowance | None = None
+    closed: frozenset[Route] = frozenset()
     adaptable: bool = False
     avoided: frozenset[str] = frozenset()
     condenses: bool = False
     on_start: Callable[[Route, int], None] | None = None
+    on_budget: Callable[[Sequence[BudgetStanding]], None] | None = None
     hedged: bool = False
     api: ModelApi = ModelApi.CHAT
     native: NativeRequest | None = None

@@ -38,8 +38,12 @@ AREAS = (
     *("drills", "maintenance", "events", "metrics", "access", "gateway"),
 )
 GATEWAY = "gateway"
-# The limits of a gateway client: use per day (UTC), requests per minute, concurrent requests.
-CLIENT_LIMITS = ("daily_tokens", "daily_usd", "requests_per_minute", "concurrency")
+# The limits of a gateway client: use per day and per month (UTC), requests per minute, concurrent requests, and the
+# percentage of its use at which people are notified.
+CLIENT_LIMITS = (
+    *("daily_tokens", "daily_usd", "requests_per_minute", "concurrency"),
+    *("monthly_tokens", "monthly_usd", "soft_percent"),
+)
 TOKEN_PREFIX = "orc_"  # noqa: S105 (a prefix by which secret scanners recognise a leaked token)
 # A session ends overnight, and at the latest after a week, as OWASP's session management cheat sheet advises for
 # administrative interfaces.
@@ -223,10 +227,13 @@ class AccessControl:
         scopes: Sequence[str] | None = None,
         expires_at: datetime | None = None,
         limits: Mapping[str, float] | None = None,
+        team: str | None = None,
     ) -> tuple[str, TokenRow]:
         """Create a token; returns the secret, which is shown only once, and its record. Raises UsageError."""
         now = self._clock.now()
         _check_name(name)
+        if team is not None:
+            _check_name(team)
         if unknown := sorted(set(scopes or ()) - set(AREAS)):
             raise UsageError(f"expected scopes among {', '.join(AREAS)}, got '{unknown[0]}'")
         if expires_at is not None and expires_at <= now:
@@ -235,7 +242,7 @@ class AccessControl:
         chosen = None if scopes is None else sorted(set(scopes))
         token = TokenRow(
             new_id("token", now.timestamp()), digest(secret), name, role.value, chosen, actor, now,
-            dict(limits or {}), expires_at,
+            dict(limits or {}), expires_at, team=team,
         )  # fmt: skip
         self.table.add_token(token)
         self._bus.publish(

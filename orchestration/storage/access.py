@@ -42,7 +42,8 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """An API token. `scopes` None means every area; `limits` are those of a client of the gateway."""
+    """An API token. `scopes` None means every area; `limits` are those of a client of the gateway, which belongs to
+    `team`."""
 
     id: str
     digest: str
@@ -54,6 +55,7 @@ class TokenRow:
     limits: Mapping[str, float] = field(default_factory=dict)
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    team: str | None = None
 
     def is_valid(self, now: datetime) -> bool:
         """Whether it is neither revoked nor expired."""

@@ -1,36 +1,22 @@
-"""The cost of model calls, each recorded once."""
+"""The model calls and what they have used, each recorded once, in its day and in its budgets, too."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from orchestration.events import Event
-from orchestration.events.providers import ModelCallFinished
+from orchestration.events.providers import ModelCallFailed, ModelCallFinished
+from orchestration.storage import budget_accounts, usage_days
+from orchestration.storage.charge import Charge
 from orchestration.storage.database import Database
 from orchestration.storage.tables import spend
 
 # Not as parameters: PostgreSQL would take those of SELECT and of GROUP BY for different values.
 _NOBODY, _SLASH = sa.literal_column("''", sa.String), sa.literal_column("'/'", sa.String)
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """The cost of one call; `usd` is None if no price is known."""
-
-    key: str
-    run_id: str | None
-    agent: str | None
-    provider: str
-    model: str
-    prompt_tokens: int
-    completion_tokens: int
-    usd: float | None
-    at: datetime
 
 
 class Spend:
@@ -41,29 +27,18 @@ class Spend:
 
     def add(self, charge: Charge) -> bool:
         """Add a charge; False, and no change, if its key was added before: a repeated step is charged once."""
-        values = {column.name: getattr(charge, column.name) for column in spend.columns}
-        with self._database.write() as connection:
-            if connection.execute(sa.select(spend.c.key).where(spend.c.key == charge.key)).first():
-                return False
-            connection.execute(sa.insert(spend).values(**values))
-            return True
+        with self._database.write(exclusive=budget_accounts.LOCK) as connection:
+            return bool(add_charges(connection, [charge]))
 
     def add_all(self, charges: Sequence[Charge]) -> None:
         """Add those of the charges that are new."""
-        with self._database.write() as connection:
-            keys = [charge.key for charge in charges]
-            known = set(connection.execute(sa.select(spend.c.key).where(spend.c.key.in_(keys))).scalars())
-            new = {charge.key: charge for charge in charges if charge.key not in known}
-            if new:
-                rows = [{c.name: getattr(charge, c.name) for c in spend.columns} for charge in new.values()]
-                connection.execute(sa.insert(spend), rows)
+        with self._database.write(exclusive=budget_accounts.LOCK) as connection:
+            add_charges(connection, charges)
 
     def add_events(self, events: Sequence[Event]) -> None:
-        """Add the cost of the model calls among these events; calls under a budget were charged when they ended."""
-        calls = [(event, event.payload) for event in events if isinstance(event.payload, ModelCallFinished)]
-        # A call without a key has no identity by which a repeated event would be recognised.
-        charges = [_charge(event, call, call.key) for event, call in calls if call.key]
-        if charges:
+        """Add what the model calls among these events have used; those under a budget were charged when they ended."""
+        found = [_charge(event) for event in events]
+        if charges := [charge for charge in found if charge is not None]:
             self.add_all(charges)
 
     def totals(
@@ -100,14 +75,41 @@ class Spend:
         return self._by(spend.c.provider + _SLASH + spend.c.model, (spend.c.at >= since) & (spend.c.at < until))
 
     def _by(self, column: sa.ColumnElement[Any], condition: sa.ColumnElement[bool]) -> Mapping[str, tuple[int, float]]:
-        tokens = sa.func.sum(spend.c.prompt_tokens + spend.c.completion_tokens)
+        count = spend.c.prompt_tokens + spend.c.completion_tokens
         dollars = sa.func.coalesce(sa.func.sum(spend.c.usd), 0.0)
-        query = sa.select(column, tokens, dollars).where(condition).group_by(column)
+        # Calls that were refused are recorded, too, and have used nothing.
+        query = sa.select(column, sa.func.sum(count), dollars).where(condition, count > 0).group_by(column)
         with self._database.read() as connection:
             return {name: (int(count), float(usd)) for name, count, usd in connection.execute(query)}
 
 
-def _charge(event: Event, call: ModelCallFinished, key: str) -> Charge:
+def add_charges(connection: sa.Connection, charges: Sequence[Charge]) -> list[Charge]:
+    """Add charges within a transaction that holds the ledger's lock; those that are new are returned."""
+    keys = [charge.key for charge in charges]
+    known = set(connection.execute(sa.select(spend.c.key).where(spend.c.key.in_(keys))).scalars())
+    new = list({charge.key: charge for charge in charges if charge.key not in known}.values())
+    if new:
+        connection.execute(
+            sa.insert(spend), [{c.name: getattr(charge, c.name) for c in spend.columns} for charge in new]
+        )
+        usage_days.add(connection, new)
+        budget_accounts.count(connection, new)
+    return new
+
+
+def _charge(event: Event) -> Charge | None:
+    call = event.payload
+    if not isinstance(call, ModelCallFinished | ModelCallFailed):
+        return None
+    if (use := call.use) is not None:
+        provider, _, model = use.route.partition("/")
+        return Charge(
+            use.key, event.run_id, event.agent, provider, model, use.prompt_tokens, use.completion_tokens, use.usd,
+            event.at, use.team, call.outcome, use.cached_tokens, use.cache_written_tokens, use.thinking_tokens,
+        )  # fmt: skip
+    # Of an earlier version. A call without a key has no identity by which a repeated event would be recognised.
+    if not isinstance(call, ModelCallFinished) or not call.key:
+        return None
     provider, _, model = call.route.partition("/")
     tokens = call.prompt_tokens, call.completion_tokens
-    return Charge(key, event.run_id, event.agent, provider, model, *tokens, call.usd, event.at)
+    return Charge(call.key, event.run_id, event.agent, provider, model, *tokens, call.usd, event.at)

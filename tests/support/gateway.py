@@ -17,9 +17,9 @@ from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.gateway import Gateway
 from orchestration.providers.route import RouteStatus
 from orchestration.providers.wire import Completion, GatewayCall
+from orchestration.storage.budget_ledger import BudgetLedger
 from orchestration.storage.database import Database
 from orchestration.storage.route_states import RouteStates
-from orchestration.storage.spend import Spend
 from tests.support.patience import Stopwatch, until_async
 
 BODY = {"messages": [{"role": "user", "content": "Is it up?"}]}
@@ -53,13 +53,13 @@ class Desk:
     def __post_init__(self) -> None:
         self.bus = EventBus(self.clock)
         self.bus.subscribe(self.events.append)
-        spend = Spend(self.database or Database("sqlite://"))
+        ledger = BudgetLedger(self.database or Database("sqlite://"))
         self.gateway = Gateway(
             lambda: self.configuration,
             self.credentials,
             self.bus,
             self.clock,
-            Budgets(spend, lambda: self.configuration),
+            Budgets(ledger, lambda: self.configuration, self.bus),
             RouteStates(self.database) if self.database else None,
             self.random,
             self.redact,

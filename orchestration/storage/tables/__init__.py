@@ -38,6 +38,7 @@ from orchestration.storage.tables.oncall import oncall_calendars, oncall_overrid
 from orchestration.storage.tables.playbooks import action_runs, guard_trips, playbook_runs
 from orchestration.storage.tables.samples import samples
 from orchestration.storage.tables.views import saved_views
+from orchestration.storage.tables.usage import budget_accounts, budget_marks, budget_reservations, usage_days
 from orchestration.storage.tables.work import (
     approvals,
     artifacts,
@@ -61,6 +62,9 @@ __all__ = [
     "approvals",
     "artifacts",
     "audit",
+    "budget_accounts",
+    "budget_marks",
+    "budget_reservations",
     "call_records",
     "call_texts",
     "config_versions",
@@ -104,5 +108,6 @@ __all__ = [
     "silences",
     "spend",
     "tokens",
+    "usage_days",
     "users",
 ]

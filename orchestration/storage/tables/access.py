@@ -75,6 +75,7 @@ tokens = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime),
     sa.Column("revoked_at", UtcDateTime),
+    sa.Column("team", sa.String(64)),
 )
 
 sign_in_failures = sa.Table(

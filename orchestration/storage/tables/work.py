@@ -134,7 +134,19 @@ spend = sa.Table(
     sa.Column("prompt_tokens", sa.Integer, nullable=False),
     sa.Column("completion_tokens", sa.Integer, nullable=False),
     sa.Column("usd", sa.Float),
-    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+    sa.Column("team", sa.String(64)),
+    # Null in rows of an earlier version, which are not in `usage_days` yet.
+    sa.Column("outcome", sa.String(32)),
+    sa.Column("cached_tokens", sa.Integer),
+    sa.Column("cache_written_tokens", sa.Integer),
+    sa.Column("thinking_tokens", sa.Integer),
+    sa.Index(
+        "ix_spend_uncounted",
+        "key",
+        sqlite_where=sa.text("outcome IS NULL"),
+        postgresql_where=sa.text("outcome IS NULL"),
+    ),
 )
 
 model_responses = sa.Table(

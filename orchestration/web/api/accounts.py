@@ -67,13 +67,16 @@ class EndedSessions(BaseModel):
 
 
 class ClientLimits(BaseModel):
-    """The limits of a client of the gateway endpoint: usage per day (UTC), requests per minute and concurrent
-    requests."""
+    """The limits of a client of the gateway endpoint: usage per day and per month (UTC), requests per minute and
+    concurrent requests. People are notified at `soft_percent` of its usage."""
 
     daily_tokens: Annotated[int, Field(gt=0, le=10**12)] | None = None
     daily_usd: Annotated[float, Field(gt=0, le=10**9, allow_inf_nan=False)] | None = None
     requests_per_minute: Annotated[int, Field(gt=0, le=10**6)] | None = None
     concurrency: Annotated[int, Field(gt=0, le=10_000)] | None = None
+    monthly_tokens: Annotated[int, Field(gt=0, le=10**12)] | None = None
+    monthly_usd: Annotated[float, Field(gt=0, le=10**9, allow_inf_nan=False)] | None = None
+    soft_percent: Annotated[float, Field(gt=0, le=100)] | None = None
 
 
 class NewToken(BaseModel):
@@ -84,6 +87,8 @@ class NewToken(BaseModel):
     scopes: Annotated[list[str], Field(max_length=20)] | None = None
     seconds: Seconds | None = None
     limits: ClientLimits = ClientLimits()
+    # A label, by which budgets and usage are counted together.
+    team: Annotated[str, Field(max_length=64)] | None = None
 
 
 class TokenView(BaseModel):
@@ -98,6 +103,7 @@ class TokenView(BaseModel):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    team: str | None
 
 
 class CreatedToken(BaseModel):
@@ -169,7 +175,13 @@ def add_token(services: Services, principal: Caller, body: NewToken) -> CreatedT
     expires_at = None if body.seconds is None else services.app.clock.now() + timedelta(seconds=body.seconds)
     limits = body.limits.model_dump(exclude_none=True)
     secret, token = services.access.add_token(
-        body.name, body.role, actor=principal.name, scopes=body.scopes, expires_at=expires_at, limits=limits
+        body.name,
+        body.role,
+        actor=principal.name,
+        scopes=body.scopes,
+        expires_at=expires_at,
+        limits=limits,
+        team=body.team,
     )
     return CreatedToken(secret=secret, token=_token(token))
 

@@ -16,6 +16,7 @@ from orchestration.providers.failures import (
     RequestRefusedError,
     StreamInterruptedError,
 )
+from orchestration.web.gateway.budget_headers import budget_headers
 from orchestration.web.gateway.json_bytes import JsonResponse
 
 # What OpenAI calls the errors of a status: https://platform.openai.com/docs/guides/error-codes.
@@ -81,6 +82,9 @@ def wait_headers(error: OrchestratorError, now: float) -> Mapping[str, str]:
     # `Retry-After` has whole seconds (RFC 9110, 10.2.3). Rounded down, the client would come back too early.
     if isinstance(error, BadRequestError) and error.wait:
         return {"Retry-After": str(math.ceil(error.wait))}
+    if isinstance(error, BudgetExceededError):
+        # The clients of OpenAI and Anthropic repeat a 429 unless this header says that it is no use.
+        return {"x-should-retry": "false", **budget_headers(error.standings)}
     if isinstance(error, NoRouteError) and error.retry_at is not None:
         return {"Retry-After": str(max(1, math.ceil(error.retry_at - now)))}
     return {}

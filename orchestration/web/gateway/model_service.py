@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +13,13 @@ from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.app.application import Application
 from orchestration.config.isolation import IsolatedError, require_not_isolated
 from orchestration.errors import OrchestratorError
-from orchestration.providers.wire import Allowance, Completion, GatewayCall, ModelApi
+from orchestration.providers.wire import BudgetStanding, Completion, GatewayCall, ModelApi
 from orchestration.security.access import GATEWAY
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.access import TokenRow
+from orchestration.storage.charge import CLIENT_PREFIX
 from orchestration.web.gateway.admission import RequestAdmission
+from orchestration.web.gateway.budget_headers import budget_headers, client_key
 from orchestration.web.gateway.completions import completion_chunks, completion_headers
 from orchestration.web.gateway.dialect import ModelRequest
 from orchestration.web.gateway.disconnection import unless_disconnected
@@ -56,14 +58,18 @@ class ModelService:
             call = replace(call, only=asked.only, hedged=asked.hedged, native=asked.native, optional=asked.optional)
             self._admission.admit(token, self._app.clock.monotonic())
             if asked.stream and not asked.whole:
-                return AnswerStream(self._app, self._admission, token, asked, call)
+                return AnswerStream(self._app, self._admission, token, asked, call, request.state.budget_headers)
             with self._admission.in_progress(token):
                 work = self._app.gateway.complete(asked.body, call)
                 completion = await unless_disconnected(request.receive, work)
         except OrchestratorError as error:
             return refuse(error, self._app.clock.monotonic())
         # Nobody reads what is sent to a client that has gone; the number is nginx's for that.
-        return Response(status_code=499) if completion is None else await self._respond(asked, completion)
+        if completion is None:
+            return Response(status_code=499)
+        response = await self._respond(asked, completion)
+        response.headers.update(request.state.budget_headers)
+        return response
 
     async def embed(
         self,
@@ -86,7 +92,8 @@ class ModelService:
             return refuse(error, self._app.clock.monotonic())
         if completion is None:
             return Response(status_code=499)
-        return JsonResponse(shape(completion), headers=completion_headers(completion))
+        headers = {**completion_headers(completion), **request.state.budget_headers}
+        return JsonResponse(shape(completion), headers=headers)
 
     def models(self, request: Request) -> list[dict[str, Any]]:
         """Every name that can be requested. Raises BadRequestError."""
@@ -117,17 +124,23 @@ class ModelService:
     def _call(self, name: str, request: Request) -> GatewayCall:
         provider, model = self.resolve(name)
         token: TokenRow | None = request.state.token
-        limits = token.limits if token else {}
-        tokens = limits.get("daily_tokens")
-        daily = Allowance(None if tokens is None else int(tokens), limits.get("daily_usd"))
-        return GatewayCall(agent=owner_of(request), provider=provider, model=model, daily=daily)
+        client = None if token is None else client_key(token)
+        headers: dict[str, str] = {}
+        request.state.budget_headers = headers
+
+        def on_budget(standings: Sequence[BudgetStanding]) -> None:
+            headers.update(budget_headers(standings))
+
+        return GatewayCall(
+            agent=owner_of(request), provider=provider, model=model, client=client, on_budget=on_budget
+        )
 
 
 def owner_of(request: Request) -> str:
     """Whose calls and responses these are: the client's, as an agent's name."""
     # By the token's identifier and not its name: names may be used again, and spending is counted by agent.
     token: TokenRow | None = request.state.token
-    return f"client:{token.id if token else request.state.principal.name}"[:_MAX_AGENT_NAME]
+    return f"{CLIENT_PREFIX}{token.id if token else request.state.principal.name}"[:_MAX_AGENT_NAME]
 
 
 def check_role(request: Request, role: Role) -> None:

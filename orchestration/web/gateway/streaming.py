@@ -30,6 +30,7 @@ class AnswerStream(Response):
         token: TokenRow | None,
         request: ModelRequest,
         call: GatewayCall,
+        headers: Mapping[str, str],
     ) -> None:
         super().__init__()
         self._app = app
@@ -37,6 +38,8 @@ class AnswerStream(Response):
         self._token = token
         self._request = request
         self._call = call
+        # Filled when the call is let through, before its answer begins.
+        self._headers = headers
         self._writer = request.dialect.writer(int(app.clock.now().timestamp()))
         self._started = False
 
@@ -53,7 +56,7 @@ class AnswerStream(Response):
 
         def on_start(route: Route, tries: int) -> None:
             nonlocal model
-            headers.update(route_headers(route, tries))
+            headers.update(route_headers(route, tries) | self._headers)
             model = str(route)
 
         async def on_chunk(chunk: Mapping[str, Any]) -> None:
