@@ -16,6 +16,7 @@ import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration import logs
+from orchestration.app.budget_notices import BudgetNotices
 from orchestration.app.isolation_record import IsolationRecorder
 from orchestration.app.message_links import MessageLinks
 from orchestration.app.oncall import OnCallRosterReader, OnCallService
@@ -211,6 +212,7 @@ class ProjectRecords:
             self.bus.subscribe(logs.log_event)
             self.bus.subscribe(writer.write_soon)
             self.bus.subscribe(IsolationRecorder(self.notify, self.incident_service).on_event)
+            self.bus.subscribe(BudgetNotices(self.notify).on_event)
             self.store.subscribe(lambda configuration: logging.set_level(configuration.monitoring.log_level))
             self.store.open(or_last_good=or_last_good)
             with contextlib.suppress(SQLAlchemyError):  # a notification without a link is better than none

@@ -32,7 +32,7 @@ def provider(url: str, **more: Any) -> dict[str, Any]:
 
 def configuration(providers: Mapping[str, Mapping[str, Any]], **rest: Any) -> Configuration:
     """The first provider is the default, the others follow in order; `rest` goes into `runtime` or beside it."""
-    beside = {name: rest.pop(name) for name in ("models", "agents") if name in rest}
+    beside = {name: rest.pop(name) for name in ("models", "agents", "budgets") if name in rest}
     names = list(providers)
     runtime = {"defaultProvider": names[0], "fallbackProviders": names[1:], **providers, **rest}
     return Configuration.model_validate({"runtime": runtime, **beside})

@@ -131,9 +131,7 @@ class ModelService:
         def on_budget(standings: Sequence[BudgetStanding]) -> None:
             headers.update(budget_headers(standings))
 
-        return GatewayCall(
-            agent=owner_of(request), provider=provider, model=model, client=client, on_budget=on_budget
-        )
+        return GatewayCall(agent=owner_of(request), provider=provider, model=model, client=client, on_budget=on_budget)
 
 
 def owner_of(request: Request) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -196,9 +198,52 @@ async def test_a_budget_of_a_client_is_a_hard_stop_for_that_client_alone(serve: 
     assert statuses[0] == 200
     assert statuses[-1] == 429
     assert answers[-1].json()["error"]["code"] == "insufficient_quota"
-    assert "client:token-1" in answers[-1].json()["error"]["message"]
+    assert "key tests may use 60 tokens today" in answers[-1].json()["error"]["message"]
+    assert answers[-1].headers["x-should-retry"] == "false"
     other = await serve({"a": provider(first.url)})
     assert (await other.ask()).status_code == 200
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_answers_say_how_the_budgets_of_a_client_stand(serve: Serve, first: Vendor, streaming: bool) -> None:
+    team = [{"team": "red", "softTokens": 10, "hardUsd": 2.5}, {"team": "blue", "hardTokens": 1}]
+    token = replace(a_token(daily_tokens=2000), team="red")
+    endpoint = await serve({"a": provider(first.url)}, token=token, budgets=team)
+    began, later = [(await endpoint.ask(stream=streaming)).headers["x-orchestrator-budget"] for _ in range(2)]
+    assert "over-soft" not in began
+    red, key = later.split(", ")
+    shown = '"team:red";period=month;used-tokens=12;soft-tokens=10;over-soft;used-usd=0.000;hard-usd=2.500;'
+    assert re.fullmatch(shown + r"remaining-usd=2.500;reset=\d+", red)
+    assert re.fullmatch(
+        r'"key:token-1";period=day;used-tokens=12;hard-tokens=2000;remaining-tokens=1988;reset=\d+', key
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "?"}]}, ("code", "insufficient_quota")),
+        ("/v1/responses", {"model": "auto", "input": "?"}, ("code", "insufficient_quota")),
+        ("/v1/embeddings", {"model": "a/m", "input": "What is it?"}, ("code", "insufficient_quota")),
+        (
+            "/v1/messages",
+            {"model": "auto", "max_tokens": 9, "messages": [{"role": "user", "content": "?"}]},
+            ("type", "rate_limit_error"),
+        ),
+    ],
+)
+async def test_a_budget_that_is_used_up_is_refused_in_the_shape_of_each_api(
+    serve: Serve, first: Vendor, path: str, body: dict[str, Any], kind: tuple[str, str]
+) -> None:
+    endpoint = await serve({"a": provider(first.url)}, token=a_token(), budgets=[{"key": "*", "hardTokens": 1}])
+    for streamed_too in ({}, {"stream": True}) if "embeddings" not in path else ({},):
+        answer = await endpoint.client.post(path, json=body | streamed_too)
+        assert answer.status_code == 429
+        assert answer.json()["error"][kind[0]] == kind[1]
+        assert "`budgets[0].hardTokens`" in answer.json()["error"]["message"]
+        assert "remaining-tokens=1;" in answer.headers["x-orchestrator-budget"]
+        assert answer.headers["x-should-retry"] == "false"
+    assert not first.chats
 
 
 async def test_a_client_asks_no_more_in_a_minute_than_it_may(serve: Serve, first: Vendor) -> None:
