@@ -79,6 +79,7 @@ def list_tokens(config: str, as_json: bool) -> None:
 @click.pass_obj
 def create(
     config: str,
+    /,
     name: str,
     role: str,
     scopes: tuple[str, ...],

@@ -39,7 +39,7 @@ class AnswerStream(Response):
         self._request = request
         self._call = call
         # Filled when the call is let through, before its answer begins.
-        self._headers = headers
+        self._budgets = headers
         self._writer = request.dialect.writer(int(app.clock.now().timestamp()))
         self._started = False
 
@@ -56,7 +56,7 @@ class AnswerStream(Response):
 
         def on_start(route: Route, tries: int) -> None:
             nonlocal model
-            headers.update(route_headers(route, tries) | self._headers)
+            headers.update({**route_headers(route, tries), **self._budgets})
             model = str(route)
 
         async def on_chunk(chunk: Mapping[str, Any]) -> None:
