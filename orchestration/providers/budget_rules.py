@@ -8,7 +8,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from orchestration.config.budgets import EACH, BudgetSettings
-from orchestration.config.schema import Configuration, UsageLimits
+from orchestration.config.schema import Configuration
+from orchestration.config.usage_limits import UsageLimits
 from orchestration.domain.budget import BudgetLevel, BudgetPeriod, SpentAmount, period_bounds
 from orchestration.providers.failures import BudgetExceededError
 from orchestration.providers.wire import Allowance, BudgetStanding, ClientKey, GatewayCall, Route

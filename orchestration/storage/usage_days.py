@@ -168,9 +168,10 @@ def _sums() -> list[sa.ColumnElement[Any]]:
 
 
 def _row(name: str, counts: Sequence[Any]) -> UsageRow:
+    found = dict(zip(_COUNTS, counts, strict=True))
+    usd = float(found.pop("usd"))
     # PostgreSQL's sums of whole numbers are decimals.
-    whole = [int(count) for count in counts[:-1]]
-    return UsageRow(name, *whole, float(counts[-1]))
+    return UsageRow(name, usd=usd, **{count: int(value) for count, value in found.items()})
 
 
 def _conditions(selection: UsageSelection) -> list[sa.ColumnElement[bool]]:
