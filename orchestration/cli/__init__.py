@@ -95,6 +95,7 @@ def _remote_command(name: str) -> str:
         "isolate": ("isolate:isolate", "Isolate the system in an emergency; lift the isolation."),
         "oncall": ("oncall:oncall", "Show who is on call, and who is notified of what."),
         "stats": ("stats:stats", "Show times to detect, acknowledge and resolve, SLA compliance and recurrence."),
+        "usage": ("usage:usage", "Show requests, tokens and money by key, team, agent, provider, model or day."),
         "backups": ("backups:backups", "Make, list, verify and restore backups."),
         "maintenance": ("maintenance:maintenance", "List and run maintenance jobs; sign off duties."),
         "reports": ("reports:reports", "List and show digests and reports."),

@@ -11,7 +11,7 @@ from orchestration.config.section import Section
 
 Tokens = Annotated[int, Field(gt=0, le=10**15)]
 Dollars = Annotated[float, Field(gt=0, le=10**9, allow_inf_nan=False)]
-BudgetOwner = Literal["key", "team", "agent", "provider", "model"]
+OWNERS = ("key", "team", "agent", "provider", "model")
 EACH = "*"
 """In the place of a name: each one has the budget for itself."""
 
@@ -36,10 +36,19 @@ class BudgetSettings(Section):
     hard_usd: Dollars | None = None
     time_zone: TimeZone = "UTC"
 
+    @property
+    def owner(self) -> str:
+        """What kind of owner it has: `key`, `team`, `agent`, `provider`, `model` or `project`."""
+        return next((owner for owner in OWNERS if getattr(self, owner) is not None), "project")
+
+    @property
+    def name(self) -> str:
+        """The name of its owner; empty for the project."""
+        return "" if self.owner == "project" else str(getattr(self, self.owner))
+
     @model_validator(mode="after")
     def _is_whole(self) -> BudgetSettings:
-        owners: tuple[BudgetOwner, ...] = ("key", "team", "agent", "provider", "model")
-        if len([name for name in owners if getattr(self, name) is not None]) > 1:
+        if len([name for name in OWNERS if getattr(self, name) is not None]) > 1:
             raise ValueError("one of key, team, agent, provider and model, or none for the whole project")
         pairs = ((self.soft_tokens, self.hard_tokens), (self.soft_usd, self.hard_usd))
         if all(limit is None for pair in pairs for limit in pair):

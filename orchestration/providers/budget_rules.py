@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -55,13 +55,11 @@ class Budget:
 def budgets_of_call(configuration: Configuration, call: GatewayCall) -> Iterator[Budget]:
     """The budgets that a call counts for, whichever route answers it."""
     runtime = configuration.runtime
-    daily = Allowance(runtime.daily_tokens, runtime.daily_usd)
-    keys = "runtime.dailyTokens", "runtime.dailyUsd"
-    found = [Budget(PROJECT, "this project", BudgetPeriod.DAY, daily, _NONE, *keys)]
+    found = [project_budget(configuration)]
     for number, settings in enumerate(configuration.budgets):
         found += _configured(settings, number, call)
     if call.client is not None:
-        found += _of_key(call.client)
+        found += token_budgets(call.client)
     if call.run_id is not None:
         found.append(_of_run(call.run_id, call, runtime.limits))
         agent = configuration.agent(call.agent) if call.agent else None
@@ -163,7 +161,23 @@ def _budget(settings: BudgetSettings, number: int, kind: str, name: str, shown: 
     )
 
 
-def _of_key(client: ClientKey) -> Iterator[Budget]:
+def project_budget(configuration: Configuration) -> Budget:
+    """What everything together may use in a day, by the settings of the runtime."""
+    runtime = configuration.runtime
+    daily = Allowance(runtime.daily_tokens, runtime.daily_usd)
+    return Budget(PROJECT, "this project", BudgetPeriod.DAY, daily, _NONE, "runtime.dailyTokens", "runtime.dailyUsd")
+
+
+def configured_budgets(
+    settings: BudgetSettings, number: int, owners: Iterable[str], names: Mapping[str, str]
+) -> Iterator[Budget]:
+    """The budgets that one of the configuration is, for each of its owners; `names` are those of keys."""
+    for owner in owners:
+        yield _budget(settings, number, settings.owner, owner, names.get(owner, "") if settings.owner == "key" else "")
+
+
+def token_budgets(client: ClientKey) -> Iterator[Budget]:
+    """The budgets of a token itself."""
     for period, limits, name in (
         (BudgetPeriod.DAY, client.daily, "daily"),
         (BudgetPeriod.MONTH, client.monthly, "monthly"),

@@ -103,6 +103,16 @@ class ClientKey:
     monthly: Allowance = _UNLIMITED
     soft_percent: float | None = None
 
+    @classmethod
+    def of(cls, identifier: str, name: str, team: str | None, limits: Mapping[str, float]) -> ClientKey:
+        """The same, from the limits as a token has them."""
+        daily, monthly = (
+            Allowance(None if tokens is None else int(tokens), limits.get(f"{period}_usd"))
+            for period in ("daily", "monthly")
+            for tokens in [limits.get(f"{period}_tokens")]
+        )
+        return cls(identifier, name, team, daily, monthly, limits.get("soft_percent"))
+
 
 @dataclass(frozen=True, slots=True)
 class BudgetStanding:

@@ -33,6 +33,7 @@ from orchestration.web.api import (
     providers,
     runs,
     stream,
+    usage,
 )
 from orchestration.web.api.idempotency import IdempotencyKeys
 from orchestration.web.api.services import ApiServices, RequiredRole
@@ -53,6 +54,7 @@ ROUTERS = {
     "drills": drills,
     "maintenance": maintenance,
     "access": accounts,
+    "usage": usage,
     "events": stream,
 }
 _PROBLEM = {"description": "Problem details (RFC 9457).", "content": {"application/problem+json": {}}}

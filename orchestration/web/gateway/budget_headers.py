@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from orchestration.providers.wire import Allowance, BudgetStanding, ClientKey
-from orchestration.storage.access import TokenRow
+from orchestration.providers.wire import BudgetStanding
 
 BUDGET = "X-Orchestrator-Budget"
 
@@ -14,24 +13,6 @@ BUDGET = "X-Orchestrator-Budget"
 def budget_headers(standings: Sequence[BudgetStanding]) -> dict[str, str]:
     """The header, as a list in the syntax of RFC 9651; a budget whose soft limit is reached says `over-soft`."""
     return {BUDGET: ", ".join(map(_item, standings))} if standings else {}
-
-
-def client_key(token: TokenRow) -> ClientKey:
-    """What budgets have to know of a token."""
-    limits = token.limits
-    return ClientKey(
-        token.id,
-        token.name,
-        token.team,
-        _allowance(limits, "daily"),
-        _allowance(limits, "monthly"),
-        limits.get("soft_percent"),
-    )
-
-
-def _allowance(limits: Mapping[str, float], period: str) -> Allowance:
-    tokens = limits.get(f"{period}_tokens")
-    return Allowance(None if tokens is None else int(tokens), limits.get(f"{period}_usd"))
 
 
 def _item(one: BudgetStanding) -> str:

@@ -13,13 +13,13 @@ from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.app.application import Application
 from orchestration.config.isolation import IsolatedError, require_not_isolated
 from orchestration.errors import OrchestratorError
-from orchestration.providers.wire import BudgetStanding, Completion, GatewayCall, ModelApi
+from orchestration.providers.wire import BudgetStanding, ClientKey, Completion, GatewayCall, ModelApi
 from orchestration.security.access import GATEWAY
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.access import TokenRow
 from orchestration.storage.charge import CLIENT_PREFIX
 from orchestration.web.gateway.admission import RequestAdmission
-from orchestration.web.gateway.budget_headers import budget_headers, client_key
+from orchestration.web.gateway.budget_headers import budget_headers
 from orchestration.web.gateway.completions import completion_chunks, completion_headers
 from orchestration.web.gateway.dialect import ModelRequest
 from orchestration.web.gateway.disconnection import unless_disconnected
@@ -124,7 +124,7 @@ class ModelService:
     def _call(self, name: str, request: Request) -> GatewayCall:
         provider, model = self.resolve(name)
         token: TokenRow | None = request.state.token
-        client = None if token is None else client_key(token)
+        client = None if token is None else ClientKey.of(token.id, token.name, token.team, token.limits)
         headers: dict[str, str] = {}
         request.state.budget_headers = headers
 

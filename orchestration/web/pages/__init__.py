@@ -36,6 +36,7 @@ from orchestration.web.pages import (
     runs,
     search,
     views,
+    usage,
 )
 from orchestration.web.pages.site import DashboardSite, MenuEntry
 from orchestration.web.pages.streams import Streams
@@ -73,6 +74,7 @@ _SECTIONS = (
     _Section(drills.routes, "/drills", "Drills", group=_RESPONSE),
     _Section(figures.routes, "/figures", "Statistics", group=_RESPONSE),
     _Section(providers.routes, "/providers", "Providers", group=_SYSTEM),
+    _Section(usage.routes, "/usage", "Usage", group=_SYSTEM),
     _Section(resources.routes, "/resources", "Resources", group=_SYSTEM),
     _Section(maintenance.routes, "/maintenance", "Maintenance", group=_SYSTEM),
     _Section(configuration.routes, "/configuration", "Configuration", group=_SYSTEM),
