@@ -21,7 +21,7 @@ from orchestration.config.agents import AgentRole
 from orchestration.config.schema import Configuration
 from orchestration.errors import OrchestratorError
 from orchestration.providers.wire import GatewayCall
-from orchestration.storage.budget_ledger import BudgetLedger
+from orchestration.storage.budget_balances import BudgetBalances
 from orchestration.storage.route_states import RouteStates
 from orchestration.storage.runs import Run
 
@@ -146,7 +146,7 @@ class Application(ProjectRecords):
             LiveCredentials(self.store),
             self.bus,
             self.clock,
-            Budgets(BudgetLedger(self.database), self.effective, self.bus),
+            Budgets(BudgetBalances(self.database), self.effective, self.bus),
             RouteStates(self.database),
             redact=self.redactor.text,
         )

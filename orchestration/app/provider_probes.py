@@ -16,7 +16,7 @@ from orchestration.providers.budget import Budgets
 from orchestration.providers.gateway import Gateway
 from orchestration.providers.route import ProbeResult
 from orchestration.runs.rehearsal import EmbeddedRehearsal, is_embedded
-from orchestration.storage.budget_ledger import BudgetLedger
+from orchestration.storage.budget_balances import BudgetBalances
 from orchestration.storage.route_states import RouteStates
 
 
@@ -51,7 +51,7 @@ async def _gateway(here: ProjectRecords, names: Sequence[str]) -> AsyncIterator[
         def effective() -> Configuration:
             return rehearsal.apply_to(here.configuration)
 
-        budgets = Budgets(BudgetLedger(here.database), effective, here.bus)
+        budgets = Budgets(BudgetBalances(here.database), effective, here.bus)
         credentials, states = LiveCredentials(here.store), RouteStates(here.database)
         gateway = Gateway(effective, credentials, here.bus, here.clock, budgets, states, redact=here.redactor.text)
         async with gateway.running():

@@ -12,11 +12,11 @@ from orchestration.app.project import ProjectRecords
 from orchestration.config.budgets import EACH
 from orchestration.domain.usage import UsageGrouping
 from orchestration.errors import UsageError
-from orchestration.providers.budget_rules import Budget, configured_budgets, project_budget, token_budgets
+from orchestration.providers.budget_rules import SpendingBudget, configured_budgets, project_budget, token_budgets
 from orchestration.providers.wire import ClientKey
 from orchestration.storage.access import AccessTable
 from orchestration.storage.budget_accounts import BudgetAccount
-from orchestration.storage.budget_ledger import AccountBalance, BudgetLedger
+from orchestration.storage.budget_balances import AccountBalance, BudgetBalances
 from orchestration.storage.recorded_calls import RecordedCalls
 from orchestration.storage.usage_days import UsageDays, UsageRow, UsageSelection
 
@@ -91,7 +91,7 @@ class UsageReports:
         self._project = project
         self._days = UsageDays(project.database)
         self._access = AccessTable(project.database)
-        self._ledger = BudgetLedger(project.database)
+        self._balances = BudgetBalances(project.database)
         self.calls = RecordedCalls(project.database)
 
     def report(self, selection: UsageSelection, *groupings: UsageGrouping) -> UsageReport:
@@ -105,11 +105,11 @@ class UsageReports:
         who has used something."""
         now = self._project.clock.now()
         found = list(dict.fromkeys(self._budgets(now)))
-        balances = self._ledger.balances({budget.account(now) for budget in found}, now)
+        balances = self._balances.balances({budget.account(now) for budget in found}, now)
         states = [_state(budget, budget.account(now), balances[budget.account(now)]) for budget in found]
         return sorted(states, key=lambda one: (-one.share, one.owner, one.period))
 
-    def _budgets(self, now: datetime) -> Iterator[Budget]:
+    def _budgets(self, now: datetime) -> Iterator[SpendingBudget]:
         configuration = self._project.configuration
         tokens = [token for token in self._access.list_tokens() if token.is_valid(now)]
         names = {token.id: token.name for token in tokens}
@@ -180,7 +180,7 @@ def _harmless(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def _state(budget: Budget, account: BudgetAccount, balance: AccountBalance) -> BudgetState:
+def _state(budget: SpendingBudget, account: BudgetAccount, balance: AccountBalance) -> BudgetState:
     used, aside = balance.used, balance.aside
     return BudgetState(
         budget.owner, budget.period.value, budget.subject, account.starts_at, account.ends_at, budget.zone,

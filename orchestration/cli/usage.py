@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, date, datetime
 
 import click
 
@@ -14,6 +14,8 @@ from orchestration.cli.render import console, table
 from orchestration.cli.timespec import MOMENT, ago
 from orchestration.domain.usage import UsageGrouping
 from orchestration.storage.usage_days import UsageRow
+
+_GROUPINGS = ("key", "agent", "model")
 
 
 @click.command()
@@ -51,13 +53,10 @@ def usage(
         if budgets:
             _show_budgets(reports.budgets(), as_json)
             return
-        first, last = (None if text is None else ago(text, now).astimezone(UTC).date() for text in (since, until))
-        by = [UsageGrouping(each) for each in groupings] or [
-            UsageGrouping.KEY, UsageGrouping.AGENT, UsageGrouping.MODEL,
-        ]  # fmt: skip
         # `all` has no first day; ten years are as good.
-        first = None if since == "all" else first
-        selection = selection_of(now, first=first, last=last, days=3650, **only)
+        first = None if since == "all" else _day(since, now)
+        selection = selection_of(now, first=first, last=until and _day(until, now), days=3650, **only)
+        by = map(UsageGrouping, groupings or _GROUPINGS)
         report = reports.report(selection, *by)
     if as_json:
         common.print_json(report)
@@ -65,6 +64,10 @@ def usage(
         echo(as_csv(report).rstrip())
     else:
         _show(report)
+
+
+def _day(text: str, now: datetime) -> date:
+    return ago(text, now).astimezone(UTC).date()
 
 
 def _show(report: UsageReport) -> None:

@@ -16,7 +16,7 @@ from orchestration.events import EventBus
 from orchestration.events.providers import BudgetReached
 from orchestration.ids import new_id
 from orchestration.providers.budget_rules import (
-    Budget,
+    SpendingBudget,
     budgets_of_call,
     budgets_of_route,
     check,
@@ -27,7 +27,7 @@ from orchestration.providers.budget_rules import (
 from orchestration.providers.failures import BudgetExceededError
 from orchestration.providers.wire import BudgetStanding, GatewayCall, Route
 from orchestration.storage.budget_accounts import BudgetAccount
-from orchestration.storage.budget_ledger import AccountBalance, Balances, BudgetLedger
+from orchestration.storage.budget_balances import AccountBalance, Balances, BudgetBalances
 from orchestration.storage.charge import Charge
 
 
@@ -45,7 +45,7 @@ class Reservation:
     """What is set aside for one call in progress. `closed` are the routes whose own budgets are used up."""
 
     id: str
-    accounts: Mapping[Budget, BudgetAccount]
+    accounts: Mapping[SpendingBudget, BudgetAccount]
     standings: Sequence[BudgetStanding] = ()
     closed: frozenset[Route] = frozenset()
 
@@ -54,10 +54,10 @@ class Reservation:
 class _Decision:
     """Whether a call fits its budgets, by their balances, and what that means."""
 
-    own: Sequence[Budget]
-    by_route: Mapping[Route, Sequence[Budget]]
+    own: Sequence[SpendingBudget]
+    by_route: Mapping[Route, Sequence[SpendingBudget]]
     routes: frozenset[Route]
-    accounts: Mapping[Budget, BudgetAccount]
+    accounts: Mapping[SpendingBudget, BudgetAccount]
     expected: ExpectedUse
     closed: frozenset[Route] = frozenset()
     balances: Balances = field(default_factory=dict)
@@ -97,9 +97,9 @@ class Budgets:
     """
 
     def __init__(
-        self, ledger: BudgetLedger, configuration: Callable[[], Configuration], bus: EventBus | None = None
+        self, balances: BudgetBalances, configuration: Callable[[], Configuration], bus: EventBus | None = None
     ) -> None:
-        self._ledger = ledger
+        self._balances = balances
         self._configuration = configuration
         self._bus = bus
         # So that a limit that was reached costs the later calls of its period nothing.
@@ -124,9 +124,11 @@ class Budgets:
             return None
         every = (*own, *(budget for found in by_route.values() for budget in found))
         accounts = {budget: budget.account(now) for budget in every}
-        decision = _Decision(own, by_route, usable, accounts, expect())
-        identifier = new_id("hold", now.timestamp())
-        reserve = partial(self._ledger.reserve, identifier, set(accounts.values()), now, decision)
+        return await self._decide(_Decision(own, by_route, usable, accounts, expect()), now)
+
+    async def _decide(self, decision: _Decision, now: datetime) -> Reservation:
+        accounts, identifier = decision.accounts, new_id("hold", now.timestamp())
+        reserve = partial(self._balances.reserve, identifier, set(accounts.values()), now, decision)
         try:
             await anyio.to_thread.run_sync(reserve)
         except BudgetExceededError as error:
@@ -140,10 +142,12 @@ class Budgets:
     async def settle(self, reservation: Reservation, charge: Charge | None, now: datetime) -> None:
         """Replace what was set aside by the real cost; None if there is nothing to record."""
         accounts = set(reservation.accounts.values())
-        settle = partial(self._ledger.settle, reservation.id, accounts, charge)
+        settle = partial(self._balances.settle, reservation.id, accounts, charge)
         await self._announce(reservation.accounts, await anyio.to_thread.run_sync(settle), now)
 
-    async def _announce(self, accounts: Mapping[Budget, BudgetAccount], balances: Balances, now: datetime) -> None:
+    async def _announce(
+        self, accounts: Mapping[SpendingBudget, BudgetAccount], balances: Balances, now: datetime
+    ) -> None:
         """Publish each limit that was reached, once in its period, whichever process notices it."""
         for budget, account in accounts.items():
             if budget.period is BudgetPeriod.RUN or account not in balances:
@@ -153,7 +157,7 @@ class Budgets:
                     continue
                 # By the limit, too: one that was raised is reached again.
                 name = f"{account.subject} {account.starts_at} {account.ends_at} {level} {limit}"
-                first = await anyio.to_thread.run_sync(self._ledger.mark, name, now)
+                first = await anyio.to_thread.run_sync(self._balances.mark, name, now)
                 self._announced.add((account, level, limit))
                 if first and self._bus is not None:
                     end = local_end(budget, account)
@@ -168,7 +172,7 @@ def _limits_routes(configuration: Configuration) -> bool:
 
 
 def _standings(
-    accounts: Mapping[Budget, BudgetAccount], balances: Balances, now: datetime
+    accounts: Mapping[SpendingBudget, BudgetAccount], balances: Balances, now: datetime
 ) -> tuple[BudgetStanding, ...]:
     return tuple(
         budget.standing(balances.get(account, AccountBalance()), now)

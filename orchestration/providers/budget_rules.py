@@ -14,7 +14,7 @@ from orchestration.domain.budget import BudgetLevel, BudgetPeriod, SpentAmount, 
 from orchestration.providers.failures import BudgetExceededError
 from orchestration.providers.wire import Allowance, BudgetStanding, ClientKey, GatewayCall, Route
 from orchestration.storage.budget_accounts import BudgetAccount
-from orchestration.storage.budget_ledger import AccountBalance
+from orchestration.storage.budget_balances import AccountBalance
 from orchestration.storage.charge import PROJECT, client_of, run_subject, subject
 
 _UNITS = {BudgetPeriod.DAY: " today", BudgetPeriod.MONTH: " this month", BudgetPeriod.RUN: ""}
@@ -23,7 +23,7 @@ _NEXT = {BudgetPeriod.DAY: "tomorrow", BudgetPeriod.MONTH: "next month"}
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class SpendingBudget:
     """What a subject may use in a period. `owner` is the subject in words; the keys are those of the settings that say
     so."""
 
@@ -52,7 +52,7 @@ class Budget:
         return BudgetStanding(self.subject, self.period.value, used.tokens, used.usd, self.soft, self.hard, left)
 
 
-def budgets_of_call(configuration: Configuration, call: GatewayCall) -> Iterator[Budget]:
+def budgets_of_call(configuration: Configuration, call: GatewayCall) -> Iterator[SpendingBudget]:
     """The budgets that a call counts for, whichever route answers it."""
     runtime = configuration.runtime
     found = [project_budget(configuration)]
@@ -66,11 +66,11 @@ def budgets_of_call(configuration: Configuration, call: GatewayCall) -> Iterator
         if agent is not None and call.agent:
             limits = Allowance(agent.limits.tokens, agent.limits.usd)
             owner = f"agent {call.agent} of run {call.run_id}"
-            found.append(Budget(run_subject(call.run_id, call.agent), owner, BudgetPeriod.RUN, limits))
+            found.append(SpendingBudget(run_subject(call.run_id, call.agent), owner, BudgetPeriod.RUN, limits))
     yield from (budget for budget in found if budget.is_set)
 
 
-def budgets_of_route(configuration: Configuration, route: Route) -> Iterator[Budget]:
+def budgets_of_route(configuration: Configuration, route: Route) -> Iterator[SpendingBudget]:
     """The budgets of a model and its provider."""
     full = str(route)
     for number, settings in enumerate(configuration.budgets):
@@ -81,7 +81,7 @@ def budgets_of_route(configuration: Configuration, route: Route) -> Iterator[Bud
             yield _budget(settings, number, "model", route.model if settings.model == route.model else full)
 
 
-def check(budget: Budget, balance: AccountBalance, needed: SpentAmount) -> None:
+def check(budget: SpendingBudget, balance: AccountBalance, needed: SpentAmount) -> None:
     """Raise BudgetExceededError unless a call that needs that much fits."""
     hard, used, aside = budget.hard, balance.used, balance.aside
     expected = used + aside + needed
@@ -101,7 +101,7 @@ def check(budget: Budget, balance: AccountBalance, needed: SpentAmount) -> None:
         )
 
 
-def set_aside(budget: Budget, balance: AccountBalance, least: SpentAmount, likely: SpentAmount) -> SpentAmount:
+def set_aside(budget: SpendingBudget, balance: AccountBalance, least: SpentAmount, likely: SpentAmount) -> SpentAmount:
     """What to set aside for a call that fits: what it is likely to use, or what is left if that is less."""
     if budget.period is BudgetPeriod.RUN:
         # The calls of a run follow each other, mostly; what is left is theirs.
@@ -112,7 +112,7 @@ def set_aside(budget: Budget, balance: AccountBalance, least: SpentAmount, likel
     return SpentAmount(max(least.tokens, tokens), max(least.usd, usd))
 
 
-def reached(budget: Budget, used: SpentAmount) -> Iterator[tuple[BudgetLevel, str, str]]:
+def reached(budget: SpendingBudget, used: SpentAmount) -> Iterator[tuple[BudgetLevel, str, str]]:
     """The limits that a budget has reached, each with what was used and what the limit is, in words."""
     for level, limits in ((BudgetLevel.SOFT, budget.soft), (BudgetLevel.HARD, budget.hard)):
         if limits.tokens is not None and used.tokens >= limits.tokens:
@@ -121,12 +121,12 @@ def reached(budget: Budget, used: SpentAmount) -> Iterator[tuple[BudgetLevel, st
             yield level, f"${used.usd:,.2f}", f"${limits.usd:,.2f}"
 
 
-def local_end(budget: Budget, account: BudgetAccount) -> str:
+def local_end(budget: SpendingBudget, account: BudgetAccount) -> str:
     """When its period ends, in its own time zone."""
     return f"{account.ends_at.astimezone(ZoneInfo(budget.zone)):%Y-%m-%d %H:%M} {budget.zone}"
 
 
-def _configured(settings: BudgetSettings, number: int, call: GatewayCall) -> Iterator[Budget]:
+def _configured(settings: BudgetSettings, number: int, call: GatewayCall) -> Iterator[SpendingBudget]:
     client, agent = call.client, None if client_of(call.agent) else call.agent
     if settings.provider is not None or settings.model is not None:
         return
@@ -147,9 +147,9 @@ def _configured(settings: BudgetSettings, number: int, call: GatewayCall) -> Ite
         yield _budget(settings, number, "project", "")
 
 
-def _budget(settings: BudgetSettings, number: int, kind: str, name: str, shown: str = "") -> Budget:
+def _budget(settings: BudgetSettings, number: int, kind: str, name: str, shown: str = "") -> SpendingBudget:
     place = f"budgets[{number}]"
-    return Budget(
+    return SpendingBudget(
         PROJECT if kind == "project" else subject(kind, name),
         "this project" if kind == "project" else f"{kind} {shown or name}",
         BudgetPeriod(settings.period),
@@ -161,22 +161,24 @@ def _budget(settings: BudgetSettings, number: int, kind: str, name: str, shown: 
     )
 
 
-def project_budget(configuration: Configuration) -> Budget:
+def project_budget(configuration: Configuration) -> SpendingBudget:
     """What everything together may use in a day, by the settings of the runtime."""
     runtime = configuration.runtime
     daily = Allowance(runtime.daily_tokens, runtime.daily_usd)
-    return Budget(PROJECT, "this project", BudgetPeriod.DAY, daily, _NONE, "runtime.dailyTokens", "runtime.dailyUsd")
+    return SpendingBudget(
+        PROJECT, "this project", BudgetPeriod.DAY, daily, _NONE, "runtime.dailyTokens", "runtime.dailyUsd"
+    )
 
 
 def configured_budgets(
     settings: BudgetSettings, number: int, owners: Iterable[str], names: Mapping[str, str]
-) -> Iterator[Budget]:
+) -> Iterator[SpendingBudget]:
     """The budgets that one of the configuration is, for each of its owners; `names` are those of keys."""
     for owner in owners:
         yield _budget(settings, number, settings.owner, owner, names.get(owner, "") if settings.owner == "key" else "")
 
 
-def token_budgets(client: ClientKey) -> Iterator[Budget]:
+def token_budgets(client: ClientKey) -> Iterator[SpendingBudget]:
     """The budgets of a token itself."""
     for period, limits, name in (
         (BudgetPeriod.DAY, client.daily, "daily"),
@@ -184,7 +186,7 @@ def token_budgets(client: ClientKey) -> Iterator[Budget]:
     ):
         keys = f"{name}_tokens", f"{name}_usd"
         soft = _share(limits, client.soft_percent)
-        yield Budget(subject("key", client.id), f"key {client.name}", period, limits, soft, *keys)
+        yield SpendingBudget(subject("key", client.id), f"key {client.name}", period, limits, soft, *keys)
 
 
 def _share(limits: Allowance, percent: float | None) -> Allowance:
@@ -194,12 +196,12 @@ def _share(limits: Allowance, percent: float | None) -> Allowance:
     return Allowance(tokens, None if limits.usd is None else limits.usd * percent / 100)
 
 
-def _of_run(run_id: str, call: GatewayCall, limits: UsageLimits) -> Budget:
+def _of_run(run_id: str, call: GatewayCall, limits: UsageLimits) -> SpendingBudget:
     """The limits of a run: those that it was started with, where they are lower than the configuration's."""
     own = call.allowance or Allowance()
     tokens_are_own = own.tokens is not None and (limits.tokens is None or own.tokens <= limits.tokens)
     usd_is_own = own.usd is not None and (limits.usd is None or own.usd <= limits.usd)
-    return Budget(
+    return SpendingBudget(
         run_subject(run_id),
         f"run {run_id}",
         BudgetPeriod.RUN,
@@ -209,7 +211,7 @@ def _of_run(run_id: str, call: GatewayCall, limits: UsageLimits) -> Budget:
     )
 
 
-def _advice(budget: Budget, key: str) -> str:
+def _advice(budget: SpendingBudget, key: str) -> str:
     if budget.period in _NEXT:
         when = f"{_NEXT[budget.period]} ({budget.zone})"
         if key.startswith(("daily_", "monthly_")):

@@ -231,9 +231,8 @@ class AccessControl:
     ) -> tuple[str, TokenRow]:
         """Create a token; returns the secret, which is shown only once, and its record. Raises UsageError."""
         now = self._clock.now()
-        _check_name(name)
-        if team is not None:
-            _check_name(team)
+        for one in filter(None, (name, team)):
+            _check_name(one)
         if unknown := sorted(set(scopes or ()) - set(AREAS)):
             raise UsageError(f"expected scopes among {', '.join(AREAS)}, got '{unknown[0]}'")
         if expires_at is not None and expires_at <= now:

@@ -84,7 +84,7 @@ class Spend:
 
 
 def add_charges(connection: sa.Connection, charges: Sequence[Charge]) -> list[Charge]:
-    """Add charges within a transaction that holds the ledger's lock; those that are new are returned."""
+    """Add charges within a transaction that holds the lock of the accounts; those that are new are returned."""
     keys = [charge.key for charge in charges]
     known = set(connection.execute(sa.select(spend.c.key).where(spend.c.key.in_(keys))).scalars())
     new = list({charge.key: charge for charge in charges if charge.key not in known}.values())

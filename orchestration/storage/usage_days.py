@@ -103,7 +103,7 @@ class UsageDays:
 
 
 def add(connection: sa.Connection, charges: Iterable[Charge]) -> None:
-    """Add charges to the sums of their days, within a transaction that holds the ledger's lock."""
+    """Add charges to the sums of their days, within a transaction that holds the lock of the accounts."""
     sums: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     for charge in charges:
         sums[_key(charge)].update(_counts(charge))

@@ -17,7 +17,7 @@ from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.gateway import Gateway
 from orchestration.providers.route import RouteStatus
 from orchestration.providers.wire import Completion, GatewayCall
-from orchestration.storage.budget_ledger import BudgetLedger
+from orchestration.storage.budget_balances import BudgetBalances
 from orchestration.storage.database import Database
 from orchestration.storage.route_states import RouteStates
 from tests.support.patience import Stopwatch, until_async
@@ -53,7 +53,7 @@ class Desk:
     def __post_init__(self) -> None:
         self.bus = EventBus(self.clock)
         self.bus.subscribe(self.events.append)
-        ledger = BudgetLedger(self.database or Database("sqlite://"))
+        ledger = BudgetBalances(self.database or Database("sqlite://"))
         self.gateway = Gateway(
             lambda: self.configuration,
             self.credentials,

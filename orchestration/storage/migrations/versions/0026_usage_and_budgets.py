@@ -27,6 +27,10 @@ def upgrade() -> None:
     op.create_index("ix_spend_at", "spend", ["at"])
     where = sa.text("outcome IS NULL")
     op.create_index("ix_spend_uncounted", "spend", ["key"], sqlite_where=where, postgresql_where=where)
+    _create_tables()
+
+
+def _create_tables() -> None:
     op.create_table(
         "usage_days",
         sa.Column("day", sa.String(10), primary_key=True),

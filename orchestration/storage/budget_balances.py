@@ -32,7 +32,7 @@ class AccountBalance:
 Balances = Mapping[BudgetAccount, AccountBalance]
 
 
-class BudgetLedger:
+class BudgetBalances:
     """The accounts of budgets, and the reservations in them. Every method blocks."""
 
     def __init__(self, database: Database) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from orchestration.domain.budget import BudgetPeriod, SpentAmount, period_bounds
 from orchestration.storage.budget_accounts import BudgetAccount
-from orchestration.storage.budget_ledger import AccountBalance, Balances, BudgetLedger
+from orchestration.storage.budget_balances import AccountBalance, Balances, BudgetBalances
 from orchestration.storage.charge import Charge
 from orchestration.storage.database import Database
 from orchestration.storage.spend import Spend
@@ -70,7 +70,7 @@ def test_calls_of_several_processes_together_stay_within_the_limit(database: Dat
 
     def work(number: int) -> None:
         chance, own = random.Random(number), Database(database.url)
-        ledger = BudgetLedger(own)
+        ledger = BudgetBalances(own)
         for index in range(25):
             tokens, name = chance.randint(1, 900), f"{number}-{index}"
             try:
@@ -87,7 +87,7 @@ def test_calls_of_several_processes_together_stay_within_the_limit(database: Dat
         thread.start()
     for thread in threads:
         thread.join()
-    balance = BudgetLedger(database).balances([mine], NOON)[mine]
+    balance = BudgetBalances(database).balances([mine], NOON)[mine]
     assert balance.used.tokens == Spend(database).totals()[0] <= LIMIT
     assert balance.aside == SpentAmount()
     assert len(admitted) + len(refused) == 100
@@ -95,9 +95,9 @@ def test_calls_of_several_processes_together_stay_within_the_limit(database: Dat
 
 
 def test_a_process_that_died_holds_its_reservation_for_a_while_only(database: Database) -> None:
-    mine, ledger = account(), BudgetLedger(database)
+    mine, ledger = account(), BudgetBalances(database)
     ledger.reserve("dead", [mine], NOON, decider(mine, LIMIT))  # type: ignore[arg-type]
-    restarted = BudgetLedger(database)
+    restarted = BudgetBalances(database)
     with pytest.raises(NoRoomError):
         restarted.reserve("next", [mine], NOON + timedelta(minutes=14), decider(mine, 1))  # type: ignore[arg-type]
     restarted.reserve("next", [mine], NOON + timedelta(minutes=16), decider(mine, 1))  # type: ignore[arg-type]
@@ -105,7 +105,7 @@ def test_a_process_that_died_holds_its_reservation_for_a_while_only(database: Da
 
 def test_what_is_done_once_is_done_by_one_process(database: Database) -> None:
     other = Database(database.url)
-    ledgers = [BudgetLedger(database), BudgetLedger(other), BudgetLedger(database)]
+    ledgers = [BudgetBalances(database), BudgetBalances(other), BudgetBalances(database)]
     assert [one.mark("soft limit of March", NOON) for one in ledgers] == [True, False, False]
     assert ledgers[1].mark("soft limit of April", NOON)
     other.close()
@@ -147,7 +147,7 @@ def test_an_account_says_the_same_whenever_it_was_opened(
     copy = template.parent / "copy.db"
     copy.write_bytes(template.read_bytes())
     database = Database(f"sqlite:///{copy}")
-    ledger = BudgetLedger(database)
+    ledger = BudgetBalances(database)
     accounts = [account(one, BudgetPeriod.RUN if one.startswith("run:") else period) for one in SUBJECTS]
     ledger.balances(accounts[::2], NOON)
     charges = [
