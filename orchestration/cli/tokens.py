@@ -105,6 +105,10 @@ def create(
             team=team,
         )
         trail.write(me, "token made", "done", {"token": token.id, "name": name, "from": "console"})
+    _show_created(secret, token, as_json)
+
+
+def _show_created(secret: str, token: TokenRow, as_json: bool) -> None:
     if as_json:
         common.print_json({"secret": secret, "token": _as_json(token)})
     else:

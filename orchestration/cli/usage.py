@@ -55,7 +55,7 @@ def usage(
             return
         # `all` has no first day; ten years are as good.
         first = None if since == "all" else _day(since, now)
-        selection = selection_of(now, first=first, last=until and _day(until, now), days=3650, **only)
+        selection = selection_of(now, first=first, last=None if until is None else _day(until, now), days=3650, **only)
         by = map(UsageGrouping, groupings or _GROUPINGS)
         report = reports.report(selection, *by)
     if as_json:

@@ -22,13 +22,14 @@ from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
 from orchestration.security.audit_trail import AuditTrail
 from orchestration.storage.alerts import AlertRow
 from orchestration.storage.audit import AuditTable
+from orchestration.storage.charge import Charge
 from orchestration.storage.drills import DrillHistory, DrillRecord
 from orchestration.storage.maintenance import MaintenanceRecords
 from orchestration.storage.playbooks import ActionRun, GuardTrip, PlaybookRecords, PlaybookRun, RankedHypothesis
 from orchestration.storage.runs import Run
 from orchestration.storage.samples import Samples, StoredSample
 from orchestration.storage.silences import SilenceKind, SilenceRow
-from orchestration.storage.spend import Charge, Spend
+from orchestration.storage.spend import Spend
 from orchestration.workflows.processes import this_process
 
 BEN = person("ben")

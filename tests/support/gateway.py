@@ -53,13 +53,13 @@ class Desk:
     def __post_init__(self) -> None:
         self.bus = EventBus(self.clock)
         self.bus.subscribe(self.events.append)
-        ledger = BudgetBalances(self.database or Database("sqlite://"))
+        balances = BudgetBalances(self.database or Database("sqlite://"))
         self.gateway = Gateway(
             lambda: self.configuration,
             self.credentials,
             self.bus,
             self.clock,
-            Budgets(ledger, lambda: self.configuration, self.bus),
+            Budgets(balances, lambda: self.configuration, self.bus),
             RouteStates(self.database) if self.database else None,
             self.random,
             self.redact,

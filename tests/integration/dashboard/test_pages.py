@@ -20,7 +20,7 @@ PAGES = (
     "/", "/runs", "/incidents", "/alerts", "/on-call", "/providers", "/playbooks", "/playbooks/provider-unavailable",
     "/drills",
     "/maintenance", "/maintenance/reports/daily-digest-2026-03-02", "/resources", "/figures", "/configuration",
-    "/audit",
+    "/audit", "/usage", "/usage/calls",
 )  # fmt: skip
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from orchestration.domain.run_status import RunStatus
 from orchestration.events import Event
+from orchestration.storage.charge import Charge
 from orchestration.storage.database import Database
 from orchestration.storage.runs import Run, Runs
-from orchestration.storage.spend import Charge, Spend
+from orchestration.storage.spend import Spend
 from orchestration.storage.timeline import Timeline
 from tests.support.database import migrated
 

@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from orchestration.domain.alert_status import AlertStatus
 from orchestration.domain.playbook_state import ActionState
 from orchestration.storage.alerts import AlertRow, Alerts
+from orchestration.storage.charge import Charge
 from orchestration.storage.database import Database
 from orchestration.storage.incidents.table import IncidentTable
 from orchestration.storage.outbox import Outbox
 from orchestration.storage.playbooks import ActionRun, MitigationStep, PlaybookRecords
 from orchestration.storage.runs import Run, Runs
 from orchestration.storage.search import RecordSearch
-from orchestration.storage.spend import Charge, Spend
+from orchestration.storage.spend import Spend
 from orchestration.storage.tables import incidents
 from tests.support.database import migrated
 
