@@ -26,6 +26,17 @@ async def test_a_finished_call_tells_everything(make_desk: MakeDesk, first: Vend
     ]
     assert all(0 <= one["seconds"] <= data["seconds"] for one in tries)
     assert 0 <= data.pop("first_token_seconds") <= data.pop("seconds")
+    assert data.pop("use") == {
+        "key": "k",
+        "route": "b/m",
+        "prompt_tokens": 10,
+        "completion_tokens": 2,
+        "usd": pytest.approx(3e-5),
+        "cached_tokens": 0,
+        "cache_written_tokens": 0,
+        "thinking_tokens": 0,
+        "team": None,
+    }
     assert data == {
         "outcome": "ok",
         "route": "b/m",
