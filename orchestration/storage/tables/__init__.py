@@ -37,8 +37,8 @@ from orchestration.storage.tables.notifications import deliveries, message_threa
 from orchestration.storage.tables.oncall import oncall_calendars, oncall_overrides
 from orchestration.storage.tables.playbooks import action_runs, guard_trips, playbook_runs
 from orchestration.storage.tables.samples import samples
-from orchestration.storage.tables.views import saved_views
 from orchestration.storage.tables.usage import budget_accounts, budget_marks, budget_reservations, usage_days
+from orchestration.storage.tables.views import saved_views
 from orchestration.storage.tables.work import (
     approvals,
     artifacts,

@@ -35,8 +35,8 @@ from orchestration.web.pages import (
     run_comparison,
     runs,
     search,
-    views,
     usage,
+    views,
 )
 from orchestration.web.pages.site import DashboardSite, MenuEntry
 from orchestration.web.pages.streams import Streams
