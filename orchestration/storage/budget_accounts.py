@@ -33,16 +33,17 @@ class BudgetAccount:
 
 def count(connection: sa.Connection, charges: Iterable[Charge]) -> None:
     """Add charges to the accounts that they concern."""
-    if connection.execute(sa.select(budget_accounts.c.subject).limit(1)).first() is None:
-        return
+    by_subject: dict[str, list[Charge]] = {}
     for charge in charges:
-        amount = charge.amount
-        if amount == SpentAmount():
-            continue
-        its = budget_accounts.c.subject.in_(list(charge.subjects()))
-        during = (budget_accounts.c.starts_at <= charge.at) & (charge.at < budget_accounts.c.ends_at)
-        more = {"tokens": budget_accounts.c.tokens + amount.tokens, "usd": budget_accounts.c.usd + amount.usd}
-        connection.execute(sa.update(budget_accounts).where(its, during).values(**more))
+        if charge.amount != SpentAmount():
+            for subject in charge.subjects():
+                by_subject.setdefault(subject, []).append(charge)
+    for account in _accounts_of(connection, by_subject):
+        its = [one.amount for one in by_subject[account.subject] if account.starts_at <= one.at < account.ends_at]
+        if its:
+            total = sum(its, SpentAmount())
+            more = {"tokens": budget_accounts.c.tokens + total.tokens, "usd": budget_accounts.c.usd + total.usd}
+            connection.execute(sa.update(budget_accounts).where(_is(account)).values(**more))
 
 
 def open_accounts(connection: sa.Connection, accounts: Collection[BudgetAccount], now: datetime) -> None:
@@ -60,13 +61,26 @@ def open_accounts(connection: sa.Connection, accounts: Collection[BudgetAccount]
 
 def balances(connection: sa.Connection, accounts: Collection[BudgetAccount]) -> dict[BudgetAccount, SpentAmount]:
     """What was used of each account that exists."""
-    subjects = sorted({account.subject for account in accounts})
-    rows = connection.execute(sa.select(budget_accounts).where(budget_accounts.c.subject.in_(subjects)))
-    found = {
+    found = _accounts_of(connection, {account.subject for account in accounts})
+    return {account: found[account] for account in accounts if account in found}
+
+
+def _accounts_of(connection: sa.Connection, subjects: Iterable[str]) -> dict[BudgetAccount, SpentAmount]:
+    """The accounts of some subjects, of whatever time, with what was used."""
+    rows = connection.execute(sa.select(budget_accounts).where(budget_accounts.c.subject.in_(sorted(subjects))))
+    return {
         BudgetAccount(row.subject, row.starts_at, row.ends_at): SpentAmount(int(row.tokens), float(row.usd))
         for row in rows
     }
-    return {account: found[account] for account in accounts if account in found}
+
+
+def _is(account: BudgetAccount) -> sa.ColumnElement[bool]:
+    columns = budget_accounts.c
+    return sa.and_(
+        columns.subject == account.subject,
+        columns.starts_at == account.starts_at,
+        columns.ends_at == account.ends_at,
+    )
 
 
 def _used(connection: sa.Connection, account: BudgetAccount) -> SpentAmount:

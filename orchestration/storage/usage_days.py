@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -88,18 +88,17 @@ class UsageDays:
         return _row("", row)
 
     def _count_older(self) -> None:
-        """Count what an earlier version has recorded, before an upgrade or during one."""
-        uncounted = spend.c.outcome.is_(None)
+        """Count what an earlier version has recorded, before an upgrade or during one: a day at a time, since nobody
+        else can write meanwhile."""
+        while (at := self._uncounted()) is not None:
+            with self._database.write(exclusive=budget_accounts.LOCK) as connection:
+                _count_day(connection, at.date())
+
+    def _uncounted(self) -> datetime | None:
+        """The time of a call that is in no day yet."""
         with self._database.read() as connection:
-            if connection.execute(sa.select(spend.c.key).where(uncounted).limit(1)).first() is None:
-                return
-        with self._database.write(exclusive=budget_accounts.LOCK) as connection:
-            for row in connection.execute(_older(self._database.is_sqlite).where(uncounted)).all():
-                day, agent, provider, model, *counts = row
-                client = client_of(agent)
-                key = (day, client or "", "", "" if client else agent or "", provider, model)
-                _add(connection, key, dict(zip(_OLDER_COUNTS, counts, strict=True)))
-            connection.execute(sa.update(spend).where(uncounted).values(outcome=SERVED))
+            row = connection.execute(sa.select(spend.c.at).where(spend.c.outcome.is_(None)).limit(1)).first()
+        return None if row is None else row.at
 
 
 def add(connection: sa.Connection, charges: Iterable[Charge]) -> None:
@@ -117,6 +116,16 @@ def _add(connection: sa.Connection, key: Sequence[str], counts: Mapping[str, Any
     more = {name: usage_days.c[name] + count for name, count in counts.items() if count}
     if not connection.execute(sa.update(usage_days).where(same).values(**more)).rowcount:
         connection.execute(sa.insert(usage_days).values(**names, **{name: counts.get(name, 0) for name in _COUNTS}))
+
+
+def _count_day(connection: sa.Connection, day: date) -> None:
+    begins = datetime.combine(day, time(), UTC)
+    its = (spend.c.at >= begins) & (spend.c.at < begins + timedelta(days=1)) & spend.c.outcome.is_(None)
+    for agent, provider, model, *counts in connection.execute(_older(its)).all():
+        client = client_of(agent)
+        key = (day.isoformat(), client or "", "", "" if client else agent or "", provider, model)
+        _add(connection, key, dict(zip(_OLDER_COUNTS, counts, strict=True)))
+    connection.execute(sa.update(spend).where(its).values(outcome=SERVED))
 
 
 def _key(charge: Charge) -> tuple[str, ...]:
@@ -142,16 +151,11 @@ def _counts(charge: Charge) -> dict[str, Any]:
     }
 
 
-def _older(is_sqlite: bool) -> sa.Select[Any]:
-    """The sums of the calls that are in no day yet. SQLite keeps a time as text that begins with its day."""
-    if is_sqlite:
-        day: sa.ColumnElement[str] = sa.func.substr(sa.type_coerce(spend.c.at, sa.String), 1, 10)
-    else:
-        day = sa.func.to_char(sa.func.timezone("UTC", spend.c.at), "YYYY-MM-DD")
-    by = (day.label("day"), spend.c.agent, spend.c.provider, spend.c.model)
+def _older(its: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    by = (spend.c.agent, spend.c.provider, spend.c.model)
     sums = (sa.func.coalesce(sa.func.sum(spend.c[name]), 0) for name in ("prompt_tokens", "completion_tokens", "usd"))
     unpriced = sa.func.sum(sa.case((spend.c.usd.is_(None), 1), else_=0))
-    return sa.select(*by, sa.func.count(), unpriced, *sums).group_by(sa.text("day"), *by[1:])
+    return sa.select(*by, sa.func.count(), unpriced, *sums).where(its).group_by(*by)
 
 
 def _grouped(connection: sa.Connection, selection: UsageSelection, grouping: UsageGrouping) -> list[UsageRow]:
