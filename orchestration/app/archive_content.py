@@ -9,13 +9,13 @@ from orchestration.app.project import ProjectRecords
 from orchestration.config.maintenance import BackupSettings
 from orchestration.maintenance.backups import Backup, BackupStore, complete
 from orchestration.security.link_key import FILE as LINK_KEY
-from orchestration.security.link_key import SECOND_FACTOR_FILE
+from orchestration.security.link_key import SECOND_FACTOR_FILE, WEB_PUSH_FILE
 
 _STATE = "var"
 _ENV = ".env"
 _END = ".tar.age"
 # Of the state only what cannot be made anew: keys, and what is known of leaked credentials.
-_STATE_FILES = (LINK_KEY, SECOND_FACTOR_FILE, "retired-credentials.json")
+_STATE_FILES = (LINK_KEY, SECOND_FACTOR_FILE, WEB_PUSH_FILE, "retired-credentials.json")
 
 
 def content_of(project: ProjectRecords, config_folder: Path, backup: Path) -> dict[str, Path]:

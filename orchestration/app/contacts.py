@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from orchestration.app.project import ProjectRecords
 from orchestration.config.channels.kinds import find_channel_kind
 from orchestration.config.response import Contact
+from orchestration.domain.channel_kind import ChannelKind
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.errors import NotFoundError
@@ -15,6 +17,7 @@ from orchestration.ids import new_id
 from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.notifications.recipients import OPERATOR, message_row
 from orchestration.storage.outbox import DeliveryAttempt, Outbox, OutboxRow
+from orchestration.storage.push_subscriptions import PushSubscriptions
 
 READY = "ready"
 
@@ -60,7 +63,15 @@ def send_test(here: ProjectRecords, name: str, by: str) -> Sequence[OutboxRow]:
         known = ", ".join(one.id for one in known_contacts(here))
         raise NotFoundError(f"There is no contact '{name[:64]}'. The configuration has: {known}.")
     now, response = here.clock.now(), here.configuration.response
-    notice = Notice(
+    notice = test_notice(now, by)
+    rows = [message_row(notice, contact, place, "test", now) for place in response.reachable(contact)]
+    Outbox(here.database, here.redactor.data).add(rows)
+    return rows
+
+
+def test_notice(now: datetime, by: str) -> Notice:
+    """The content of a test message."""
+    return Notice(
         kind=NoticeKind.TEST,
         incident_id=new_id("test", now.timestamp()),
         severity=Severity.P3,
@@ -69,9 +80,11 @@ def send_test(here: ProjectRecords, name: str, by: str) -> Sequence[OutboxRow]:
         status="TEST",
         details=f"Sent by: {by}",
     )
-    rows = [message_row(notice, contact, place, "test", now) for place in response.reachable(contact)]
-    Outbox(here.database, here.redactor.data).add(rows)
-    return rows
+
+
+def _has_device(here: ProjectRecords, contact: Contact, channel: str) -> bool:
+    users = [place.address for place in contact.channels if place.channel == channel and place.address]
+    return any(PushSubscriptions(here.database).of_user(user) for user in users)
 
 
 def channel_state(here: ProjectRecords, contact: Contact, name: str) -> str:
@@ -89,4 +102,6 @@ def channel_state(here: ProjectRecords, contact: Contact, name: str) -> str:
         return f"incomplete: {', '.join(missing)}"
     if unset := [name for name in settings.variables.values() if here.store.credentials.get(name) is None]:
         return f"not set: {', '.join(unset)}"
+    if kind.name == ChannelKind.WEB_PUSH and not _has_device(here, contact, name):
+        return "no device is subscribed"
     return READY if name in {address.channel for address in response.reachable(contact)} else "no address"

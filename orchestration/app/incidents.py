@@ -31,6 +31,7 @@ from orchestration.app.handover import HandOverNotifier
 from orchestration.app.leadership import while_leading
 from orchestration.app.live_credentials import LiveCredentials
 from orchestration.app.oncall_calendars import OnCallCalendarReader
+from orchestration.app.push_devices import PushDevices
 from orchestration.app.recorded_time import ClockWatch, follow_recorded_time
 from orchestration.clock import Clock
 from orchestration.config.alerting import HeartbeatSettings
@@ -109,7 +110,7 @@ class IncidentResponse:
         )
         self.monitoring.monitor.every(_HEARTBEAT_SECONDS, "heartbeats", in_thread(partial(_check, watch, app.clock)))
         self.outbox = Outbox(app.database, app.redactor.data)
-        self._channels = ChannelRegistry(self._response, self._credentials, app.clock)
+        self._channels = ChannelRegistry(self._response, self._credentials, app.clock, PushDevices(app).access)
         self.sender = OutboxSender(
             self.outbox,
             app.leases,

@@ -20,3 +20,4 @@ class ChannelKind(StrEnum):
     APPRISE = "apprise"
     GITHUB_ISSUES = "github-issues"
     JIRA = "jira"
+    WEB_PUSH = "web-push"

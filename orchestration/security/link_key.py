@@ -1,5 +1,5 @@
-"""Keys that the configuration does not name: made once, and kept in private files. One signs links in messages,
-another seals second factors."""
+"""Keys that the configuration does not name: made once, and kept in private files. One signs links in messages, one
+seals second factors, and one signs push messages."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from orchestration.private_folder import make_private_folder
 
 FILE = "message-links.key"
 SECOND_FACTOR_FILE = "second-factor.key"
+# 43 characters of base64url: 32 bytes, which are a key of P-256 but for one in four billion.
+WEB_PUSH_FILE = "web-push.key"
 _BYTES = 32
 # A shorter one could be guessed from a link, which is at hand to whoever gets a message.
 MINIMUM_LENGTH = 32

@@ -37,6 +37,11 @@ JIRA_PROJECT = AddressFormat(
     example="OPS",
     pattern=re.compile(r"[A-Z][A-Z0-9_]{1,254}"),
 )
+USER = AddressFormat(
+    noun="name of a user of the dashboard",
+    example="ada",
+    pattern=re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"),
+)
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 

@@ -14,6 +14,7 @@ from orchestration.config.channels.checks import (
     GITHUB_REPOSITORY,
     JIRA_PROJECT,
     SLACK_ID,
+    USER,
     check_encryption,
     check_sender,
     check_url,
@@ -173,6 +174,19 @@ _SHIPPED = (
         carries_reminders=False,
         carries_links=False,
         makes_tickets=True,
+    ),
+    ChannelDescriptor(
+        ChannelKind.WEB_PUSH,
+        "push messages to the browsers and installed pages of a user of the dashboard; `sender` is the e-mail address "
+        "that push services write to, `secretEnv` a VAPID key, which is otherwise made and kept in the state directory",
+        f"{_MODULES}.web_push:WebPushChannel",
+        shared=True,
+        required=("sender",),
+        optional=("secretEnv",),
+        address=USER,
+        checks=(check_sender,),
+        limits="a device that is switched off gets the newest message of an incident within four hours; needs the "
+        "dashboard at an https:// address",
     ),
 )
 SHIPPED_CHANNELS = MappingProxyType({descriptor.name: descriptor for descriptor in _SHIPPED})

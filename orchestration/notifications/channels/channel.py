@@ -11,6 +11,7 @@ from orchestration.config.channels.settings import ChannelSettings
 from orchestration.config.credentials import CredentialSource
 from orchestration.notifications.message_links import MessageLink, with_links
 from orchestration.notifications.notice import Notice
+from orchestration.notifications.web_push import WebPushAccess
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,21 @@ class DeliveryError(Exception):
     """A message was not delivered.
 
     `permanent`: sending it again will not help. `retry_after`: the seconds that the receiver asked us to wait.
-    `unclear`: it was handed over, but the answer was lost, so it may have arrived all the same. The text may quote the
-    receiver's answer, so redact it before it is shown.
+    `unclear`: it was handed over, but the answer was lost, so it may have arrived all the same. `status` is that of an
+    HTTP answer. The text may quote the receiver's answer, so redact it before it is shown.
     """
 
     def __init__(
-        self, message: str, *, permanent: bool, retry_after: float | None = None, unclear: bool = False
+        self,
+        message: str,
+        *,
+        permanent: bool,
+        retry_after: float | None = None,
+        unclear: bool = False,
+        status: int | None = None,
     ) -> None:
         super().__init__(message)
+        self.status = status
         self.unclear = unclear
         self.permanent = permanent
         self.retry_after = retry_after
@@ -80,11 +88,13 @@ class Channel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChannelContext:
-    """What a channel is made from. Secrets are read at each message, so that a new `.env` counts without a restart."""
+    """What a channel is made from. Secrets are read at each message, so that a new `.env` counts without a restart.
+    `web_push` is None where there is no database."""
 
     settings: ChannelSettings
     credentials: CredentialSource
     clock: Clock
+    web_push: WebPushAccess | None = None
 
     def secret(self, key: str) -> str:
         """The value of the environment variable that a key such as `secretEnv` names. Raises DeliveryError."""

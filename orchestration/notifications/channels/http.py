@@ -172,6 +172,7 @@ def refusal(answer: ReceiverAnswer, now: datetime) -> DeliveryError:
         permanent=permanent,
         retry_after=wait,
         unclear=status == _GATEWAY_TIMEOUT,
+        status=status,
     )
 
 

@@ -14,16 +14,25 @@ from orchestration.config.channels.settings import ChannelSettings
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.response import ResponseSettings
 from orchestration.notifications.channels.channel import Channel, ChannelContext, ChannelMessage, DeliveryError
+from orchestration.notifications.web_push import WebPushAccess
 
 
 class ChannelRegistry:
     """Sends messages on channels by their names. Use as an asynchronous context manager."""
 
-    def __init__(self, settings: Callable[[], ResponseSettings], credentials: CredentialSource, clock: Clock) -> None:
-        """`settings` returns the configuration in force; the credentials, too, are read at each message."""
+    def __init__(
+        self,
+        settings: Callable[[], ResponseSettings],
+        credentials: CredentialSource,
+        clock: Clock,
+        web_push: WebPushAccess | None = None,
+    ) -> None:
+        """`settings` returns the configuration in force; the credentials, too, are read at each message. Without
+        `web_push` no push message can be sent."""
         self._settings = settings
         self._credentials = credentials
         self._clock = clock
+        self._web_push = web_push
         self._made: dict[str, tuple[ChannelSettings, Channel]] = {}
         # A replaced channel may still be sending. Settings change rarely enough to keep them open until the end.
         self._retired: list[Channel] = []
@@ -72,7 +81,7 @@ class ChannelRegistry:
         known = self._made.get(name)
         if known is not None and known[0] == settings:
             return known[1]
-        channel = make_channel(ChannelContext(settings, self._credentials, self._clock))
+        channel = make_channel(ChannelContext(settings, self._credentials, self._clock, self._web_push))
         self._made[name] = (settings, channel)
         if known is not None:
             self._retired.append(known[1])

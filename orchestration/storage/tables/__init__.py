@@ -36,6 +36,7 @@ from orchestration.storage.tables.maintenance import maintenance_duties, mainten
 from orchestration.storage.tables.notifications import deliveries, message_threads, outbox
 from orchestration.storage.tables.oncall import oncall_calendars, oncall_overrides
 from orchestration.storage.tables.playbooks import action_runs, guard_trips, playbook_runs
+from orchestration.storage.tables.push import push_subscriptions
 from orchestration.storage.tables.samples import samples
 from orchestration.storage.tables.usage import budget_accounts, budget_marks, budget_reservations, usage_days
 from orchestration.storage.tables.views import saved_views
@@ -96,6 +97,7 @@ __all__ = [
     "outbox",
     "overrides",
     "playbook_runs",
+    "push_subscriptions",
     "recovery_codes",
     "route_states",
     "runs",

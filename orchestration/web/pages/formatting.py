@@ -51,6 +51,8 @@ CONFIRMATIONS: Mapping[str, str] = {
     "on-call-changed": "Entered. Pages go to whoever is on call from now on.",
     "on-call-cancelled": "Cancelled.",
     "test-sent": "The test messages are on their way. What came of them appears below.",
+    "push-subscribed": "This device gets your push messages from now on. Send a test to see one.",
+    "push-removed": "The device gets no more push messages.",
     "drills-begun": "Drills started. This page shows their progress.",
     "drills-stopped": "Drills are being stopped and cleaned up.",
     "job-begun": "Job started. Its result will appear here.",

@@ -12,12 +12,13 @@ from starlette.routing import Route
 from orchestration.app.contacts import contact_channels, send_test
 from orchestration.app.escalation_paths import escalation_paths
 from orchestration.app.oncall_calendars import states
+from orchestration.app.push_devices import PushDevices
 from orchestration.errors import ConflictError
 from orchestration.incidents.oncall import duties, shifts
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.outbox import DeliveryAttempt, Outbox, OutboxRow
 from orchestration.web.pages.forms import Form
-from orchestration.web.pages.site import DashboardSite, SitePage, Values
+from orchestration.web.pages.site import DashboardSite, SitePage, Values, principal_of
 
 _AHEAD = timedelta(days=28)
 _SHIFTS_SHOWN = 12
@@ -34,6 +35,9 @@ def routes(site: DashboardSite) -> Sequence[Route]:
         "swap": (view.swap, Role.RESPONDER),
         "cancel": (view.cancel, Role.RESPONDER),
         "test": (view.test, Role.OPERATOR),
+        "push-subscribe": (view.subscribe, Role.RESPONDER),
+        "push-remove": (view.unsubscribe, Role.RESPONDER),
+        "push-test": (view.test_push, Role.RESPONDER),
     }
     page = SitePage("/on-call", "on_call.html", "contacts", view.read, ("oncall", "config"), refreshes=True)
     return site.page(page, actions)
@@ -42,9 +46,40 @@ def routes(site: DashboardSite) -> Sequence[Route]:
 class _OnCall:
     def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
+        self._devices = PushDevices(site.app)
 
     async def read(self, request: Request) -> Values:
-        return await anyio.to_thread.run_sync(self._read, request.query_params.get("person", ""))
+        principal = principal_of(request)
+        shown = await anyio.to_thread.run_sync(self._read, request.query_params.get("person", ""))
+        return {**shown, **await anyio.to_thread.run_sync(self._push, principal.name if principal else "")}
+
+    def _push(self, user: str) -> Values:
+        """The devices of the user who looks at the page; without a key where no push message can be sent."""
+        try:
+            key, problem = self._devices.public_key() if self._devices.channel else "", ""
+        except ConflictError as error:
+            key, problem = "", str(error)
+        devices = self._devices.of_user(user) if self._devices.channel else ()
+        return {
+            "push_key": key,
+            "push_problem": problem,
+            "push_devices": devices,
+            "push_reaches": self._devices.reaches(user),
+        }
+
+    async def subscribe(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        endpoint, label = form.text("endpoint"), form.text("label", required=False)
+        keys = form.text("p256dh"), form.text("auth")
+        await anyio.to_thread.run_sync(self._devices.subscribe, principal.name, endpoint, *keys, label)
+        return "/on-call", "push-subscribed"
+
+    async def unsubscribe(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        await anyio.to_thread.run_sync(self._devices.remove, principal.name, form.text("device"))
+        return "/on-call", "push-removed"
+
+    async def test_push(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        await anyio.to_thread.run_sync(self._devices.send_test, principal.name)
+        return "/on-call", "test-sent"
 
     def _read(self, person: str) -> Values:
         app, now = self._app, self._app.clock.now()
