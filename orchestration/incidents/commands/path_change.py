@@ -44,6 +44,7 @@ class ChangeEscalationPath(IncidentCommand):
             button="Move",
             shown=ShownWhile.OPEN,
             order=25,
+            undo="move it back; a message that was sent stays sent",
         ),
     )
 
