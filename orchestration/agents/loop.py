@@ -399,8 +399,17 @@ def route_of(run: Run, agent: AgentSettings, configuration: Configuration) -> tu
 
     What is said of the agent alone comes before what is said of all: the provider of a run that names this agent, the
     agent's own, then the provider of the run. Only a rehearsal comes before everything, since it must not cost money. A
-    model is that of the provider for which it was chosen.
+    model is that of the provider for which it was chosen; the model of a run, that of the run's provider.
     """
+    provider, model = _configured_route(run, agent, configuration)
+    default = configuration.runtime.default_provider
+    chosen: str | None = run.options.get("model")
+    if chosen and (provider or default) == (run.provider or default):
+        return provider, chosen
+    return provider, model
+
+
+def _configured_route(run: Run, agent: AgentSettings, configuration: Configuration) -> tuple[str | None, str | None]:
     asked = configuration.provider(run.provider) if run.provider else None
     rehearsed = asked is not None and asked.type is ProviderKind.REHEARSAL
     if run.provider and agent.provider and (rehearsed or run.agent == agent.id):

@@ -43,6 +43,7 @@ def patience_parameter() -> click.Option:
 @common.workspace_option
 @click.option("--agent", help="Run this agent alone.")
 @common.provider_option
+@click.option("--model", help="The model of that provider.  [default: the agents' own]")
 @common.priority_option
 @click.option(
     "--check",
@@ -71,6 +72,7 @@ def run(
     workspace: Path | None,
     agent: str | None,
     provider: str | None,
+    model: str | None,
     priority: str,
     checks: tuple[str, ...],
     approve: tuple[str, ...],
@@ -99,6 +101,7 @@ def run(
         tokens,
         usd,
         in_place,
+        model,
     )
 
     arguments = wanted.arguments()

@@ -16,8 +16,8 @@ class RunSpec:
     """A run to start. Without an agent all of the workflow take part; without a provider, the configuration's is asked.
 
     `checks` are commands that must succeed at the end, `approve` are agents that may start only when a person has said
-    so. `seconds`, `tokens` and `usd` bound the run; None for what the configuration says. In a git repository it works
-    in a worktree, or `in_place`.
+    so. A `model` is one of the provider's, for the agents that ask this provider. `seconds`, `tokens` and `usd` bound
+    the run; None for what the configuration says. In a git repository it works in a worktree, or `in_place`.
     """
 
     goal: str
@@ -31,6 +31,7 @@ class RunSpec:
     tokens: int | None = None
     usd: float | None = None
     in_place: bool | None = None
+    model: str | None = None
 
     def arguments(self) -> dict[str, Any]:
         """What `RunLauncher.start` takes beside the goal and the workspace."""
@@ -44,10 +45,12 @@ class RunSpec:
 
     def options(self) -> dict[str, Any]:
         """The options of the run, as they are stored with it."""
+        chosen = {} if self.model is None else {"model": self.model}
         limits = {"seconds": self.seconds, "tokens": self.tokens, "usd": self.usd}
         return {
             "checks": [list(check) for check in self.checks],
             "approve": list(self.approve),
+            **chosen,
             **{name: limit for name, limit in limits.items() if limit is not None},
         }
 
@@ -61,6 +64,8 @@ class RunSpec:
             yield from ("--agent", self.agent)
         if self.provider:
             yield from ("--provider", self.provider)
+        if self.model:
+            yield from ("--model", self.model)
         if self.priority != "normal":
             yield from ("--priority", self.priority)
         for check in self.checks:

@@ -93,6 +93,7 @@ class RunLauncher:
         cannot be started, and IsolatedError while the system is isolated."""
         require_not_isolated(self._store, "start a run")
         self._check_agents([agent] if agent else [], (options or {}).get("approve", []))
+        self._check_model(provider, (options or {}).get("model"))
         # Before anything is recorded, so that a run without a usable provider is refused and not started to fail.
         await self.providers.prepare(provider, here=here)
         now = self._clock.now()
@@ -217,6 +218,14 @@ class RunLauncher:
 
     async def _goes_to_workers(self, queue: bool | None) -> bool:
         return await self._placement.has_workers() if queue is None else queue
+
+    def _check_model(self, provider: str | None, model: str | None) -> None:
+        configuration = self._store.current
+        name = provider or configuration.runtime.default_provider
+        known = [one.name for one in configuration.models.get(name, ())]
+        # A provider without a list may have any model: only the provider itself could say.
+        if model and known and model not in known:
+            raise UsageError(f"The provider {name} has no model '{model[:80]}'. Configured models: {', '.join(known)}.")
 
     def _check_agents(self, names: Sequence[str], approve: Sequence[str]) -> None:
         known = [agent.id for agent in self._store.current.agents]

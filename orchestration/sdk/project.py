@@ -42,6 +42,7 @@ class RunOptions(TypedDict, total=False):
 
     agent: str | None
     provider: str | None
+    model: str | None
     priority: str
     checks: Sequence[str | Sequence[str]]
     approve: Sequence[str]

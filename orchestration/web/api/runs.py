@@ -75,6 +75,7 @@ class NewRun(BaseModel):
     seconds: Seconds | None = None
     tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
     usd: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    model: OptionalText | None = None
     in_place: bool | None = None
 
 

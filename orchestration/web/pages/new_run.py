@@ -41,6 +41,7 @@ class _NewRun:
         return {
             "agents": configuration.agents,
             "providers": list(configuration.runtime.providers),
+            "models": {name: [one.name for one in found] for name, found in configuration.models.items() if found},
             "default_provider": configuration.runtime.default_provider,
             "default_minutes": (configuration.runtime.limits.seconds or 0) / _MINUTE,
             "priorities": PRIORITIES,
@@ -87,17 +88,30 @@ class _NewRun:
         priority = form.text("priority")
         if priority not in PRIORITIES:
             raise UsageError(f"expected one of {', '.join(PRIORITIES)} in 'priority', got '{priority[:20]}'")
+        provider, model = _route(form)
         return RunSpec(
             goal=goal,
             workspace=workspace,
             agent=form.text("agent", required=False) or None,
-            provider=form.text("provider", required=False) or None,
+            provider=provider,
+            model=model,
             priority=priority,
             checks=[check_words(line, workspace) for line in _lines(form, "checks")],
             approve=form.text("approve", required=False).replace(",", " ").split(),
             **_limits(form),
             in_place=_PLACES[place],
         )
+
+
+def _route(form: Form) -> tuple[str | None, str | None]:
+    """The provider and the model. A model names its provider as well: `ollama/small`."""
+    provider = form.text("provider", required=False) or None
+    owner, _, model = form.text("model", required=False).partition("/")
+    if model and provider not in (None, owner):
+        raise UsageError(
+            f"The model {model} is one of {owner}, and the provider chosen is {provider}. Choose one of both."
+        )
+    return (owner, model) if model else (provider, None)
 
 
 def _lines(form: Form, name: str) -> list[str]:

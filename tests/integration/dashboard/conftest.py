@@ -22,6 +22,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     project.configure(
         {
             **project.settings,
+            "models": {"rehearsal": ["rehearsal-1"]},
             "response": {"contacts": people, "rotations": [rotation]},
             "alerting": {"maintenanceWindows": [window]},
         }

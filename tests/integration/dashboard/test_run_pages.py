@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
+import re
 
 import pytest
 
@@ -85,6 +87,8 @@ def test_who_may_only_look_reads_calls_and_starts_no_run(dashboard: Dashboard, r
         ({"agent": "nobody"}, "There is no agent"),
         ({"approve": "nobody"}, "There is no agent"),
         ({"provider": "nobody"}, "nobody"),
+        ({"model": "rehearsal/nonsense"}, "The provider rehearsal has no model"),
+        ({"model": "one/m", "provider": "rehearsal"}, "Choose one of both"),
         ({"place": "moon"}, "expected one of worktree and in-place"),
     ],
 )
@@ -99,6 +103,14 @@ def test_a_run_is_refused_as_on_the_console_and_nothing_is_recorded(
     if "goal" not in fields:
         assert "mend &lt;it&gt;</textarea>" in answer.text
     assert dashboard.app.runs.list(limit=1) == before
+
+
+def test_a_model_is_chosen_with_its_provider_and_the_command_says_the_same(dashboard: Dashboard) -> None:
+    options = re.findall(r'<option value="(rehearsal/[^"]+)"', dashboard.get("/runs/new").text)
+    assert options == ["rehearsal/rehearsal-1"]
+    usual = {"goal": "mend it", "workspace": str(dashboard.app.root), "priority": "normal"}
+    shown = html.unescape(dashboard.post("/runs/new/preview", **usual, model=options[0]).text)
+    assert "--provider rehearsal --model rehearsal-1" in shown
 
 
 def test_what_browsers_load_comes_compressed_where_they_take_it(dashboard: Dashboard) -> None:
