@@ -29,7 +29,7 @@ from orchestration.incidents.statistics import Statistics
 from orchestration.storage.database import Database
 from orchestration.storage.incidents.aggregates import IncidentSelection
 from orchestration.storage.incidents.figures import IncidentFigures
-from orchestration.web.pages.incidents import open_cards
+from orchestration.web.pages.incidents import open_board
 
 COUNTS = (1_000, 100_000, 1_000_000)
 CALLS, MOST_MILLISECONDS = 40, 8_000.0
@@ -81,7 +81,7 @@ def calls(database: Database, service: IncidentService, clock: FakeClock) -> dic
     def board() -> object:
         owing = table.list(statuses=("resolved", "in-review"), limit=100)
         past = table.list(is_open=False, limit=100)
-        return open_cards(service.records, now), [service.records.get(row.id) for row in owing], past
+        return open_board(service.records, now), [service.records.get(row.id) for row in owing], past
 
     def page() -> object:
         recent = IncidentSelection(since=now - timedelta(days=30))

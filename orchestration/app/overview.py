@@ -71,7 +71,9 @@ def _unacknowledged(here: ProjectRecords) -> list[IncidentRow]:
     rows = records.table.list(severities=_SEVERE, is_open=True)
     # The row keeps who acknowledged the incident first; after it was reopened, only the incident itself says whether
     # somebody has it now.
-    waiting = [row for row in rows if row.status != IncidentStatus.SUPPRESSED and not records.get(row.id).acknowledged]
+    rows = tuple(row for row in rows if row.status != IncidentStatus.SUPPRESSED)
+    acknowledged = {one.id for one in records.list_of([row.id for row in rows]) if one.acknowledged}
+    waiting = [row for row in rows if row.id not in acknowledged]
     return sorted(waiting, key=lambda row: (row.severity, row.detected_at))
 
 

@@ -43,6 +43,11 @@ class IncidentRecords:
         with self._database.read() as connection:
             return self.load(connection, incident_id)
 
+    def list_of(self, ids: Sequence[str]) -> tuple[Incident, ...]:
+        """The incidents of these ids, in their order; those that are unknown are left out."""
+        validate = _incident_type().validate_python
+        return tuple(validate(document) for document in self.table.list_documents(ids))
+
     def existing(self, ids: Collection[str]) -> frozenset[str]:
         """Those of the ids that are the id of an incident."""
         return self.table.existing(ids)

@@ -88,6 +88,16 @@ class IncidentTable:
             raise NotFoundError(f"There is no incident '{incident_id}'. `orchestrator incidents list` shows all.")
         return document
 
+    def list_documents(self, ids: Sequence[str]) -> Sequence[Values]:
+        """The documents of these incidents, in their order; those that are unknown are left out."""
+        found: dict[str, Values] = {}
+        columns = (incident_documents.c.incident_id, incident_documents.c.document)
+        with self._database.read() as connection:
+            for first in range(0, len(ids), _MOST_IDS):
+                query = sa.select(*columns).where(incident_documents.c.incident_id.in_(ids[first : first + _MOST_IDS]))
+                found.update((row.incident_id, row.document) for row in connection.execute(query))
+        return [found[each] for each in ids if each in found]
+
     def find_by_key(self, connection: sa.Connection, key: str) -> Values | None:
         """The open incident with a key, else the newest with it, or None."""
         query = sa.select(incidents.c.id).where(incidents.c.key == key)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -37,9 +37,13 @@ _CHANGES_COUNTED = 500
 _EVENTS_COUNTED = 5_000
 _REMEMBERED = timedelta(days=366)
 _CAUSES_SHOWN = 15
+_KEPT = timedelta(seconds=60)
 _ITEMS_SHOWN = 50
 _RANGES = {"7 d": 7, "30 d": 30, "90 d": 90, "365 d": 365}
 _PLOTTED = (Measure.MTTD, Measure.MTTA, Measure.MTTR)
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,8 @@ class _Figures:
         self._app = site.app
         self._spend = Spend(site.app.database)
         self._playbooks = PlaybookRecords(site.app.database)
+        # One for each choice that the page offers, so there are few.
+        self._results: dict[Hashable, tuple[datetime | None, Any]] = {}
 
     async def read(self, request: Request) -> Values:
         return await anyio.to_thread.run_sync(self._read, *_chosen(request))
@@ -106,11 +112,28 @@ class _Figures:
             chosen, scenario = _chosen(request)
         except UsageError as error:
             return PlainTextResponse(str(error), 422)
-        text = await anyio.to_thread.run_sync(self._csv, chosen, scenario)
+        text = await anyio.to_thread.run_sync(
+            self._kept, ("file", chosen, scenario), lambda: self._csv(chosen, scenario)
+        )
         headers = {"Content-Disposition": f'attachment; filename="figures-{chosen.replace(" ", "")}.csv"'}
         return PlainTextResponse(text, media_type="text/csv; charset=utf-8", headers=headers)
 
     def _read(self, chosen: str, scenario: Scenario | None) -> Values:
+        return self._kept(("page", chosen, scenario), lambda: self._work_out(chosen, scenario))
+
+    def _kept(self, key: Hashable, work_out: Callable[[], tuple[bool, T]]) -> T:
+        """What was worked out within the last minute, else anew. Only what takes long is kept: of few incidents the
+        page shows every change at once."""
+        now = self._app.clock.now()
+        at, found = self._results.get(key, (None, None))
+        if at is not None and timedelta() <= now - at < _KEPT:
+            return cast("T", found)
+        takes_long, value = work_out()
+        if takes_long:
+            self._results[key] = (now, value)
+        return value
+
+    def _work_out(self, chosen: str, scenario: Scenario | None) -> tuple[bool, Values]:
         now, length = self._app.clock.now(), timedelta(days=_RANGES[chosen])
         statistics = self._app.statistics
         recent = IncidentSelection(since=now - length, scenario=scenario)
@@ -121,7 +144,8 @@ class _Figures:
         changes = Counter(f"{one.loaded_at:%Y-%m}" for one in self._app.store.history(_CHANGES_COUNTED))
         options, causes = self._playbook_figures(scenario, now - length)
         work = self._app.timeline.list_recent([*OPENED, *ENDED], now - _REMEMBERED, _EVENTS_COUNTED)
-        return {
+        return bool(year.relative_error), {
+            "worked_out": now,
             "report": report,
             "before": before,
             "compared": list(_compared(report.total, before.total)),
@@ -169,7 +193,7 @@ class _Figures:
         late = sum(item.due < today for _, item in items)
         return {"open": len(items), "late": late, "incidents": len(owed), "listed": items[:_ITEMS_SHOWN]}
 
-    def _csv(self, chosen: str, scenario: Scenario | None) -> str:
+    def _csv(self, chosen: str, scenario: Scenario | None) -> tuple[bool, str]:
         now = self._app.clock.now()
         selection = IncidentSelection(since=now - timedelta(days=_RANGES[chosen]), scenario=scenario)
         reports = self._app.statistics.reports(selection, ("severity", "scenario", "month"), now)
@@ -181,7 +205,7 @@ class _Figures:
             for one in group.figures:
                 values = ("" if value is None else round(value, 3) for value in (one.median, one.p90, one.mean))
                 rows.writerow((by, group.name, group.count, one.title, one.n, *values))
-        return written.getvalue()
+        return bool(reports[0].relative_error), written.getvalue()
 
 
 def _chosen(request: Request) -> tuple[str, Scenario | None]:

@@ -22,6 +22,7 @@ from orchestration.incidents.model import Incident
 from orchestration.incidents.records import IncidentRecords
 from orchestration.incidents.sla import TargetKind, TargetState
 from orchestration.security.principal import Principal
+from orchestration.storage.incidents.table import IncidentRow
 from orchestration.web.pages.command_forms import command_from
 from orchestration.web.pages.formatting import plain, severity_words
 from orchestration.web.pages.forms import Form
@@ -30,6 +31,10 @@ from orchestration.web.pages.site import DashboardSite, SitePage, Values
 from orchestration.web.pages.time_range import TimeRange, time_range
 
 _AT_ONCE = 100
+# Each card is a document to read; more of them are a list.
+_CARDS = 30
+_HISTORY = 50
+_REVIEWS = 40
 _OWING = (IncidentStatus.RESOLVED.value, IncidentStatus.IN_REVIEW.value)
 _CHOICES = {
     Choices.SEVERITIES: [("", "by the severity rules"), *((one.value, severity_words(one)) for one in Severity)],
@@ -70,11 +75,34 @@ def routes(site: DashboardSite) -> Sequence[Route]:
     )
 
 
-def open_cards(records: IncidentRecords, now: datetime) -> list[Card]:
-    """The open incidents, worst first, of the same severity the one that nobody has first, then the oldest."""
-    rows = records.table.list(is_open=True, limit=_AT_ONCE)
-    cards = [card_of(records, records.get(row.id), now) for row in rows]
-    return sorted(cards, key=lambda card: (card.incident.severity, not card.unattended, card.incident.detected_at))
+@dataclass(frozen=True, slots=True)
+class OpenBoard:
+    """The open incidents, worst first, of the same severity the one that nobody has first, then the oldest: some as
+    `cards`, the `others` as rows. `count` is how many there are, counted up to a bound."""
+
+    cards: Sequence[Card]
+    others: Sequence[IncidentRow]
+    count: int
+
+    @property
+    def counted(self) -> str:
+        """The number in words: beyond the bound nobody counts."""
+        return f"{self.count}+" if self.count == _AT_ONCE else str(self.count)
+
+
+def open_board(records: IncidentRecords, now: datetime, most: int = _CARDS) -> OpenBoard:
+    """The open incidents; the newest of very many."""
+    rows = sorted(records.table.list(is_open=True, limit=_AT_ONCE), key=_urgency)
+    cards = [card_of(records, one, now) for one in records.list_of([row.id for row in rows[:most]])]
+    cards.sort(key=lambda card: (card.incident.severity, not card.unattended, card.incident.detected_at))
+    return OpenBoard(cards, rows[most:], len(rows))
+
+
+def _urgency(row: IncidentRow) -> tuple[Severity, bool, datetime]:
+    # Who has acknowledged is that of the first time: after a reopening only the incident itself says whether somebody
+    # has it now, so that one counts as nobody's.
+    nobody = not row.acknowledged_by or row.status == IncidentStatus.REOPENED
+    return row.severity, not nobody, row.detected_at
 
 
 def card_of(records: IncidentRecords, incident: Incident, now: datetime) -> Card:
@@ -124,15 +152,15 @@ class _Incidents:
             since=chosen.since,
             until=chosen.until,
             before=before,
-            limit=_AT_ONCE,
+            limit=_HISTORY,
         )
-        owing = [records.get(row.id) for row in records.table.list(statuses=_OWING, limit=_AT_ONCE)]
-        owing = [one for one in owing if missing_fields(one) and not one.drill]
+        owing = records.list_of([row.id for row in records.table.list(statuses=_OWING, limit=_REVIEWS)])
+        due = [one for one in owing if missing_fields(one) and not one.drill]
         return {
-            "cards": open_cards(records, now),
-            "reviews_due": [(one, missing_fields(one)) for one in owing],
+            "board": open_board(records, now),
+            "reviews_due": [(one, missing_fields(one)) for one in due],
             "history": history,
-            "earlier": history[-1].id if len(history) == _AT_ONCE else "",
+            "earlier": history[-1].id if len(history) == _HISTORY else "",
             "paged": before is not None,
             "range": chosen,
             "opening_forms": opening_forms(_CHOICES),

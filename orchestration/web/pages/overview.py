@@ -17,13 +17,14 @@ from orchestration.security.principal import Principal
 from orchestration.storage.approvals import Approval
 from orchestration.storage.spend import Spend
 from orchestration.web.approval_rights import area_of, may_answer
-from orchestration.web.pages.incidents import Card, open_cards
+from orchestration.web.pages.incidents import Card, open_board
 from orchestration.web.pages.providers import by_provider
 from orchestration.web.pages.runs import is_rehearsed
 from orchestration.web.pages.site import DashboardSite, SitePage, Values, principal_of
 
 _SUBJECTS = ("run", "approval", "incident", "alert", "route", "worker", "configuration", "override", "calendar")
 _RUNS_SHOWN = 12
+_CARDS_READ = 12
 _ENDED = tuple(status for status in RunStatus if status.ended)
 
 
@@ -56,7 +57,8 @@ class _Overview:
     def _read(self, principal: Principal | None) -> Values:
         app, now = self._app, self._app.clock.now()
         found = overview(app)
-        cards = open_cards(app.incident_service.records, now)
+        board = open_board(app.incident_service.records, now, _CARDS_READ)
+        cards = board.cards
         workers = [worker for control in found.control for worker in control["workers"]]
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         recent = app.runs.list(_ENDED, _RUNS_SHOWN)
@@ -67,6 +69,7 @@ class _Overview:
         return {
             "needs": sorted(needs, key=lambda need: need.tone != "bad"),
             "cards": cards,
+            "open_count": board.counted,
             "found": found,
             "unfinished_count": unfinished_count,
             "unfinished": found.runs[:_RUNS_SHOWN],

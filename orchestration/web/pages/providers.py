@@ -28,6 +28,8 @@ from orchestration.web.pages.site import DashboardSite, SitePage, Values
 _SLIDER_MAX = 64
 _MAX_CONCURRENCY = 10_000
 _USAGE_WINDOW = timedelta(hours=1)
+# Of each kind: more of them change no share that a reader would notice.
+_CALLS_COUNTED = 500
 
 
 @dataclass(slots=True)
@@ -139,7 +141,7 @@ class _Providers:
         calls = [
             event.data
             for kind in (ModelCallFinished.kind, ModelCallFailed.kind)
-            for _, event in self._app.timeline.list_newest_of_kind(kind, now - _USAGE_WINDOW)
+            for _, event in self._app.timeline.list_newest_of_kind(kind, now - _USAGE_WINDOW, _CALLS_COUNTED)
         ]
         runtime = self._app.configuration.runtime
         return {

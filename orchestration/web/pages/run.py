@@ -37,6 +37,8 @@ from orchestration.web.pages.runs import is_rehearsed
 from orchestration.web.pages.site import DashboardSite, PageAction, SitePage, Values, principal_of
 
 # With them, the page and what it loads stay below 150 kB.
+# Read at once: each reading goes through all events of the run.
+_KINDS = frozenset({*AGENT_KINDS, *TIME_KINDS, *PLAN_KINDS})
 _EVENTS_SHOWN = 120
 # Hashing this much takes well under a tenth of a second. More would delay every refresh of the page.
 _MAX_VERIFIED_BYTES = 20_000_000
@@ -112,7 +114,8 @@ class _Run:
     def _read(self, run: Run, before: int | None) -> Values:
         app, now = self._app, self._app.clock.now()
         events = app.timeline.list_newest(run.id, before=before, limit=_EVENTS_SHOWN)
-        agents = app.timeline.list_of_kinds([run.id], AGENT_KINDS)[run.id]
+        known = app.timeline.list_of_kinds([run.id], _KINDS)[run.id]
+        agents = [event for event in known if event.kind in AGENT_KINDS]
         began, ended = run.started_at or run.created_at, run.finished_at or now
         fall = waterfall(agents, events, began, ended, () if before else app.calls.records.list_open(run.id))
         active = [lane.id for lane in fall.lanes if lane.ended is None]
@@ -120,7 +123,7 @@ class _Run:
         return {
             "run": run,
             "fall": fall,
-            "time": run_time(run, app.timeline.list_of_kinds([run.id], TIME_KINDS)[run.id], now),
+            "time": run_time(run, [event for event in known if event.kind in TIME_KINDS], now),
             "checks": self._checks(run),
             "worktree": app.workspaces.worktrees.record(run.id) if run.has_worktree else None,
             "forks": app.runs.list_forks(run, _FORKS_SHOWN),
@@ -131,7 +134,7 @@ class _Run:
                 for beat in (() if run.status.ended else app.timeline.list_heartbeats(run.id))
                 if beat.agent_run_id in active or is_fresh(beat, now)
             ],
-            "plan": PlanProgress.of(app.timeline.list_of_kinds([run.id], PLAN_KINDS)[run.id]),
+            "plan": PlanProgress.of([event for event in known if event.kind in PLAN_KINDS]),
             "artifacts": artifacts,
             "altered": self._altered(run, artifacts),
             "questions": questions,

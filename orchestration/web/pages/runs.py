@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import anyio.to_thread
@@ -18,6 +19,7 @@ from orchestration.web.pages.site import DashboardSite, SitePage, Values
 from orchestration.web.pages.time_range import TimeRange, time_range
 
 _RUNS_PER_PAGE = 50
+_TIMES_KEPT = 10_000
 _FILTERS: Mapping[str, tuple[RunStatus, ...]] = {
     "all": (),
     "unfinished": tuple(status for status in RunStatus if not status.ended),
@@ -34,6 +36,8 @@ class _Runs:
     def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
         self._spend = Spend(site.app.database)
+        # The time of a run that has ended stays what it is until it has been resumed, and has ended anew.
+        self._known: dict[tuple[str, datetime | None], float] = {}
 
     async def read(self, request: Request) -> Values:
         chosen = request.query_params.get("status", "all")
@@ -49,7 +53,7 @@ class _Runs:
         questions = {question.subject: question for question in self._app.approvals.list_open()}
         return {
             "runs": shown,
-            "used": {**self._spend.by_run([one.id for one in shown]), **_used(shown)},
+            "used": self._used(shown),
             "took": self._took(shown),
             "rehearsed": {one.id for one in shown if is_rehearsed(one)},
             "questions": questions,
@@ -60,12 +64,22 @@ class _Runs:
             "next": shown[-1].id if len(found) > _RUNS_PER_PAGE else None,
         }
 
+    def _used(self, shown: Sequence[Run]) -> dict[str, tuple[int, float]]:
+        recorded = _recorded_use(shown)
+        return {**self._spend.by_run([one.id for one in shown if one.id not in recorded]), **recorded}
+
     def _took(self, shown: Sequence[Run]) -> dict[str, float]:
         """The seconds that ended runs have worked: waiting and pauses are not their own time."""
         ended = {run.id: run for run in shown if run.status.ended and run.started_at}
-        events = self._app.timeline.list_of_kinds(ended, TIME_KINDS)
+        known = {run_id: self._known.get((run_id, run.finished_at)) for run_id, run in ended.items()}
+        unknown = [run_id for run_id, seconds in known.items() if seconds is None]
+        events = self._app.timeline.list_of_kinds(unknown, TIME_KINDS)
         now = self._app.clock.now()
-        return {run_id: run_time(run, events[run_id], now).working for run_id, run in ended.items()}
+        found = {run_id: run_time(ended[run_id], events[run_id], now).working for run_id in unknown}
+        if len(self._known) > _TIMES_KEPT:
+            self._known.clear()
+        self._known.update({(run_id, ended[run_id].finished_at): seconds for run_id, seconds in found.items()})
+        return {**{run_id: seconds for run_id, seconds in known.items() if seconds is not None}, **found}
 
 
 def is_rehearsed(run: Run) -> bool:
@@ -74,7 +88,7 @@ def is_rehearsed(run: Run) -> bool:
     return bool(use.get("rehearsal"))
 
 
-def _used(runs: Sequence[Run]) -> dict[str, tuple[int, float]]:
+def _recorded_use(runs: Sequence[Run]) -> dict[str, tuple[int, float]]:
     """Tokens and dollars of finished runs, from their own records: calls to the rehearsal provider are not charged."""
     uses = {run.id: run.outcome["use"] for run in runs if run.outcome and run.outcome.get("use")}
     return {name: (int(use["tokens"]), float(use["usd"])) for name, use in uses.items()}
