@@ -13,7 +13,7 @@ from orchestration.storage.tables import alerts, incidents, runs
 
 # So many of the newest are searched: no index helps to find a word within a text, and reading a million rows for it
 # would take a second.
-_SEARCHED = 20_000
+_SEARCHED = 10_000
 _FOUND = 20
 
 

@@ -23,7 +23,7 @@ from orchestration.web.pages.runs import is_rehearsed
 from orchestration.web.pages.site import DashboardSite, SitePage, Values, principal_of
 
 _SUBJECTS = ("run", "approval", "incident", "alert", "route", "worker", "configuration", "override", "calendar")
-_RUNS_SHOWN = 12
+_RUNS_SHOWN = 10
 _CARDS_READ = 12
 _ENDED = tuple(status for status in RunStatus if status.ended)
 

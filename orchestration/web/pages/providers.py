@@ -29,7 +29,7 @@ _SLIDER_MAX = 64
 _MAX_CONCURRENCY = 10_000
 _USAGE_WINDOW = timedelta(hours=1)
 # Of each kind: more of them change no share that a reader would notice.
-_CALLS_COUNTED = 500
+_CALLS_COUNTED = 300
 
 
 @dataclass(slots=True)
@@ -144,11 +144,12 @@ class _Providers:
             for _, event in self._app.timeline.list_newest_of_kind(kind, now - _USAGE_WINDOW, _CALLS_COUNTED)
         ]
         runtime = self._app.configuration.runtime
+        spent = self._spend.by_provider(today)
         return {
             "views": by_provider(self._app),
             "usage": recent_usage(calls),
-            "spent": self._spend.by_provider(today),
-            "total": self._spend.totals(since=today),
+            "spent": spent,
+            "total": (sum(tokens for tokens, _ in spent.values()), sum(usd for _, usd in spent.values())),
             "daily_tokens": runtime.daily_tokens,
             "daily_usd": runtime.daily_usd,
             "no_usage": RecentUsage(),

@@ -39,7 +39,7 @@ from orchestration.web.pages.site import DashboardSite, PageAction, SitePage, Va
 # With them, the page and what it loads stay below 150 kB.
 # Read at once: each reading goes through all events of the run.
 _KINDS = frozenset({*AGENT_KINDS, *TIME_KINDS, *PLAN_KINDS})
-_EVENTS_SHOWN = 120
+_EVENTS_SHOWN = 100
 # Hashing this much takes well under a tenth of a second. More would delay every refresh of the page.
 _MAX_VERIFIED_BYTES = 20_000_000
 
