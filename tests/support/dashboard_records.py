@@ -16,6 +16,7 @@ from orchestration.events import Event
 from orchestration.ids import new_id
 from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.mitigation import BeginMitigation
+from orchestration.incidents.commands.note import RecordLikelyCauses
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.model import Actor, Incident, person
 from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
@@ -77,6 +78,8 @@ def respond(here: ProjectRecords, incident_id: str, number: int = 1) -> None:
     tripped."""
     now, records, run_id = here.clock.now(), PlaybookRecords(here.database), f"playbook-run-{number}"
     cause = RankedHypothesis("quota", "its quota is used up", 80, {"probe.status": 429})
+    found = RecordLikelyCauses((f"{cause.summary} ({cause.weight} of 100)",))
+    here.incident_service.execute(incident_id, Actor("playbook:provider-unavailable"), found)
     records.add_run(
         PlaybookRun(
             run_id, incident_id, "provider-unavailable", 1, now, PlaybookRunState.HELPED, "document",

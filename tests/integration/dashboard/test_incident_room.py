@@ -236,7 +236,7 @@ def test_what_a_playbook_did_is_undone_by_a_tap_that_says_what_it_will_do(dashbo
     provider, override = lower_limit(dashboard, found, "playbook-run-lower/lower")
     text = words(dashboard.get(f"/incidents/{found.id}").text)
     assert f"calls at once to {provider}" in text.partition("Can be undone")[2]
-    assert "Undone: the limits are as before." in text
+    assert "If undone: the limits are as before." in text
     assert f"orchestrator incidents undo {found.id} lower" in text
     assert "remove " + override not in text  # by the action, and not a second time by what it has made
     page = f"/incidents/{found.id}/undo-action"
