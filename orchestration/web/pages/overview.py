@@ -17,6 +17,7 @@ from orchestration.security.principal import Principal
 from orchestration.storage.approvals import Approval
 from orchestration.storage.spend import Spend
 from orchestration.web.approval_rights import area_of, may_answer
+from orchestration.web.pages.formatting import plain
 from orchestration.web.pages.incidents import Card, open_board
 from orchestration.web.pages.providers import by_provider
 from orchestration.web.pages.runs import is_rehearsed
@@ -130,4 +131,6 @@ def _unattended_item(card: Card) -> AttentionItem:
     incident = card.incident
     tone = "bad" if incident.severity.value in ("P0", "P1") else "fair"
     title = f"{incident.severity}: {incident.title}{' (drill)' if incident.drill else ''}"
-    return AttentionItem(tone, title, f"{incident.scenario.value}, not acknowledged", f"/incidents/{incident.id}")
+    return AttentionItem(
+        tone, title, f"{plain(incident.scenario.value)}, not acknowledged", f"/incidents/{incident.id}"
+    )
