@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from orchestration.web.connection_limits import ConnectionCounts, SlownessLimits, source_network
+from orchestration.web.gathered_writes import GatheredWrites
 
 _LOOK_SECONDS = 1.0
 _BUSY = (
@@ -59,7 +60,7 @@ class GuardedConnection:
 
     def connection_made(self, transport: Any) -> None:
         """Take a place, or say that there is none."""
-        super().connection_made(transport)  # type: ignore[misc]
+        super().connection_made(GatheredWrites(transport, self.loop))  # type: ignore[misc]
         peer = transport.get_extra_info("peername")
         source = source_network(str(peer[0]) if isinstance(peer, tuple) and peer else "")
         if self.counts is not None:
