@@ -102,6 +102,9 @@ def _fitted(hint: Any, value: Any) -> Any:
     raise TypeError(f"expected {hint}, got {type(value).__name__}")
 
 
+_AS_IT_IS = frozenset({str, int, float, bool, type(None)})
+
+
 def _empty(hint: Any) -> Any:
     origin = get_origin(hint)
     if hint is Any or origin in (Union, types.UnionType):
@@ -114,6 +117,8 @@ def _empty(hint: Any) -> Any:
 
 
 def _json(value: Any) -> Any:
+    if type(value) in _AS_IT_IS:
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, list | tuple):

@@ -133,7 +133,7 @@ class _Handler(logging.Handler):
         except Exception as error:  # noqa: BLE001 — what cannot be made into a line must not stop the work either
             self._complain(record, error)
             return
-        stamp = datetime.fromtimestamp(record.created, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        stamp = _stamp(record.created)
         for file, render in self._sinks:
             try:
                 file.append(render(entry), stamp)
@@ -149,6 +149,12 @@ class _Handler(logging.Handler):
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__
         if sys.stderr is not None:
             sys.stderr.write(f"orchestrator: the log cannot be written ({reason}); {self.failures} lines lost so far\n")
+
+
+def _stamp(created: float) -> str:
+    """The time of a record as part of a file's name: `20261124T134501.123456Z`."""
+    moment = datetime.fromtimestamp(created, UTC).replace(tzinfo=None)
+    return f"{moment.isoformat(timespec='microseconds').replace('-', '').replace(':', '')}Z"
 
 
 def _head(record: logging.LogRecord) -> dict[str, Any]:

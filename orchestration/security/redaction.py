@@ -18,6 +18,7 @@ _LONGEST_SEQUENCE = 32
 _LONGEST_SECRET = 4096
 _SHORT = 40
 _MOST_KEPT = 5_000
+_PLAIN = frozenset({type(None), bool, int, float})
 
 
 class Redactor:
@@ -59,8 +60,13 @@ class Redactor:
 
         Other values are converted to text first.
         """
+        kind = type(value)
+        if kind in _PLAIN:
+            return value
+        if kind is str:
+            return self.text(value)
         match value:
-            case None | bool() | int() | float():
+            case bool() | int() | float():
                 return value
             case dict():
                 return {self.text(str(key)): self._under(str(key), inner) for key, inner in value.items()}
@@ -125,6 +131,8 @@ class Redactor:
                 self._redacted[text] = redacted
 
     def _under(self, key: str, value: Any) -> Any:
+        if type(value) in _PLAIN:
+            return value
         return _hide(value) if names_a_secret(key) else self.data(value)
 
 
