@@ -1,8 +1,12 @@
-"""`python -m benchmarks.endpoint`: our gateway endpoint and LiteLLM's proxy in front of the same instant provider.
+"""`python -m benchmarks.endpoint`: our gateway endpoint, LiteLLM's proxy and Portkey's gateway in front of the same
+instant provider.
 
-What a proxy costs is the time that it adds to a request, and how many requests it carries in a second. Both are asked
-by the same client over kept connections, in turn, after a warm-up, with a key, as an application would: ours with a
-token, LiteLLM's with its master key, at its stock settings and with one worker, as ours.
+What a proxy costs is the time that it adds to a request, how many requests it carries in a second, and the processor
+time of its process, which other programs on the machine change least. All are asked by the same client over kept
+connections, in turn, after a warm-up, as an application would, at their stock settings and with one worker: ours with
+a token, LiteLLM's with its master key; Portkey's knows no keys.
+
+`python -m benchmarks.endpoint processor` measures the processor time alone.
 """
 
 from __future__ import annotations
@@ -18,8 +22,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psutil
@@ -31,7 +35,13 @@ ROUNDS = 3
 ONE_BY_ONE = 200
 AT_ONCE = 16
 TOGETHER = 800
-BODY = {"model": "instant", "messages": [{"role": "user", "content": "Is it up?"}]}
+_IDLE_SECONDS = 3.0
+# What is written in batches is written by then.
+_LATER_SECONDS = 0.5
+_UPSTREAM = "upstream:"
+# Starts a gateway in front of the provider at a port; gives its own port, the key, and its process.
+Contender = Callable[[str], AbstractContextManager[tuple[int, str, int]]]
+BODY: dict[str, object] = {"model": "instant", "messages": [{"role": "user", "content": "Is it up?"}]}
 
 
 async def one_by_one(port: int, key: str) -> list[float]:
@@ -46,13 +56,13 @@ async def one_by_one(port: int, key: str) -> list[float]:
     return took
 
 
-async def together(port: int, key: str) -> float:
+async def together(port: int, key: str, *, stream: bool = False) -> float:
     """Requests a second, over several connections."""
 
     async def work() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(TOGETHER // AT_ONCE):
-            await ask(reader, writer, key)
+            await ask(reader, writer, key, stream=stream)
         writer.close()
 
     began = time.perf_counter()
@@ -60,17 +70,42 @@ async def together(port: int, key: str) -> float:
     return TOGETHER / (time.perf_counter() - began)
 
 
-async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str) -> None:
+def processor_ms(port: int, key: str, pid: int, *, stream: bool) -> float:
+    """Processor time of the process for a request, without what it uses when nobody asks."""
+    asyncio.run(together(port, key, stream=stream))
+    idle = _used(pid)
+    time.sleep(_IDLE_SECONDS)
+    idle = (_used(pid) - idle) / _IDLE_SECONDS
+    used, began = _used(pid), time.perf_counter()
+    asyncio.run(together(port, key, stream=stream))
+    time.sleep(_LATER_SECONDS)
+    return (_used(pid) - used - idle * (time.perf_counter() - began)) / TOGETHER * 1000
+
+
+def _used(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str, *, stream: bool = False) -> None:
     """One request; its answer has to be the provider's."""
-    body = json.dumps(BODY).encode()
+    body = json.dumps(BODY | ({"stream": True} if stream else {})).encode()
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-    head += f"Authorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n"
+    head += f"{authorization(key)}\r\nContent-Length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)
-    answer = await reader.readuntil(b"\r\n\r\n")
-    length = next(int(line[15:]) for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-    content = await reader.readexactly(length)
-    assert answer.startswith(b"HTTP/1.1 200"), content
-    assert b"Yes." in content, content
+    answer = (await reader.readuntil(b"\r\n\r\n")).lower()
+    lengths = [int(line[15:]) for line in answer.split(b"\r\n") if line.startswith(b"content-length:")]
+    content = await (reader.readexactly(lengths[0]) if lengths else reader.readuntil(b"0\r\n\r\n"))
+    assert answer.startswith(b"http/1.1 200"), content
+    assert (b"[DONE]" if stream else b"Yes.") in content, content
+
+
+def authorization(key: str) -> str:
+    """The header by which a client is known; of Portkey's, where the provider is."""
+    if not key.startswith(_UPSTREAM):
+        return f"Authorization: Bearer {key}"
+    host = f"http://127.0.0.1:{key.removeprefix(_UPSTREAM)}/v1"
+    return f"x-portkey-config: {json.dumps({'provider': 'openai', 'api_key': 'none', 'custom_host': host})}"
 
 
 @contextmanager
@@ -116,6 +151,16 @@ def litellm(upstream: str) -> Iterator[tuple[int, str, int]]:
 
 
 @contextmanager
+def portkey(upstream: str) -> Iterator[tuple[int, str, int]]:
+    """Portkey's gateway, to which each request says where the provider is."""
+    folder = peers.FOLDER / "portkey"
+    port = free_port()
+    script = folder / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
+    with running(["node", str(script), f"--port={port}", "--headless"], str(folder), port, "/") as process:
+        yield port, f"{_UPSTREAM}{upstream}", process
+
+
+@contextmanager
 def running(command: list[str], folder: str, port: int, path: str, **variables: str) -> Iterator[int]:
     """A server that has begun to answer."""
     environment = {**ENVIRONMENT, "NO_PROXY": "*", **variables}
@@ -153,14 +198,40 @@ def memory_mb(pid: int) -> float:
     return psutil.Process(pid).memory_info().rss / 1e6 if pid else 0.0
 
 
-def main() -> None:
-    contenders = {"the provider itself": direct, "orchestrator serve": ours}
+def contenders() -> dict[str, Contender]:
+    """Those that can be run here."""
+    from benchmarks.gateway_faults.gateways import has_portkey
+
+    found: dict[str, Contender] = {"the provider itself": direct, "orchestrator serve": ours}
     if peers.python_of("litellm-proxy") is not None:
-        contenders[f"LiteLLM proxy {peers.version_of('litellm-proxy')}"] = litellm
-    results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in contenders}
+        found[f"LiteLLM proxy {peers.version_of('litellm-proxy')}"] = litellm
+    if has_portkey():
+        found["Portkey gateway"] = portkey
+    return found
+
+
+def processor_times() -> None:
+    """Print the processor time of a request, whole and streamed."""
+    results: dict[str, list[tuple[float, float]]] = {}
     with provider("ok") as upstream:
         for _ in range(ROUNDS):
-            for name, start in contenders.items():
+            for name, start in contenders().items():
+                with start(upstream) as (port, key, pid):
+                    if pid:
+                        pair = (processor_ms(port, key, pid, stream=stream) for stream in (False, True))
+                        results.setdefault(name, []).append((next(pair), next(pair)))
+    print("| processor time of a request, ms | whole | streamed |\n| --- | ---: | ---: |")
+    for name, rounds in results.items():
+        whole, streamed = (statistics.median(column) for column in zip(*rounds, strict=True))
+        print(f"| {name} | {whole:.2f} | {streamed:.2f} |", flush=True)
+
+
+def main() -> None:
+    found = contenders()
+    results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in found}
+    with provider("ok") as upstream:
+        for _ in range(ROUNDS):
+            for name, start in found.items():
                 with start(upstream) as (port, key, pid):
                     asyncio.run(one_by_one(port, key))
                     latency = statistics.median(asyncio.run(one_by_one(port, key)))
@@ -176,4 +247,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     assert Path(ROOT, "orchestration").is_dir()
-    main()
+    processor_times() if "processor" in sys.argv[1:] else main()

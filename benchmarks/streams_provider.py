@@ -36,7 +36,8 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pau
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(listed))
         writer.write(listed)
         return
-    tokens = int(json.loads(body)["messages"][0]["content"])
+    prompt = json.loads(body)["messages"][0]["content"]
+    tokens = int(prompt) if prompt.isdigit() else 1  # what is no number is a probe
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
     for _ in range(tokens):
         await asyncio.sleep(pause)
