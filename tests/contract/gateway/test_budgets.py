@@ -52,7 +52,8 @@ async def test_calls_side_by_side_do_not_go_over_together(desk_with: Any, first:
     refused_ones = [one for one in done if isinstance(one, BudgetExceededError)]
     assert len(first.chats) + len(refused_ones) == 20
     assert len(first.chats) <= 4
-    assert "set" in str(refused_ones[0])
+    # Which of them decides first is left to threads, and the last may find that nothing is set aside any more.
+    assert any("set" in str(one) for one in refused_ones)
 
 
 async def test_what_a_call_may_answer_is_set_aside_too(desk_with: Any, first: Vendor) -> None:
