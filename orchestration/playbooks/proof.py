@@ -48,6 +48,8 @@ _RULES: Mapping[Scenario, Mapping[str, Kind]] = MappingProxyType(
             **dict.fromkeys(("backup-old", "backup-failed"), Kind.BACKUPS),
             "channel-down": Kind.CHANNELS,
             "tool-server-down": Kind.TOOL_SERVERS,
+            # That workers are alive says nothing about the label that the run waits for.
+            "agent-unplaced": Kind.RUNS,
         },
         Scenario.EXTERNAL_ALERT: {},
     }
