@@ -63,6 +63,11 @@ def reads_like_prose(value: str) -> bool:
 # Hardly a word has so many in a row, and hardly a random token has not. One in twenty keys of AWS has no digit.
 _CONSONANTS = re.compile(r"[B-DF-HJ-NP-TV-XZ]{4}|(?i:[b-df-hj-np-tv-xz]{5})")
 _CAPITAL_CONSONANTS = re.compile(r"[B-DF-HJ-NP-TV-XZ]{3}")
+# Words that are written together begin with one capital, and go on with small letters: `aNameLikeThis`. Chance also puts
+# capitals in a row before a small letter, and single small letters between capitals. An abbreviation (`parseURLOf`) is
+# one such place.
+_ODD_CASE = re.compile(r"[A-Z]{2,}(?=[a-z])|(?<=[A-Z])[a-z](?=[A-Z_\W]|\Z)|(?<![A-Za-z])[a-z](?=[A-Z])")
+_MOST_ODD_IN_WORDS = 1
 
 
 def has_randomness(token: str) -> bool:
@@ -76,7 +81,9 @@ def has_randomness(token: str) -> bool:
     # What comes behind the fixed letters, which are of one case.
     tail = token[token.rfind("_") + 1 :]
     crowded = _CAPITAL_CONSONANTS if token.isupper() else _CONSONANTS
-    return has_digit or _changes_case(tail) or crowded.search(token) is not None
+    if has_digit or _changes_case(tail) or crowded.search(token) is not None:
+        return True
+    return len(_ODD_CASE.findall(token)) > _MOST_ODD_IN_WORDS
 
 
 def looks_random(value: str) -> bool:
