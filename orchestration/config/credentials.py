@@ -126,6 +126,7 @@ def _named_variables(configuration: Configuration) -> set[str]:
     response = configuration.response
     names |= {configuration.runtime.database_url_env, response.dead_man_url_env, response.message_links.key_env}
     names |= {configuration.access.second_factor_key_env}
+    names |= {configuration.access.oidc.client_secret_env} if configuration.access.oidc else set()
     alerting = configuration.alerting
     names |= {alerting.intake.token_env, alerting.intake.secret_env}
     names |= {heartbeat.token_env for heartbeat in alerting.heartbeats.values()}

@@ -82,6 +82,7 @@ class FindingCode(StrEnum):
     DUPLICATE_WINDOW = "E053", "Two maintenance windows have the same name."
     BAD_CALENDAR = "E054", "The calendar of a rotation has no address, several, or one that is not a URL."
     UNKNOWN_PATH = "E055", "A route leads to an escalation path that does not exist."
+    BAD_ISSUER = "E055", "The address of the identity provider is not an `https://` URL."
     UNKNOWN_JOB = "E060", "A maintenance job does not exist."
 
     UNKNOWN_KEY = "W001", "A key is unknown. It has no effect."
@@ -130,6 +131,8 @@ class FindingCode(StrEnum):
         "W051",
         "Several machines may share the database, and each seals second factors with a key of its own.",
     )
+    OIDC_SECRET_UNSET = "W052", "The variable with the secret for the identity provider is not set."
+    NO_OIDC_ROLE = "W053", "No claim of the identity provider is mapped to a role: nobody can sign in by it."
 
     @property
     def severity(self) -> FindingLevel:

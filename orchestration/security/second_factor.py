@@ -25,6 +25,7 @@ class SignInProof(StrEnum):
 
     CODE = "code"
     RECOVERY_CODE = "recovery-code"
+    PROVIDER = "provider"
 
 
 class SecondFactors:

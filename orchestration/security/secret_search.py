@@ -29,12 +29,14 @@ class SecretMatch:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A token of a vendor. `lead` is how many characters may be before its anchor."""
+    """A token of a vendor. `lead` is how many characters may be before its anchor; one that `has_signs` may have none of
+    the long runs by which tokens are found."""
 
     kind: str
     anchor: str
     expression: re.Pattern[str]
     lead: tuple[int, int] = (0, 0)
+    has_signs: bool = False
 
     @property
     def is_weak(self) -> bool:
@@ -60,11 +62,15 @@ _RUNS = _table(_LETTERS + b"_-")
 _STRETCHES = _table(_LETTERS + b"_-.~:|=+/%$")
 
 
+# The alphabets of base64, and of what has stops in it.
+_SIGNS = re.compile("<[bet]")
+
+
 def _tokens() -> Iterator[_Token]:
     for kind, shapes in vendor_tokens():
         for shape in shapes:
             lead, anchor = shape_anchor(shape)
-            yield _Token(kind, anchor, re.compile(shape_expression(shape)), lead)
+            yield _Token(kind, anchor, re.compile(shape_expression(shape)), lead, _SIGNS.search(shape) is not None)
 
 
 # Names in code are long, too, but hardly a token has no digit.
@@ -119,7 +125,7 @@ _BEGUN = {
     for beginning, tokens in _BY_BEGINNING.items()
 }
 _BREAKS = _breaks()
-_ANCHORED_INSIDE = tuple(token for token in _tokens() if token.lead != (0, 0))
+_ANCHORED = tuple(token for token in _tokens() if token.lead != (0, 0) or (token.has_signs and not token.is_weak))
 _BY_ANCHOR = _by_anchor()
 _BEGINNINGS = re.compile(
     "|".join(
@@ -147,7 +153,7 @@ def find_patterns(text: str) -> Iterator[SecretMatch]:
     runs = data.translate(_RUNS)
     if _RUN in runs:
         yield from _in_runs(text, runs, data.translate(_STRETCHES))
-    for token in _ANCHORED_INSIDE:
+    for token in _ANCHORED:
         if token.anchor in text:
             yield from _around_anchors(token, text)
     lowered = data.lower()

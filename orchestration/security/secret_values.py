@@ -63,10 +63,13 @@ def reads_like_prose(value: str) -> bool:
 # Hardly a word has so many in a row, and hardly a random token has not. One in twenty keys of AWS has no digit.
 _CONSONANTS = re.compile(r"[B-DF-HJ-NP-TV-XZ]{4}|(?i:[b-df-hj-np-tv-xz]{5})")
 _CAPITAL_CONSONANTS = re.compile(r"[B-DF-HJ-NP-TV-XZ]{3}")
-# Words that are written together begin with one capital, and go on with small letters: `aNameLikeThis`. Chance also puts
-# capitals in a row before a small letter, and single small letters between capitals. An abbreviation (`parseURLOf`) is
-# one such place.
-_ODD_CASE = re.compile(r"[A-Z]{2,}(?=[a-z])|(?<=[A-Z])[a-z](?=[A-Z_\W]|\Z)|(?<![A-Za-z])[a-z](?=[A-Z])")
+# Words that are written together begin with one capital and go on with small letters: `aNameLikeThis`. Chance also puts
+# capitals in a row beside small letters, a small letter between capitals, and single letters between signs. An
+# abbreviation (`parseURLOf`) is one such place.
+_ODD_CASE = re.compile(
+    r"[A-Z]{2,}(?=[a-z])|(?<=[a-z])[A-Z]{2,}|(?<=[A-Z])[a-z](?=[A-Z_\W]|\Z)|(?<![A-Za-z])[a-z](?=[A-Z])"
+    r"|(?<![A-Za-z])[A-Za-z](?![A-Za-z])"
+)
 _MOST_ODD_IN_WORDS = 1
 
 

@@ -20,7 +20,7 @@ from orchestration.events.security import SignInSucceeded
 from orchestration.security import one_time_codes, passwords
 from orchestration.security.access import AccessControl, digest
 from orchestration.security.principal import Role
-from orchestration.security.second_factor import SecondFactors
+from orchestration.security.second_factor import SecondFactors, SignInProof
 from orchestration.security.sign_in_locks import SignInError
 from orchestration.storage.access import UserRow
 from orchestration.storage.sign_in_challenges import ChallengeRow, SignInChallenges
@@ -97,6 +97,12 @@ class SignIn:
         user, place = self._checked(name, password, origin)
         return self._after_password(user, SignInOrigin(origin.source, place))
 
+    def enter(self, user: UserRow, origin: SignInOrigin, *, has_proof: bool) -> SignInStep:
+        """Go on with a user whom an identity provider has proven, with several factors where `has_proof` says so."""
+        if has_proof:
+            return self._session(user, origin, SignInProof.PROVIDER.value)
+        return self._after_password(user, origin)
+
     def confirm(self, challenge: str, code: str, source: str) -> SignInStep:
         """Finish a sign-in by a one-time code or a recovery code. Raises SignInError, LockedError."""
         row = self._claim(challenge, SignInStepKind.CODE)
@@ -135,7 +141,7 @@ class SignIn:
         codes = self.factors.enrol(user.name, str(row.data["secret"]), code)
         if codes is None:
             raise SignInError("The code is wrong. Check the clock of your telephone, and try the next one.")
-        return self._session(user, SignInOrigin(source), "code"), codes
+        return self._session(user, SignInOrigin(source), SignInProof.CODE.value), codes
 
     def remove_second_factor(self, name: str, password: str, code: str, origin: SignInOrigin) -> None:
         """Remove one's own second factor. Raises SignInError, ConflictError."""

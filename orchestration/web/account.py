@@ -35,7 +35,8 @@ _Action = Callable[[str, Form, Request], Awaitable[Response]]
 class AccountPages:
     """The account of whoever is signed in. Tokens have none."""
 
-    def __init__(self, sign_in: SignIn, pages: SignInPages) -> None:
+    def __init__(self, sign_in: SignIn, pages: SignInPages, provider: Callable[[], str]) -> None:
+        self._provider = provider
         self._sign_in = sign_in
         self._pages = pages
 
@@ -103,6 +104,9 @@ class AccountPages:
                 f"<p>{text}</p>{_form('renew', hidden + _KNOWN + _CODE, 'Make new recovery codes')}"
                 f"{_form('remove', hidden + _KNOWN + _CODE, 'Remove the second factor')}"
             )
+        if name := self._provider():
+            button = f"Link with {escape(name)}"
+            body += f'<form method="post" action="{PATH}/provider/link">{hidden}<button>{button}</button></form>'
         return framed(f"Account of {user}", forms.PROBLEM + body + _BACK)
 
 

@@ -38,6 +38,7 @@ from orchestration.web import intake, oncall_feed
 from orchestration.web.account import AccountPages
 from orchestration.web.answer import AnswerPages
 from orchestration.web.auth_middleware import AuthMiddleware
+from orchestration.web.configured_provider import ConfiguredProvider
 from orchestration.web.connection_limits import connection_counts
 from orchestration.web.device_cookie import DeviceCookies
 from orchestration.web.exposure import MAX_HEAD_BYTES, Exposure
@@ -49,6 +50,7 @@ from orchestration.web.heartbeats import HeartbeatEndpoint
 from orchestration.web.http_protocol import http_protocol
 from orchestration.web.mcp.endpoint import McpEndpoint
 from orchestration.web.problems import problem
+from orchestration.web.provider_sign_in import ProviderPages
 from orchestration.web.refusal_page import refusal_for
 from orchestration.web.run_progress import RunProgressReader
 from orchestration.web.security_headers import SecurityHeaders
@@ -86,8 +88,14 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
     progress = RunProgressReader(app.runs, app.timeline, app.clock)
     feed = Feed(app.timeline, app.clock, ordered=app.database.is_sqlite)
     heartbeats = HeartbeatEndpoint(app, control.incidents.heartbeats)
+    provider = ConfiguredProvider(app, access, sign_in)
     entrance = SignInPages(
-        access, sign_in, trail, DeviceCookies(lambda: app.link_key() or ""), lambda: app.configuration.metadata.name
+        access,
+        sign_in,
+        trail,
+        DeviceCookies(lambda: app.link_key() or ""),
+        lambda: app.configuration.metadata.name,
+        provider.name,
     )
     pages, close_pages = _pages(app)
     interface = api.build(ApiServices(app, control, access, factors, trail, feed, progress))
@@ -97,7 +105,8 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
             control.has_leader, control.incidents.monitoring.metrics, lambda: isolation_of(app.store)
         ).routes(),
         *entrance.routes(),
-        *AccountPages(sign_in, entrance).routes(),
+        *AccountPages(sign_in, entrance, provider.name).routes(),
+        *ProviderPages(entrance, provider.current, lambda: app.configuration.response.dashboard_url).routes(),
         *AnswerPages(app, trail).routes(),
         *VendorAnswers(app, trail).routes(),
         *oncall_feed.routes(app),

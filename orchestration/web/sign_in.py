@@ -37,7 +37,8 @@ Step = Callable[[Fields], SignInStep]
 
 
 class SignInPages:
-    """The pages for signing in and out, and for the first user. `issuer` is what authenticator programs call us."""
+    """The pages for signing in and out, and for the first user. `issuer` is what authenticator programs call us,
+    `provider` what an identity provider is called, if there is one."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class SignInPages:
         trail: AuditTrail,
         devices: DeviceCookies,
         issuer: Callable[[], str],
+        provider: Callable[[], str],
     ) -> None:
         self.threads = anyio.CapacityLimiter(_CONCURRENT_CHECKS)
         self._access = access
@@ -53,6 +55,7 @@ class SignInPages:
         self._trail = trail
         self._devices = devices
         self._issuer = issuer
+        self._provider = provider
 
     def routes(self) -> list[Route]:
         """The routes, to be mounted at the root."""
@@ -74,7 +77,8 @@ class SignInPages:
         return SignInOrigin(source_of(request.scope), lock_source(request.scope), device)
 
     async def _show_sign_in(self, request: Request) -> Response:
-        return HTMLResponse(forms.sign_in_page(_target_of(request.query_params)))
+        left = "left" in request.query_params
+        return HTMLResponse(forms.sign_in_page(_target_of(request.query_params), self._provider(), left=left))
 
     async def _show_code(self, request: Request) -> Response:
         return HTMLResponse(forms.code_page(_target_of(request.query_params)))
@@ -96,7 +100,9 @@ class SignInPages:
             name = fields.get("name", "")
             return self._sign_in.sign_in(name, fields.get("password", ""), self.origin(request, name))
 
-        return await self._advance(request, check, lambda fields: forms.sign_in_page(_target_of(fields)))
+        return await self._advance(
+            request, check, lambda fields: forms.sign_in_page(_target_of(fields), self._provider())
+        )
 
     async def _check_code(self, request: Request) -> Response:
         def check(fields: Fields) -> SignInStep:
@@ -141,7 +147,7 @@ class SignInPages:
         if session:
             everywhere = request.query_params.get("everywhere") == "yes"
             await anyio.to_thread.run_sync(partial(self._access.sign_out, session, everywhere=everywhere))
-        response = RedirectResponse("/sign-in", 303)
+        response = RedirectResponse("/sign-in?left=yes" if self._provider() else "/sign-in", 303)
         # The pages of a session must not stay in the browser of a machine that others use, too.
         response.headers["Clear-Site-Data"] = '"cache", "storage"'
         response.delete_cookie(cookie_name(request.scope), secure=request.url.scheme == "https", httponly=True)
@@ -154,7 +160,7 @@ class SignInPages:
             fields = await read_fields(request)
             done = await anyio.to_thread.run_sync(step, fields, limiter=self.threads)
             if done.kind is SignInStepKind.SESSION:
-                await self._end_former(request)
+                await self.end_former(request)
         except ExpiredSignInError as error:
             return HTMLResponse(forms.expired_page(), status_of(error))
         except (OrchestratorError, PayloadRefusedError) as error:
@@ -182,8 +188,8 @@ class SignInPages:
                 clear_challenge(response, request, kind)
         self._devices.set_on(response, step.user, https=is_https(request.scope))
 
-    async def _end_former(self, request: Request) -> None:
-        # The browser gets another session, and the one that it had before ends.
+    async def end_former(self, request: Request) -> None:
+        """End the session that a browser had before it gets another one."""
         if former := session_of(request.headers, https=is_https(request.scope)):
             await anyio.to_thread.run_sync(self._access.sign_out, former)
 

@@ -33,7 +33,8 @@ def set_challenge(response: Response, request: Request, step: SignInStep) -> Non
         max_age=_SECONDS,
         secure=is_https(request.scope),
         httponly=True,
-        samesite="strict",
+        # Not `strict`: a sign-in that an identity provider led back comes from its site.
+        samesite="lax",
         path="/",
     )
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from io import BytesIO
+from urllib.parse import quote
 
 from orchestration.security.sign_in import Enrolment
 from orchestration.web.stylesheet import framed
 
 PROBLEM = "<!--problem-->"
+PROVIDER, PROVIDER_LEAVE = "/sign-in/provider", "/sign-in/provider/leave"
 _NAME = """<label for="name">Name</label>
 <input id="name" name="name" autocomplete="username" autocapitalize="none" required autofocus>"""
 _KNOWN = """<label for="password">Password</label>
@@ -18,11 +20,18 @@ CODE_FIELD = """<label for="code">Code of six digits, or a recovery code</label>
 <input id="code" name="code" autocomplete="one-time-code" autocapitalize="none" spellcheck="false" maxlength="64" required autofocus>"""  # noqa: E501
 
 
-def sign_in_page(target: str) -> str:
-    """The page for name and password."""
+def sign_in_page(target: str, provider: str = "", *, left: bool = False) -> str:
+    """The page for name and password, and with the link to an identity provider if there is one; to leave that, too,
+    for somebody who has just `left`."""
     text = "An admin adds users with <code>orchestrator users add NAME</code>."
     fields = f"{_next(target)}{_NAME}{_KNOWN.format('current-password')}"
-    return form_page("Sign in", text, "/sign-in", fields, "Sign in")
+    page = form_page("Sign in", text, "/sign-in", fields, "Sign in")
+    if not provider:
+        return page
+    name = escape(provider)
+    way = f'<p><a href="{PROVIDER}?next={quote(target, safe="")}">Sign in with {name}</a></p>'
+    out = f'<p>You have signed out here. <a href="{PROVIDER_LEAVE}">Sign out of {name}, too</a></p>' if left else ""
+    return page.replace(PROBLEM, out + PROBLEM + way)
 
 
 def setup_page(key: str) -> str:

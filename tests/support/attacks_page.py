@@ -15,6 +15,7 @@ _TESTS = {
         "integration/serve/test_stored_scripts.py",
         "integration/web_api/test_sign_in.py",
         "integration/web_api/test_second_factor_pages.py",
+        "integration/web_api/test_provider_sign_in.py",
         "integration/security/test_second_factor.py",
         "integration/web_api/test_rights.py",
         "integration/web_api/test_fuzz.py",

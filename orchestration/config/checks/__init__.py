@@ -42,6 +42,7 @@ CHECKS: tuple[Check, ...] = (
     maintenance.check,
     revokers.check,
     access.check_second_factor,
+    access.check_oidc,
 )
 
 

@@ -2,6 +2,7 @@
 
 from orchestration.storage.tables.access import (
     audit,
+    identities,
     kept_answers,
     recovery_codes,
     second_factors,
@@ -76,6 +77,7 @@ __all__ = [
     "heartbeat_listening",
     "heartbeat_monitors",
     "heartbeats",
+    "identities",
     "incident_clocks",
     "incident_documents",
     "incident_entries",

@@ -50,6 +50,17 @@ recovery_codes = sa.Table(
     sa.Column("used_at", UtcDateTime),
 )
 
+# Who a user is at an identity provider; `managed` ones have their role from there.
+identities = sa.Table(
+    "identities",
+    metadata,
+    sa.Column("issuer", sa.String(255), primary_key=True),
+    sa.Column("subject", sa.String(255), primary_key=True),
+    sa.Column("user", sa.String(64), nullable=False, index=True),
+    sa.Column("managed", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
 # Sign-ins that have begun, each bound to a browser by a cookie whose digest this is.
 sign_in_challenges = sa.Table(
     "sign_in_challenges",

@@ -71,6 +71,12 @@ def test_a_token_to_which_chance_gave_no_digit_is_found(beginning: str, rng: ran
     assert len(missed) <= 20, missed[:10]
 
 
+def test_a_token_that_signs_cut_into_short_pieces_is_found(rng: random.Random) -> None:
+    pieces = ["".join(rng.choices(string.ascii_letters + string.digits, k=rng.randint(1, 18))) for _ in range(20)]
+    token = "ABSK" + "/".join(pieces).ljust(120, "+")
+    assert token not in Redactor().text(f"a title with {token}")
+
+
 @pytest.mark.parametrize(
     "text",
     ["glpat-YourPersonalAccessTokenGoes", "ghp_YOUR_TOKEN_GOES_HERE_PLEASE", "sk-ant-YourAPIKeyGoesRightHere"],
