@@ -75,7 +75,7 @@ class AssignedSecret:
             return False
         if notation not in _QUOTED and is_name(value):
             return False
-        if notation == "argument" and value.replace("_", "").lstrip("-").isalpha():
+        if notation == "argument" and value.replace("_", "").lstrip("-").isalpha() and not looks_random(value):
             return False  # a list of names, or of options
         if notation == "bare" and found["colon"] and _before(text, found.start() - len(name)) == "?":
             return False  # `hidden ? password : 12`, without its spaces

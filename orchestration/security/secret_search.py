@@ -29,8 +29,8 @@ class SecretMatch:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A token of a vendor. `lead` is how many characters may be before its anchor; one that `has_signs` may have none of
-    the long runs by which tokens are found."""
+    """A token of a vendor. `lead` is how many characters may be before its anchor; one that `has_signs` may have none
+    of the long runs by which tokens are found."""
 
     kind: str
     anchor: str

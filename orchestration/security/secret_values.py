@@ -27,6 +27,17 @@ _PIECE = re.compile(r"[0-9A-Za-z]{10,}")
 _TURNS = 3
 _CASE_TURN_EVERY = 3
 _DISTINCT = 8
+# Words that are written together begin with one capital and go on with small letters: `aNameLikeThis`. Chance also puts
+# capitals in a row beside small letters, a small letter between capitals, and single letters between signs. An
+# abbreviation (`parseURLOf`) is one such place.
+_ODD_CASE = re.compile(
+    r"[A-Z]{2,}(?=[a-z])|(?<=[a-z])[A-Z]{2,}|(?<=[A-Z])[a-z](?=[A-Z_\W]|\Z)|(?<![A-Za-z])[a-z](?=[A-Z])"
+    r"|(?<![A-Za-z])[A-Za-z](?![A-Za-z])"
+)
+_MOST_ODD_IN_WORDS = 1
+# `lengths` is the word with the most.
+_LOW_CONSONANTS = re.compile(r"(?!ngths)[b-df-hj-np-tv-xz]{5}")
+_SHORTEST_SCRAMBLED = 16
 # What manuals fill a token up with.
 _FILLERS = "xX0*."
 
@@ -45,7 +56,11 @@ def may_be_password(value: str) -> bool:
 
 def may_be_key(value: str) -> bool:
     """Machines make keys: there are digits in them, and more than a number or a name with a number."""
-    if is_placeholder(value) or not any(character.isdigit() for character in value):
+    if is_placeholder(value):
+        return False
+    if _is_scrambled(value):
+        return True
+    if not any(character.isdigit() for character in value):
         return looks_random(value)
     return not (_NUMBER.fullmatch(value) or _WORDS.fullmatch(value) or _CODE.fullmatch(value))
 
@@ -63,14 +78,6 @@ def reads_like_prose(value: str) -> bool:
 # Hardly a word has so many in a row, and hardly a random token has not. One in twenty keys of AWS has no digit.
 _CONSONANTS = re.compile(r"[B-DF-HJ-NP-TV-XZ]{4}|(?i:[b-df-hj-np-tv-xz]{5})")
 _CAPITAL_CONSONANTS = re.compile(r"[B-DF-HJ-NP-TV-XZ]{3}")
-# Words that are written together begin with one capital and go on with small letters: `aNameLikeThis`. Chance also puts
-# capitals in a row beside small letters, a small letter between capitals, and single letters between signs. An
-# abbreviation (`parseURLOf`) is one such place.
-_ODD_CASE = re.compile(
-    r"[A-Z]{2,}(?=[a-z])|(?<=[a-z])[A-Z]{2,}|(?<=[A-Z])[a-z](?=[A-Z_\W]|\Z)|(?<![A-Za-z])[a-z](?=[A-Z])"
-    r"|(?<![A-Za-z])[A-Za-z](?![A-Za-z])"
-)
-_MOST_ODD_IN_WORDS = 1
 
 
 def has_randomness(token: str) -> bool:
@@ -89,13 +96,20 @@ def has_randomness(token: str) -> bool:
     return len(_ODD_CASE.findall(token)) > _MOST_ODD_IN_WORDS
 
 
+def _is_scrambled(value: str) -> bool:
+    """Whether letters of both cases, with hardly a digit, are more than words that are written together."""
+    if len(value) < _SHORTEST_SCRAMBLED or not value.isalnum() or value.isupper() or value.islower():
+        return False
+    return len(_ODD_CASE.findall(value)) > _MOST_ODD_IN_WORDS or _LOW_CONSONANTS.search(value) is not None
+
+
 def looks_random(value: str) -> bool:
     """Whether a text can hardly be anything but random: digits and letters, or capitals and small ones, in turns."""
     if is_placeholder(value):
         return False
     if _UUID.search(value):
         return True
-    return any(_is_random(piece) for piece in _PIECE.findall(value))
+    return any(_is_random(piece) or _is_scrambled(piece) for piece in _PIECE.findall(value))
 
 
 def _is_random(piece: str) -> bool:

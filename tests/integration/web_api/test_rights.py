@@ -17,7 +17,10 @@ from orchestration.web.api.services import RequiredRole
 from tests.support.web import RunningWebServer
 
 # The address of a link in a message is its own key, and says no more than that this one is not valid; so is a feed's.
-_PUBLIC = {"/healthz", "/readyz", "/sign-in", "/sign-in/code", "/setup", "/answer/{token}", "/oncall/{rotation}.ics"}
+_PUBLIC = {
+    *("/healthz", "/readyz", "/setup", "/answer/{token}", "/oncall/{rotation}.ics"),
+    *("/sign-in", "/sign-in/code", "/sign-in/provider", "/sign-in/provider/return", "/sign-in/provider/leave"),
+}
 
 
 def api_routes() -> Iterator[tuple[str, APIRoute, RequiredRole]]:

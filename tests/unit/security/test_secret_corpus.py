@@ -77,6 +77,12 @@ def test_a_token_that_signs_cut_into_short_pieces_is_found(rng: random.Random) -
     assert token not in Redactor().text(f"a title with {token}")
 
 
+@pytest.mark.parametrize("value", ["XxgIjcDIplmDggKPcXHB", "uyUKjkwwxMjwmureIjhh", "hVDKzJeHLMDUUxmgVAE8"])
+@pytest.mark.parametrize("notation", ["define('GITHUB_TOKEN', '{v}');", "SECRET_KEY_BASE = '{v}'", "APP_TOKEN={v}"])
+def test_an_assigned_value_to_which_chance_gave_hardly_a_digit_is_found(value: str, notation: str) -> None:
+    assert value not in Redactor().text(notation.replace("{v}", value))
+
+
 @pytest.mark.parametrize(
     "text",
     ["glpat-YourPersonalAccessTokenGoes", "ghp_YOUR_TOKEN_GOES_HERE_PLEASE", "sk-ant-YourAPIKeyGoesRightHere"],
