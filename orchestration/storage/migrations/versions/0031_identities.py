@@ -5,8 +5,8 @@ from alembic import op
 
 from orchestration.storage import tables
 
-revision = "0028"
-down_revision = "0027"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
