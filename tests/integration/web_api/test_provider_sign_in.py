@@ -21,7 +21,7 @@ from tests.support.identity_provider import (
     identity_provider,
 )
 from tests.support.patience import patient
-from tests.support.web import PASSWORD, RunningWebServer, a_web_server
+from tests.support.web import PASSWORD, RunningWebServer
 
 ADMINS = {"groups": ["staff", "pagers"], "preferred_username": "grace"}
 
@@ -33,16 +33,27 @@ def shared() -> Iterator[IdentityProviderServer]:
 
 
 @pytest.fixture(scope="module")
-def house(shared: IdentityProviderServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWebServer]:
-    root = tmp_path_factory.mktemp("oidc") / "project"
+def house(running: RunningWebServer, shared: IdentityProviderServer) -> Iterator[RunningWebServer]:
+    """The server of all tests here, to which the provider is added while it runs."""
     oidc = {
         "name": "Example", "issuer": shared.issuer, "clientId": CLIENT, "clientSecretEnv": "OIDC_SECRET",
         "roles": {"pagers": "responder", "owners": "admin"},
     }  # fmt: skip
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OIDC_SECRET", SECRET)
-        with a_web_server(root, settings={"access": {"oidc": oidc}}) as found:
-            yield found
+    env = running.project.root / ".env"
+    env.touch(0o600)
+    env.write_text(f"OIDC_SECRET={SECRET}\n")
+    running.project.document["access"] = {"oidc": oidc}
+    refresh(running)
+    yield running
+    running.project.document["access"] = {}
+    env.unlink()
+    refresh(running)
+
+
+def refresh(server: RunningWebServer) -> None:
+    """Write the configuration, and have it in force."""
+    server.project.write()
+    server.portal.call(server.app.store.refresh_in_thread)
 
 
 @pytest.fixture
@@ -147,8 +158,7 @@ def test_a_second_factor_is_asked_for_unless_the_provider_did(
     server: RunningWebServer, provider: IdentityProviderServer
 ) -> None:
     server.project.document["access"]["requireSecondFactor"] = ["admin"]
-    server.project.write()
-    server.portal.call(server.app.store.refresh_in_thread)
+    refresh(server)
     try:
         one = {"groups": ["owners"], "preferred_username": "kim"}
         browser, back = sign_in(server, Person("kim", one), provider)
@@ -159,8 +169,7 @@ def test_a_second_factor_is_asked_for_unless_the_provider_did(
         assert (back.headers["location"], me(browser)["role"]) == ("/", "admin")
     finally:
         del server.project.document["access"]["requireSecondFactor"]
-        server.project.write()
-        server.portal.call(server.app.store.refresh_in_thread)
+        refresh(server)
 
 
 def test_new_keys_are_fetched_when_a_token_names_one(
@@ -265,4 +274,4 @@ def test_findings_name_what_is_missing(server: RunningWebServer) -> None:
         assert {"E055", "W052", "W053"} <= {one["code"] for one in found["findings"]}
     finally:
         document["access"]["oidc"] = kept
-        server.project.write()
+        refresh(server)

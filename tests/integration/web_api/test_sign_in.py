@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from orchestration.events import Event
 from orchestration.security.principal import Role
 from orchestration.security.sign_in import SignInOrigin
-from orchestration.storage.tables import users
+from orchestration.storage.tables import identities, users
 from tests.support.web import PASSWORD, RunningWebServer
 
 
@@ -37,6 +37,7 @@ def sign_in(server: RunningWebServer, name: str, password: str = PASSWORD) -> tu
 
 def test_the_first_user_is_made_with_the_link_that_serve_prints_and_only_once(server: RunningWebServer) -> None:
     with server.app.database.write() as connection:
+        connection.execute(sa.delete(identities))
         connection.execute(sa.delete(users))  # another file of this folder may have made the first one
     key = server.web.access.new_setup_key()
     form = {"key": key, "name": "ada", "password": PASSWORD}
