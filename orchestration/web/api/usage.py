@@ -93,7 +93,7 @@ def export_usage(services: Services, selection: _Selected, by: _By = None) -> Pl
 
 
 @router.get("/usage/calls", dependencies=_READ)
-def list_calls(
+def list_recorded_calls(
     services: Services, selection: _Selected, refused: bool = False, limit: Limit = 50
 ) -> Sequence[RecordedCall]:
     """List the newest calls of a period, or those of them that were refused."""
