@@ -13,17 +13,23 @@ from dataclasses import dataclass
 
 # Sequences that a terminal obeys (https://ecma-international.org/publications-and-standards/standards/ecma-48/), as
 # they are or escaped in JSON, Python, C and shells; characters without a width, as they are or as references of HTML.
+_SEQUENCE = "(?:\\[[0-?]{0,32}[ -/]{0,4}[@-~]|\\][^\x07\x1b]{0,256}(?:\x07|\x1b\\\\)|[@-Z_])"
+_AS_THEY_ARE = f"\x1b{_SEQUENCE}|[\x00-\x08\x0e-\x1a\x7f\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
+_IN_JSON = "u(?:00[aA][dD]|180[eE]|200[b-fB-F]|202[a-eA-E]|206[0-4]|[fF][eE][fF][fF])"
 _HIDDEN = re.compile(
-    "(?:\x1b|\\\\(?:u001[bB]|x1[bB]|033|e))"
-    "(?:\\[[0-?]{0,32}[ -/]{0,4}[@-~]|\\][^\x07\x1b]{0,256}(?:\x07|\x1b\\\\)|[@-Z_])"
-    "|[\x00-\x08\x0e-\x1a\x7f\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
-    "|\\\\u(?:00[aA][dD]|180[eE]|200[b-fB-F]|202[a-eA-E]|206[0-4]|[fF][eE][fF][fF])"
+    f"{_AS_THEY_ARE}|\\\\(?:u001[bB]|x1[bB]|033|e){_SEQUENCE}|\\\\{_IN_JSON}"
     "|&(?:#8203|#x200[bB]|shy|ZeroWidthSpace);|<wbr ?/?>"
+)
+# What looks like a notation may be a part of a value: `\e@` in a password, or a backslash that JSON has escaped.
+_LESS_HIDDEN = (
+    re.compile(_AS_THEY_ARE),
+    re.compile(f"{_AS_THEY_ARE}|(?<!\\\\)\\\\(?:u001[bB]{_SEQUENCE}|{_IN_JSON})"),
 )
 # Plain text is the rule: these tell fast that there is nothing to look for.
 _SIGNS = ("\x1b", "<wbr", "\x00", "\x08", "\x7f")
-_ESCAPES = re.compile(r"\\(?:u(?:00(?:1[bB]|[aA][dD])|180[eE]|20[026]|[fF][eE][fF])|x1[bB]|033|e\[)")
+_ESCAPES = re.compile(r"\\(?:u(?:00(?:1[bB]|[aA][dD])|180[eE]|20[026]|[fF][eE][fF])|x1[bB]|033|e[\[\]@-Z_])")
 _REFERENCES = re.compile("&(?:#8203|#x200|shy|ZeroWidth)")
+_MAY_NOTE = ("\\", "&", "<wbr")
 _WITHOUT_WIDTH = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 # The end of a line that is full of base64 or hexadecimal digits, also escaped or quoted-printable.
 _WRAP = re.compile(
@@ -54,9 +60,10 @@ class SeenText:
 
 
 def seen_texts(text: str) -> tuple[SeenText, ...]:
-    """What is around hidden parts, without them."""
-    places = sorted(_hidden_places(text))
-    return tuple(_without(_HIDDEN, text, *window) for window in _windows(places, len(text), _AROUND_HIDDEN))
+    """What is around hidden parts, without them; once for each reading, where notations may be part of a value."""
+    windows = tuple(_windows(sorted(_hidden_places(text)), len(text), _AROUND_HIDDEN))
+    readings = (_HIDDEN, *_LESS_HIDDEN) if windows and any(sign in text for sign in _MAY_NOTE) else (_HIDDEN,)
+    return tuple(_without(reading, text, *window) for reading in readings for window in windows)
 
 
 def unwrapped_texts(text: str) -> tuple[SeenText, ...]:

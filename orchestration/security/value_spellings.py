@@ -20,6 +20,8 @@ MINIMUM_LENGTH = 6
 _BITS = 8
 _BITS_OF_A_LETTER = 6
 _ESCAPE = re.compile(r"%[0-9A-F]{2}|\\u[0-9a-f]{4}|&#x[0-9a-f]+;")
+# Without those whose backslash is escaped, and a part of the value.
+_OUTER_ESCAPE = re.compile(r"%[0-9A-F]{2}|(?<!\\)(?:\\\\)*\\u[0-9a-f]{4}|&#x[0-9a-f]+;")
 _JAVASCRIPT_SAFE = "!'()*~-_."
 # What serialisers escape although JSON does not ask for it: a slash (PHP), what HTML gives a meaning (Go,
 # https://pkg.go.dev/encoding/json#HTMLEscape), also quotes and plus (.NET,
@@ -46,7 +48,8 @@ def _escaped(value: str) -> Iterator[str]:
     }
     for form in forms:
         yield form
-        yield _ESCAPE.sub(lambda found: found[0].swapcase().replace("\\U", "\\u").replace("&#X", "&#x"), form)
+        for escape in (_ESCAPE, _OUTER_ESCAPE):
+            yield escape.sub(lambda found: found[0].swapcase().replace("\\U", "\\u").replace("&#X", "&#x"), form)
 
 
 def _in_json(value: str) -> Iterator[str]:

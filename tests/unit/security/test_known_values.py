@@ -135,6 +135,40 @@ def test_no_everyday_spelling_of_a_known_value_passes(spelling: str, value: str)
     assert not is_left(value, redacted), (text, redacted)
 
 
+# What some take for a character that is not seen, and what has a meaning beside it.
+LIKE_NOTATIONS = [
+    "\\e@",
+    "\\e[",
+    "\\u200b",
+    "&shy;",
+    "<wbr>",
+    "\\x1b[",
+    "\\033A",
+    "&#8203;",
+    "\\",
+    "'",
+    "a",
+    "Z",
+    "9",
+    "=",
+    "+",
+]
+# Codes that begin right behind a backslash of the value are read as a part of it.
+AMBIGUOUS = {"colours in json"}
+
+
+@pytest.mark.parametrize("spelling", sorted(SPELLINGS.keys() - AMBIGUOUS))
+@given(
+    value=st.lists(st.sampled_from(LIKE_NOTATIONS), min_size=4, max_size=10).map("".join).filter(lambda v: len(v) >= 8)
+)
+@settings(max_examples=20)
+def test_a_value_may_hold_what_looks_like_a_hidden_character(spelling: str, value: str) -> None:
+    assume(len(set(value)) > _SHOWN)
+    redacted = Redactor([value]).text(f"before {SPELLINGS[spelling](value)} after")
+    assert "[redacted:" in redacted
+    assert not is_left(value, redacted), redacted
+
+
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_spelling_that_comes_in_parts_is_never_shown(spelling: str) -> None:
     value = secrets.token_urlsafe(18)
