@@ -44,7 +44,7 @@ _RULES: Mapping[Scenario, Mapping[str, Kind]] = MappingProxyType(
             "schedule-late": Kind.SCHEDULES,
             "errors-logged": Kind.LOG,
             **dict.fromkeys(("database-down", "database-damaged"), Kind.DATABASE),
-            **dict.fromkeys(("worker-lost", "workers-crashing", "agent-unplaced"), Kind.WORKERS),
+            **dict.fromkeys(("worker-lost", "workers-crashing"), Kind.WORKERS),
             **dict.fromkeys(("backup-old", "backup-failed"), Kind.BACKUPS),
             "channel-down": Kind.CHANNELS,
             "tool-server-down": Kind.TOOL_SERVERS,
