@@ -61,12 +61,11 @@ class Feed:
                 news, self._news = self._news, anyio.Event()
                 news.set()
 
-    async def subscribe(self, after: int | None = None) -> AsyncGenerator[Sequence[Numbered], None]:
-        """Batches of events from now on, or from the one after `after`. An empty batch is a keep-alive. Ends when the
-        feed is closed."""
+    async def subscribe(self, after: int) -> AsyncGenerator[Sequence[Numbered], None]:
+        """Batches of events behind a number. An empty batch is a keep-alive. Ends when the feed is closed."""
         self.subscribers += 1
         try:
-            last = await anyio.to_thread.run_sync(self._timeline.last_sequence) if after is None else after
+            last = after
             before = await self._read(last)
             # Numbers that were visible before are not sent again when the overlap is read once more.
             seen = {number for number, _ in before if number <= last}

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
+import anyio.to_thread
 from fastapi import APIRouter, Header, Query
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import StreamingResponse
@@ -36,13 +37,16 @@ async def stream_events(
     kind as `event`, and the whole event as JSON in `data`."""
     # Browsers send `Last-Event-ID` by themselves when they reconnect; it is newer than `after` in the address.
     seen = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else after
+    if seen is None:
+        # Before the response begins: what happens once a client sees its headers must not be missed.
+        seen = await anyio.to_thread.run_sync(services.app.timeline.last_sequence)
     lines = _lines(services.feed, seen, run, tuple(kind or ()))
     # Keeps nginx from buffering the stream.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
 
 
-async def _lines(feed: Feed, after: int | None, run: str | None, kinds: Sequence[str]) -> AsyncIterator[str]:
+async def _lines(feed: Feed, after: int, run: str | None, kinds: Sequence[str]) -> AsyncIterator[str]:
     # Sent at once, so that proxies and clients see the headers of the response before the first event.
     yield ": connected\n\n"
     # If the database fails, the stream ends. `EventSource` then reconnects with `Last-Event-ID`, so nothing is missed.

@@ -38,7 +38,7 @@ class Listening:
         self.timeline, self.clock = Written(), FakeClock()
         self.feed = Feed(cast("Timeline", self.timeline), self.clock, ordered=ordered)
 
-    async def listen(self, heard: list[int], after: int | None = None) -> None:
+    async def listen(self, heard: list[int], after: int = 0) -> None:
         async for batch in self.feed.subscribe(after):
             heard += [number for number, _ in batch]
 
@@ -77,19 +77,6 @@ async def test_a_listener_hears_everything_once_and_in_order(ordered: bool) -> N
         group.cancel_scope.cancel()
     assert heard == [2, 3, 4, 5, 6]
     assert here.feed.subscribers == 0
-
-
-async def test_without_a_place_to_go_on_from_a_listener_begins_with_now() -> None:
-    here, heard = Listening(ordered=True), list[int]()
-    here.timeline.numbers = {1, 2, 3}
-    async with anyio.create_task_group() as group:
-        group.start_soon(here.feed.run)
-        group.start_soon(here.listen, heard)
-        await here.begun()
-        here.write(4)
-        await here.looks(heard, 1)
-        group.cancel_scope.cancel()
-    assert heard == [4]
 
 
 async def test_a_number_that_becomes_visible_late_is_heard_too() -> None:
