@@ -55,11 +55,11 @@ def test_no_page_is_blanked_when_the_session_ends(server: RunningWebServer, page
     for path in (*PAGES, f"/runs/{run.id}", f"/incidents/{incident.id}"):
         page.context.add_cookies(cookies)  # type: ignore[arg-type]
         page.goto(path)
-        heading = page.get_by_role("heading", level=1).text_content()
         page.context.clear_cookies()
         page.evaluate("htmx.ajax('GET', location.href, {target: '#page', select: '#page', swap: 'outerMorph'})")
         expect(page.locator("#session"), path).to_contain_text("Your session has ended")
-        expect(page.get_by_role("heading", level=1), path).to_have_text(heading or "")
+        # Any heading: what it counts may have changed in between.
+        expect(page.get_by_role("heading", level=1), path).to_have_text(re.compile(r"\w"))
 
 
 def test_what_was_typed_is_sent_after_signing_in_again(server: RunningWebServer, page: Page) -> None:
