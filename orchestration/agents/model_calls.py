@@ -33,6 +33,8 @@ from orchestration.workflows.model import AgentUsage, StoredRecord
 from orchestration.workflows.suspension import RunSuspension
 
 # A person or a playbook reroutes calls now and then; what waits for a provider waits for minutes.
+# A provider may come back between its failure and the look at it, but not time and again.
+_MOST_IN_VAIN = 5
 _REROUTE_POLL_SECONDS = 2.0
 
 _WORDS = {
@@ -190,6 +192,7 @@ class ModelCalls:
         call: GatewayCall,
         on_chunk: ChunkCallback | None,
     ) -> Completion:
+        in_vain = 0
         while True:
             try:
                 return await self._gateway.complete(body, call, on_chunk)
@@ -198,7 +201,17 @@ class ModelCalls:
                 raise
             except NoRouteError as error:
                 problem = error
+            in_vain = self._count_in_vain(in_vain, call, problem, reroute)
             call = await self._wait(call, problem, reroute, heartbeat)
+
+    def _count_in_vain(self, before: int, call: GatewayCall, problem: NoRouteError, reroute: Reroute) -> int:
+        """How often in a row no provider could answer although one is there. Raises the error when there is nothing
+        to wait for: the providers work, and this request is what they cannot answer."""
+        if not self._gateway.has_route(reroute(call)):
+            return 0
+        if before + 1 >= _MOST_IN_VAIN:
+            raise problem
+        return before + 1
 
     async def _wait(
         self, call: GatewayCall, problem: NoRouteError, reroute: Reroute, heartbeat: HeartbeatEmitter
@@ -218,6 +231,7 @@ class ModelCalls:
     ) -> Completion:
         # The limit is the agent's. If it were passed to the gateway, reaching it would count as a timeout of the route.
         left, call = call.seconds, replace(call, seconds=None)
+        in_vain = 0
         while True:
             problem: NoRouteError | None = None
             try:
@@ -231,6 +245,7 @@ class ModelCalls:
                 raise TimeLimitError(f"no answer within the {left:g} s of working time that were left")
             if left is not None:
                 left = max(0.0, left - sum(one.seconds for one in problem.tries))
+            in_vain = self._count_in_vain(in_vain, call, problem, reroute)
             call = await self._wait(call, problem, reroute, heartbeat)
 
     async def _usable(self, call: GatewayCall, reroute: Reroute) -> GatewayCall:

@@ -193,8 +193,12 @@ class Gateway:
 
     async def wait_for_route(self, call: GatewayCall) -> None:
         """Wait until some route may accept this call."""
-        while not any(self._selector.admits(record) for record in self._routes.candidates(call)):
+        while not self.has_route(call):
             await self._clock.sleep(_POLL_SECONDS)
+
+    def has_route(self, call: GatewayCall) -> bool:
+        """Whether some route may accept this call now."""
+        return any(self._selector.admits(record) for record in self._routes.candidates(call))
 
     def set_limit(self, provider: str, concurrency: int) -> None:
         """Change a provider's concurrency; 0 pauses it. Waiting calls start at once when it grows.

@@ -493,3 +493,11 @@ async def test_no_descriptor_and_no_process_is_left_after_many_tool_calls(tmp_pa
         # One that has ended is a child until the loop has taken note of that.
         await until_async(lambda: not any(is_supervisor(child) for child in psutil.Process().children()))
         assert descriptors() <= before + 8
+
+
+async def test_a_provider_that_works_and_cannot_answer_one_request_holds_no_run_for_ever(tmp_path: Path) -> None:
+    async with rooms(tmp_path, lambda _: says(""), agentRetries=0) as (house, model):
+        run = await house.run()
+    assert run.status is RunStatus.FAILED
+    assert "the answer was empty" in run.reason
+    assert len(model.asked) < 100
