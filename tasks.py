@@ -37,7 +37,7 @@ __all__ = [
 _BIN = Path(sys.executable).parent
 
 
-# The slowest first, since two are made at once. To collect the tests writes the compiled modules that four test
+# The slowest first, since two are made at once. To collect the tests writes the compiled modules that five test
 # processes would otherwise each make for themselves.
 _CHECKS = (
     "mypy",
@@ -57,7 +57,7 @@ def test(context: Context, only: str = "", fast: bool = False) -> None:  # noqa:
     if not fast and not only:
         _check()
     context.run(f"{_BIN}/python -m tests.support.debian")
-    # Most of the time tests wait for real processes, so four at once suit two cores; a file's tests share a server.
+    # Most of the time tests wait for real processes, so five at once suit two cores; a file's tests share a server.
     # The order is that of `tests/conftest.py`: the longest first.
     arguments = only.split() or ["--numprocesses=5", "--dist=loadfile", "--no-loadscope-reorder"]
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606 (no shell is wanted)

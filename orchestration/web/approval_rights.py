@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestration.domain.console_command import is_run
+from orchestration.errors import ConflictError
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.approvals import Approval
 from orchestration.web.problems import NotAllowedError
@@ -25,6 +26,13 @@ def check_may_answer(principal: Principal, approval: Approval) -> None:
         raise NotAllowedError(
             f"This requires the role {needed} for {area}. {principal.name} has the role {principal.role.value}."
         )
+
+
+def check_answerable(principal: Principal, approval: Approval) -> None:
+    """Raises NotAllowedError for a caller who may not answer, and ConflictError where there is an answer already."""
+    check_may_answer(principal, approval)
+    if approval.decision is not None:
+        raise ConflictError(f"{approval.decided_by} has already {approval.decision} this.")
 
 
 def _needed(approval: Approval) -> Role:

@@ -22,12 +22,11 @@ from orchestration.errors import ConflictError, NotFoundError, UsageError
 from orchestration.events import Event
 from orchestration.events.runs import ApprovalRequested, ArtifactWritten, RunResumed
 from orchestration.security.principal import Principal, Role
-from orchestration.storage.approvals import Approval
 from orchestration.web.ag_ui.request import AgUiRequest, InterruptAnswer
 from orchestration.web.ag_ui.translation import AgUiEvent, RunTranslation
 from orchestration.web.api.runs import NewRun
 from orchestration.web.api.services import ApiServices, Caller, Services, requires
-from orchestration.web.approval_rights import check_may_answer
+from orchestration.web.approval_rights import check_answerable
 
 router = APIRouter()
 _MOST_EVENTS = 100_000
@@ -88,16 +87,10 @@ def _answer(services: ApiServices, principal: Principal, answers: Sequence[Inter
     if len(subjects) != 1 or not all(subject.startswith("run-") for subject in subjects):
         raise UsageError(f"the answers have to be about one run, got {', '.join(sorted(subjects))}")
     for approval, _, _ in found:
-        _check_open(principal, approval)
+        check_answerable(principal, approval)
     for approval, one, approved in found:
         services.app.answer(approval, approved=approved, by=principal.name, reason=one.reason())
     return subjects.pop()
-
-
-def _check_open(principal: Principal, approval: Approval) -> None:
-    check_may_answer(principal, approval)
-    if approval.decision is not None:
-        raise ConflictError(f"{approval.decided_by} has already {approval.decision} this.")
 
 
 @dataclass(frozen=True, slots=True)

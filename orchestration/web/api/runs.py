@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, StreamingResponse
 
 from orchestration.domain.run_spec import RunSpec
 from orchestration.domain.run_status import RunStatus
-from orchestration.errors import ConflictError, NotFoundError
+from orchestration.errors import NotFoundError
 from orchestration.events import Event
 from orchestration.events.runs import ArtifactRead
 from orchestration.runs.commands.base import RunCommand
@@ -48,7 +48,7 @@ from orchestration.web.api.services import (
     page,
     requires,
 )
-from orchestration.web.approval_rights import area_of, check_may_answer
+from orchestration.web.approval_rights import area_of, check_answerable
 from orchestration.web.run_progress import RunProgressReport
 from orchestration.workflows.step_count import count_steps
 
@@ -249,9 +249,7 @@ def list_approvals(
 def decide(services: Services, principal: Caller, answer: ApprovalAnswer) -> Approval:
     """Answer a pending approval. It can be answered only once."""
     approval = services.app.approvals.get(answer.approval)
-    check_may_answer(principal, approval)
-    if approval.decision is not None:
-        raise ConflictError(f"{approval.decided_by} has already {approval.decision} this.")
+    check_answerable(principal, approval)
     services.app.answer(approval, approved=answer.decision == "approved", by=principal.name, reason=answer.reason)
     return services.app.approvals.get(approval.id)
 
