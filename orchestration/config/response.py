@@ -200,9 +200,9 @@ class MessageLinkSettings(Section):
 class ResponseSettings(Section):
     """The response to incidents. Without any contact, incidents go to the log and the console alone.
 
-    An incident takes one of the `escalationPaths` if one of the `escalationRoutes` matches it when it is opened; the
-    first that does counts, and what none matches takes `escalation`. `actionItems` are contacts, rotations or levels
-    that are told of each action item, such as a contact that is a ticket system.
+    An incident takes one of the `escalationPaths` if one of the `escalationRoutes` matches it when it is opened, and
+    again when it gets worse; the first that does counts, and what none matches takes `escalation`. `actionItems` are
+    contacts, rotations or levels that are told of each action item, such as a contact that is a ticket system.
     """
 
     channels: dict[Identifier, ChannelSettings] = Field(default_factory=dict)

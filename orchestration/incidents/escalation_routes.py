@@ -1,4 +1,4 @@
-"""Which escalation path an incident takes when it is opened. Pure."""
+"""Which escalation path an incident takes when it is opened, and when it gets worse. Pure."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def choose_path(
     return RouteChoice(DEFAULT_PATH)
 
 
-def route_labels(report: TroubleReport) -> dict[str, str]:
-    """What the matchers of routes see of a report."""
-    return {**report.labels, "scenario": report.scenario.value, "source": report.source}
+def route_labels(subject: TroubleReport | Incident) -> dict[str, str]:
+    """What the matchers of routes see of a report, or of the incident that it has opened."""
+    return {**subject.labels, "scenario": subject.scenario.value, "source": subject.source}
 
 
 def describe_path(incident: Incident, settings: ResponseSettings) -> str:

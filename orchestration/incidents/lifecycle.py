@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from orchestration.config.escalation import DEFAULT_PATH
-from orchestration.config.response import ResponseSettings
+from orchestration.config.response import Contact, ResponseSettings
 from orchestration.config.section import DAY
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
@@ -264,6 +264,7 @@ def _page_anew(
     )
     details = {"from": mine.severity.value, "to": severity.value, "reason": reason}
     change.add_entry("severity-raised", **details)
+    _follow_routes(change, mine.severity)
     attention.wake(change, "its severity has risen")
     change.start_paging()
 
@@ -280,18 +281,42 @@ def change_severity(change: IncidentChange, severity: Severity, severity_reason:
         clock=sla.recompute(incident.clock, severity, change.settings),
     )
     change.add_entry("severity-raised" if rises else "severity-lowered", **details)
+    rerouted = rises and _follow_routes(change, incident.severity)
     if rises:
         attention.wake(change, "its severity has risen")
     # Maintenance stays quiet. If the problem outlives it, paging starts with the severity of that moment.
     if incident.status is IncidentStatus.SUPPRESSED:
         return
+    knew = change.incident.notified
+    paged = {contact.id for contact in page_path(change)} if rerouted else set()
     # With the version: a severity may rise, fall and rise again, and each time people have to learn of it.
     step = f"{severity.value}-{incident.version}"
-    change.notify_everyone(NoticeKind.UPDATE, step, f"severity {incident.severity.value} → {severity.value}: {reason}")
+    others = [contact for contact in change.contacts_for(knew) if contact.id not in paged]
+    change.notify(NoticeKind.UPDATE, others, step, f"severity {incident.severity.value} → {severity.value}: {reason}")
     newcomers = [contact for contact in change.audience() if _is_new(change, contact.id)]
     if rises and newcomers:
         change.notify(NoticeKind.INITIAL, newcomers, step, reason)
     _start_pages(change)
+
+
+def change_path(change: IncidentChange, path: str, reason: str) -> None:
+    """Give the incident to the people of another escalation path, from its first level on."""
+    change.add_entry("path-changed", **{"from": change.incident.escalation_path, "to": path, "reason": reason})
+    change.set(escalation_path=path, levels_paged=0)
+
+
+def page_path(change: IncidentChange) -> tuple[Contact, ...]:
+    """Page the first level of a path that the incident has come to, unless somebody has it in hand. Returns who is
+    paged."""
+    incident = change.incident
+    if incident.status is IncidentStatus.SUPPRESSED or incident.acknowledged:
+        return ()
+    if incident.pages_are_held:
+        change.set(page_due=escalation.next_page(incident, change.settings, change.now))
+        return ()
+    # Pages that have not been sent are for those whom it does not concern any more.
+    change.stops_pages = True
+    return change.start_paging()
 
 
 def combined(one: BlastRadius, other: BlastRadius) -> BlastRadius:
@@ -391,6 +416,21 @@ def _become_real(change: IncidentChange, report: TroubleReport) -> None:
         change.set(drill=False)
         change.add_entry("became-real", reason="the same trouble was seen outside the drill")
         change.notify_everyone(NoticeKind.UPDATE, "real", "this is no drill any more")
+
+
+def _follow_routes(change: IncidentChange, before: Severity) -> bool:
+    """An incident that is worse than `before` belongs to those whom the routes name for its severity now. One that a
+    person has moved stays where it is: the routes would not have led it there."""
+    incident, labels = change.incident, route_labels(change.incident)
+
+    def path_at(severity: Severity) -> str:
+        return choose_path(change.settings, severity, incident.scenario, labels).path
+
+    wanted = path_at(incident.severity)
+    if path_at(before) != incident.escalation_path or wanted == incident.escalation_path:
+        return False
+    change_path(change, wanted, f"the routes lead there at {incident.severity.value}")
+    return True
 
 
 def _start_pages(change: IncidentChange) -> None:

@@ -8,10 +8,9 @@ from typing import Annotated, ClassVar
 from orchestration.commands.inputs import Choices, Input
 from orchestration.commands.spec import ApiRoute, CommandSpec, PageForm
 from orchestration.config.escalation import DEFAULT_PATH
-from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.request_fields import OptionalText, Text
 from orchestration.errors import UsageError
-from orchestration.incidents import escalation
+from orchestration.incidents import lifecycle
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.base import IncidentCommand, ShownWhile
 from orchestration.incidents.model import IncidentRefusedError, Refusal, require_open
@@ -58,13 +57,5 @@ class ChangeEscalationPath(IncidentCommand):
             raise UsageError(f"There is no escalation path '{self.path[:64]}'. There are: {', '.join(known)}.")
         if self.path == incident.escalation_path:
             raise IncidentRefusedError(Refusal.ALREADY_DONE, f"{incident.id} takes the path {self.path} already")
-        change.add_entry("path-changed", **{"from": incident.escalation_path, "to": self.path, "reason": self.reason})
-        change.set(escalation_path=self.path, levels_paged=0)
-        if incident.status is IncidentStatus.SUPPRESSED or incident.acknowledged:
-            return
-        if incident.pages_are_held:
-            change.set(page_due=escalation.next_page(change.incident, change.settings, change.now))
-            return
-        # Pages that have not been sent are for those whom it does not concern any more.
-        change.stops_pages = True
-        change.start_paging()
+        lifecycle.change_path(change, self.path, self.reason)
+        lifecycle.page_path(change)

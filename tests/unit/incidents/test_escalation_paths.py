@@ -19,6 +19,7 @@ from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.errors import UsageError
 from orchestration.incidents import timers
+from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.manual_escalation import Escalate
 from orchestration.incidents.commands.path_change import ChangeEscalationPath
@@ -27,10 +28,9 @@ from orchestration.incidents.escalation import IncidentTimer, due_times
 from orchestration.incidents.escalation_routes import choose_path, describe_path
 from orchestration.incidents.lifecycle import change_severity
 from orchestration.incidents.message_answers import level_to_call
-from orchestration.incidents.model import IncidentRefusedError, Refusal
+from orchestration.incidents.model import Incident, IncidentRefusedError, Refusal
 from orchestration.incidents.severity import SeverityReason
 from tests.support.incidents import (
-    ALL_AGENTS,
     HALF,
     MACHINE,
     a_report,
@@ -167,15 +167,51 @@ def test_a_path_that_is_not_there_and_one_that_it_takes_are_refused() -> None:
     assert refused.value.reason is Refusal.ALREADY_DONE
 
 
-def test_the_path_is_chosen_once() -> None:
-    here = settings(escalationRoutes=[{"path": "night", "severities": ["P2"]}])
+BY_SEVERITY = [{"path": "night", "severities": ["P2"]}, {"path": "database", "severities": ["P1"]}]
+
+
+def raised(incident: Incident, here: ResponseSettings, to: Severity = Severity.P1) -> IncidentChange:
+    worse = partial(change_severity, severity=to, severity_reason=SeverityReason.DECLARED, reason="worse")
+    return turned(incident, worse, at=after(seconds=30), settings=here)
+
+
+def test_a_worse_incident_takes_the_path_of_its_severity_and_pages_its_first_level() -> None:
+    here = settings(escalationRoutes=BY_SEVERITY)
     incident = declared(a_report(), here).incident
     assert (incident.severity, incident.escalation_path) == (Severity.P2, "night")
-    raised = partial(
-        change_severity, severity=Severity.P0, severity_reason=SeverityReason.ALL_AGENTS_DOWN, reason="worse"
-    )
-    assert turned(incident, raised, settings=here).incident.escalation_path == "night"
-    assert declared(a_report(ALL_AGENTS), here).incident.escalation_path == "default"
+    change = raised(incident, here)
+    assert change.incident.escalation_path == "database"
+    assert [entry.kind for entry in change.entries][:2] == ["severity-raised", "path-changed"]
+    assert change.entries[1].data["reason"] == "the routes lead there at P1"
+    assert change.stops_pages, "a page that was not sent yet is for people whom it does not concern"
+    paged = {name: kind for kind, _, names in said(change) for name in names}
+    assert paged["dba"] == "initial"
+    assert paged["guard"] == "update", "whoever knows of it learns how bad it is"
+    told = [name for _, _, names in said(change) for name in names]
+    assert len(told) == len(set(told)), "nobody is told twice of one change"
+    assert due_times(change.incident, here)[IncidentTimer.PAGE] == after(seconds=150)
+
+
+def test_a_worse_incident_that_somebody_has_in_hand_changes_its_path_and_pages_no_level() -> None:
+    here = settings(escalationRoutes=BY_SEVERITY)
+    incident = turned(declared(a_report(), here).incident, Acknowledge().apply, settings=here).incident
+    change = raised(incident, here)
+    assert change.incident.escalation_path == "database"
+    assert IncidentTimer.PAGE not in due_times(change.incident, here)
+    assert "dba" not in {name for _, _, names in said(change) for name in names}
+
+
+def test_what_a_person_has_moved_stays_there_however_bad_it_gets() -> None:
+    here = settings(escalationRoutes=BY_SEVERITY)
+    moved = turned(declared(a_report(), here).incident, ChangeEscalationPath("default").apply, settings=here).incident
+    assert raised(moved, here).incident.escalation_path == "default"
+
+
+def test_a_better_incident_stays_with_those_who_have_it() -> None:
+    here = settings(escalationRoutes=BY_SEVERITY)
+    incident = declared(a_report(HALF), here).incident
+    assert (incident.severity, incident.escalation_path) == (Severity.P1, "database")
+    assert raised(incident, here, to=Severity.P2).incident.escalation_path == "database"
 
 
 def findings(routes: list[dict[str, Any]], **paths: Any) -> list[tuple[str, str, str]]:
