@@ -53,8 +53,11 @@ class PushDevices:
         """Whether a contact has a push channel with this user as its address."""
         return any(self._places(user))
 
-    def subscribe(self, user: str, endpoint: str, public_key: str, auth_secret: str, label: str) -> PushSubscription:
-        """Add a device. Raises UsageError for what no browser sends, ConflictError for too many devices."""
+    def subscribe(
+        self, user: str, endpoint: str, public_key: str, auth_secret: str, label: str, *, replaces: str = ""
+    ) -> PushSubscription:
+        """Add a device, in the place of that with the address `replaces`: push services give new ones from time to
+        time. Raises UsageError for what no browser sends, ConflictError for too many devices."""
         from orchestration.notifications.push_encryption import read_keys
 
         self._check_endpoint(endpoint, self._channel())
@@ -62,13 +65,15 @@ class PushDevices:
             read_keys(public_key, auth_secret)
         except ValueError as error:
             raise UsageError(f"These are no keys of a push subscription: {error}.") from error
-        name, text = " ".join(label.split())[:_LONGEST_LABEL] or "a browser", self._project.redactor.text
-        now = self._project.clock.now()
+        mine = {each.id: each for each in self.of_user(user)}
+        earlier = mine.pop(subscription_id(replaces), None)
+        name = " ".join(label.split())[:_LONGEST_LABEL] or (earlier.label if earlier else "a browser")
+        now, text = self._project.clock.now(), self._project.redactor.text
         one = PushSubscription(subscription_id(endpoint), user, endpoint, public_key, auth_secret, text(name), now)
-        others = [each for each in self.of_user(user) if each.id != one.id]
-        if len(others) >= MOST_DEVICES:
-            raise ConflictError(f"{user} has {len(others)} devices already. Remove one first.")
-        self._subscriptions.put(one)
+        mine.pop(one.id, None)
+        if len(mine) >= MOST_DEVICES:
+            raise ConflictError(f"{user} has {len(mine)} devices already. Remove one first.")
+        self._subscriptions.put(one, [earlier.id] if earlier else [])
         return one
 
     def remove(self, user: str, device: str) -> None:

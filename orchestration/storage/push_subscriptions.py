@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -44,10 +45,11 @@ class PushSubscriptions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put(self, one: PushSubscription) -> None:
-        """Store a subscription, in the place of an earlier one of the same address."""
+    def put(self, one: PushSubscription, replaced: Sequence[str] = ()) -> None:
+        """Store a subscription, in the place of an earlier one of the same address and of those `replaced`."""
+        gone = (one.id, *replaced)
         with self._database.write() as connection:
-            connection.execute(sa.delete(push_subscriptions).where(push_subscriptions.c.id == one.id))
+            connection.execute(sa.delete(push_subscriptions).where(push_subscriptions.c.id.in_(gone)))
             connection.execute(sa.insert(push_subscriptions).values(asdict(one)))
 
     def of_user(self, user: str) -> tuple[PushSubscription, ...]:

@@ -87,3 +87,37 @@ def test_a_message_that_is_pushed_is_shown_with_its_button(dashboard: Dashboard,
         {"url": notice.url, "acknowledge": link},
         ["Acknowledge"],
     ]
+
+
+# As a push service does it now and then. Browsers let only their own events wait, so the test keeps the promise.
+_RENEWED = """fresh => {
+    const event = new Event("pushsubscriptionchange");
+    event.oldSubscription = { endpoint: "https://push.example.com/1" };
+    event.newSubscription = { endpoint: "https://push.example.com/2", getKey: () => new Uint8Array(16) };
+    self.fetch = async (path, options) => {
+        self.asked = [path, options.method, JSON.parse(options.body)];
+        return new Response("{}", { status: fresh });
+    };
+    event.waitUntil = (work) => { self.work = work; };
+    self.dispatchEvent(event);
+    return self.work.then(() => self.registration.getNotifications())
+        .then((all) => [self.asked, all.map((one) => [one.title, one.data.url])]);
+}"""
+
+
+def test_a_subscription_that_is_replaced_is_renewed_and_a_device_that_nobody_knows_says_so(opened: Opener) -> None:
+    page = opened("/on-call", permissions=["notifications"])
+    with page.context.expect_event("serviceworker") as begun:
+        page.evaluate("navigator.serviceWorker.register('/static/push-worker.js', {scope: '/static/'})")
+    worker = begun.value
+    until(lambda: worker.evaluate("self.registration.active?.state") == "activated", 20, "it is not active")
+    asked, shown = worker.evaluate(_RENEWED, 201)
+    assert (asked[:2], shown) == (["/api/v1/push/devices", "POST"], [])
+    assert asked[2] == {
+        "endpoint": "https://push.example.com/2",
+        "p256dh": "A" * 22,
+        "auth": "A" * 22,
+        "replaces": "https://push.example.com/1",
+    }
+    _, shown = worker.evaluate(_RENEWED, 401)
+    assert shown == [["This device gets no more pages", "/on-call"]]

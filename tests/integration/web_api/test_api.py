@@ -13,6 +13,7 @@ from orchestration.security.principal import Role
 from orchestration.storage.runs import Run
 from tests.support.incidents import a_report
 from tests.support.patience import Stopwatch, until
+from tests.support.push_service import a_device
 from tests.support.web import RunningWebServer
 
 
@@ -366,6 +367,42 @@ def test_the_roster_is_changed_and_every_change_is_in_the_audit_trail(
         assert "POST /api/v1/on-call/swaps" in actions
         assert f"DELETE /api/v1/on-call/overrides/{swapped[1]['id']}" in actions
         api.delete(f"on-call/overrides/{made.json()['id']}")
+    finally:
+        server.project.document = before
+        server.project.write()
+
+
+def test_a_device_is_subscribed_renewed_tested_and_removed(server: RunningWebServer, api: httpx2.Client) -> None:
+    before = dict(server.project.document)
+    channels = {"push": {"type": "web-push", "sender": "ops@example.org"}}
+    server.project.document["response"] = {"channels": channels, "contacts": []}
+    server.project.write()
+    p256dh, auth = a_device().keys
+    new = {"endpoint": "https://push.example.com/1", "p256dh": p256dh, "auth": auth, "label": "Firefox on Linux"}
+    try:
+        until(lambda: api.get("push").status_code == 200, 20)
+        assert (api.get("push").json()["reaches"], api.get("push").json()["devices"]) == (False, [])
+        first = api.post("push/devices", json=new)
+        assert (first.status_code, first.json()["service"]) == (201, "push.example.com")
+        renewed = {**new, "endpoint": "https://push.example.com/2", "label": "", "replaces": new["endpoint"]}
+        second = api.post("push/devices", json=renewed).json()
+        # Whoever renews twice, because an answer was lost, still has one device.
+        assert api.post("push/devices", json=renewed).json()["id"] == second["id"] != first.json()["id"]
+        (shown,) = api.get("push").json()["devices"]
+        assert (shown["id"], set(shown)) == (second["id"], {"id", "label", "service", "created_at"})
+        assert api.post("push/devices", json={**new, "endpoint": "https://127.0.0.1/x"}).status_code == 422
+        assert "No contact has a push channel" in api.post("push/test").json()["detail"]
+        secret = server.web.access.add_token("somebody", Role.RESPONDER, actor="tests", limits={})[0]
+        with server.client(None, headers={"Authorization": f"Bearer {secret}"}) as other:
+            # Nobody takes the place of somebody else's device, nor removes it.
+            theirs = {**new, "endpoint": "https://push.example.com/3", "replaces": renewed["endpoint"]}
+            assert other.post("/api/v1/push/devices", json=theirs).status_code == 201
+            assert other.delete(f"/api/v1/push/devices/{second['id']}").status_code == 404
+        with server.client(Role.VIEWER) as less:
+            assert less.get("/api/v1/push").status_code == 403
+        assert [one["id"] for one in api.get("push").json()["devices"]] == [second["id"]]
+        assert api.delete(f"push/devices/{second['id']}").status_code == 204
+        assert api.get("push").json()["devices"] == []
     finally:
         server.project.document = before
         server.project.write()
