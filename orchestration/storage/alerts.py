@@ -108,19 +108,26 @@ class Alerts:
         group_key: str | None = None,
         name: str | None = None,
         before: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         limit: int = 50,
     ) -> tuple[AlertRow, ...]:
-        """Alerts of the given statuses or of all, newest first; `before` continues after the alert with that id."""
+        """Alerts of the given statuses or of all, newest first; `before` continues after the alert with that id. They
+        began `since` and before `until`."""
         query = sa.select(alerts).order_by(alerts.c.since.desc(), alerts.c.id.desc()).limit(limit)
         if statuses:
             query = query.where(alerts.c.status.in_([status.value for status in statuses]))
         for column, wanted in (("scenario", scenario), ("group_key", group_key), ("name", name)):
             if wanted is not None:
                 query = query.where(alerts.c[column] == wanted)
+        if since is not None:
+            query = query.where(alerts.c.since >= since)
+        if until is not None:
+            query = query.where(alerts.c.since < until)
         # A position and not an offset: alerts that come in while somebody turns the pages would shift every offset.
         if before is not None:
-            since = sa.select(alerts.c.since).where(alerts.c.id == before).scalar_subquery()
-            query = query.where((alerts.c.since < since) | ((alerts.c.since == since) & (alerts.c.id < before)))
+            last = sa.select(alerts.c.since).where(alerts.c.id == before).scalar_subquery()
+            query = query.where((alerts.c.since < last) | ((alerts.c.since == last) & (alerts.c.id < before)))
         with self._database.read() as connection:
             return tuple(_alert(row) for row in connection.execute(query))
 

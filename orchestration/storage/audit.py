@@ -47,13 +47,25 @@ class AuditTable:
             connection.execute(sa.insert(audit).values(**sealed))
         return AuditRow(**sealed)
 
-    def list(self, *, actor: str | None = None, before: int | None = None, limit: int = 50) -> tuple[AuditRow, ...]:
-        """Lines, newest first; `before` continues after a number."""
+    def list(
+        self,
+        *,
+        actor: str | None = None,
+        before: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+    ) -> tuple[AuditRow, ...]:
+        """Lines, newest first; `before` continues after a number. They were written `since` and before `until`."""
         query = sa.select(audit).order_by(audit.c.sequence.desc()).limit(limit)
         if actor is not None:
             query = query.where(audit.c.actor == actor)
         if before is not None:
             query = query.where(audit.c.sequence < before)
+        if since is not None:
+            query = query.where(audit.c.at >= since)
+        if until is not None:
+            query = query.where(audit.c.at < until)
         with self._database.read() as connection:
             return tuple(AuditRow(**row._mapping) for row in connection.execute(query))
 

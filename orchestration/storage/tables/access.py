@@ -121,4 +121,5 @@ audit = sa.Table(
     sa.Column("outcome", sa.String(32), nullable=False),
     sa.Column("details", sa.JSON, nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
+    sa.Index("ix_audit_at", "at"),
 )

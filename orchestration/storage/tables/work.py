@@ -28,7 +28,7 @@ runs = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("started_at", UtcDateTime),
     sa.Column("finished_at", UtcDateTime),
-    sa.Index("ix_runs_status", "status"),
+    sa.Index("ix_runs_status_created_at", "status", "created_at"),
     sa.Index("ix_runs_created_at", "created_at"),
 )
 

@@ -20,8 +20,10 @@ from orchestration.storage.alerts import AlertRow
 from orchestration.storage.silences import SilenceKind, SilenceRow
 from orchestration.web.pages.forms import Form
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
+from orchestration.web.pages.time_range import TimeRange, time_range
 
 _ALERTS_SHOWN = 100
+_RESOLVED_SHOWN = 25
 # A silence has to have an end in the database. "Until ended" means a year, so that a forgotten one does not mute for
 # ever.
 _UNTIL_ENDED = timedelta(days=366)
@@ -40,17 +42,24 @@ class _Alerts:
         self._app = site.app
 
     async def read(self, request: Request) -> Values:
-        given = request.query_params
-        return await anyio.to_thread.run_sync(self._read, given.get("incident", ""), given.get("alert", ""))
+        given, began = request.query_params, time_range(request, self._app.clock.now())
+        names = given.get("incident", ""), given.get("alert", "")
+        return await anyio.to_thread.run_sync(self._read, *names, began, given.get("before") or None)
 
-    def _read(self, incident: str, alert: str) -> Values:
+    def _read(self, incident: str, alert: str, began: TimeRange, before: str | None) -> Values:
         app, now = self._app, self._app.clock.now()
         firing = app.alerts.list([AlertStatus.FIRING, AlertStatus.PENDING], limit=_ALERTS_SHOWN)
-        resolved = app.alerts.list([AlertStatus.RESOLVED], limit=_ALERTS_SHOWN // 4)
+        bounds = {"since": began.since, "until": began.until}
+        # One more than is shown, so that it is known whether there is another page.
+        ended = app.alerts.list([AlertStatus.RESOLVED], before=before, **bounds, limit=_RESOLVED_SHOWN + 1)
+        resolved = ended[:_RESOLVED_SHOWN]
         chosen = self._chosen(incident, alert)
         return {
             "firing": firing,
             "resolved": resolved,
+            "earlier": resolved[-1].id if len(ended) > _RESOLVED_SHOWN else None,
+            "paged": before is not None,
+            "range": began,
             "chosen": chosen,
             "chosen_by": incident or alert,
             "incidents": app.incident_service.records.table.newest_of_keys(

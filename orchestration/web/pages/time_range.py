@@ -38,6 +38,11 @@ class TimeRange:
         return [*month, *((name, f"within {name}" if name else "at any time") for name in RANGES)]
 
     @property
+    def words(self) -> str:
+        """The choice that is in force, in words."""
+        return dict(self.choices)[self.chosen]
+
+    @property
     def chosen(self) -> str:
         """The value of the choice that is in force."""
         return self.month or self.name
