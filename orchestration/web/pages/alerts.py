@@ -49,9 +49,10 @@ class _Alerts:
     def _read(self, incident: str, alert: str, began: TimeRange, before: str | None) -> Values:
         app, now = self._app, self._app.clock.now()
         firing = app.alerts.list([AlertStatus.FIRING, AlertStatus.PENDING], limit=_ALERTS_SHOWN)
-        bounds = {"since": began.since, "until": began.until}
         # One more than is shown, so that it is known whether there is another page.
-        ended = app.alerts.list([AlertStatus.RESOLVED], before=before, **bounds, limit=_RESOLVED_SHOWN + 1)
+        ended = app.alerts.list(
+            [AlertStatus.RESOLVED], before=before, since=began.since, until=began.until, limit=_RESOLVED_SHOWN + 1
+        )
         resolved = ended[:_RESOLVED_SHOWN]
         chosen = self._chosen(incident, alert)
         return {
