@@ -26,6 +26,7 @@ from orchestration.alerts.heartbeats.watch import HeartbeatWatch
 from orchestration.alerts.inbound import InboundAlert
 from orchestration.alerts.intake import AlertIntake
 from orchestration.alerts.signal import Signal
+from orchestration.app.alert_evaluation import AlertEvaluation
 from orchestration.app.application import Application
 from orchestration.app.handover import HandOverNotifier
 from orchestration.app.leadership import while_leading
@@ -42,7 +43,6 @@ from orchestration.events.incidents import IncidentEvent
 from orchestration.incidents import background, oncall
 from orchestration.incidents.journal import ReportJournal
 from orchestration.incidents.report import TroubleReport
-from orchestration.memory import return_free_memory
 from orchestration.monitoring.assembly import Monitoring, MonitoringContext
 from orchestration.monitoring.monitor import in_thread
 from orchestration.notifications.channels import ChannelRegistry
@@ -52,12 +52,6 @@ from orchestration.storage.alert_inbox import AlertInbox
 from orchestration.storage.heartbeat_monitors import HeartbeatMonitors
 from orchestration.storage.outbox import Outbox
 
-# Alerts are evaluated when signals arrive, but not more often than this, so that a burst is one evaluation.
-_MIN_INTERVAL_SECONDS = 0.2
-# They are evaluated without signals, too: an absence, or the end of a hold time, brings none.
-_MAX_INTERVAL_SECONDS = 1.0
-# So many take some megabytes, which are given back when they have gone.
-_MANY_ALERTS = 1000
 # A heartbeat is late at most so much later than its grace allows.
 _HEARTBEAT_SECONDS = 1.0
 # No window of the built-in rules is longer.
@@ -124,8 +118,8 @@ class IncidentResponse:
         self.calendars = OnCallCalendarReader(
             app.on_call.calendars, self._response, self._credentials, app.clock, app.redactor.text, app.root
         )
-        self._received = anyio.Event()
         self._clock_watch = ClockWatch(app.clock, app.bus)
+        self._evaluation = AlertEvaluation(self.alerts, self._look_around, app.clock)
 
     def _expected_heartbeats(self) -> Mapping[str, HeartbeatSettings]:
         return self._app.configuration.alerting.expected_heartbeats
@@ -165,7 +159,7 @@ class IncidentResponse:
         unsubscribe = app.bus.subscribe(self._on_event)
         try:
             async with self._channels, self.monitoring.running(), anyio.create_task_group() as group:
-                group.start_soon(self._evaluate)
+                group.start_soon(self._evaluation.run)
                 group.start_soon(background.run, app.incident_service, self.journal, app.bus, app.clock)
                 group.start_soon(background.refresh_sums, app.statistics, app.bus, app.clock)
                 group.start_soon(self.sender.run)
@@ -188,7 +182,7 @@ class IncidentResponse:
     def _receive(self, signals: Sequence[Signal]) -> None:
         for signal in signals:
             self.alerts.add_signal(self._marked(signal))
-        self._received.set()
+        self._evaluation.wake()
 
     def _recall(self) -> None:
         """Continue the windows of the rules from what was recorded before a restart, or while another process led."""
@@ -203,27 +197,11 @@ class IncidentResponse:
         if isinstance(event.payload, IncidentEvent):
             self.sender.nudge()
 
-    async def _evaluate(self) -> None:
-        clock = self._app.clock
-        unfinished, most = False, 0
-        while True:
-            with anyio.move_on_after(0 if unfinished else _MAX_INTERVAL_SECONDS):
-                await self._received.wait()
-            # Replaced before the evaluation: a signal that arrives during it causes another one.
-            self._received = anyio.Event()
-            # So that whoever is notified without the database, too, is who has taken over since.
-            await anyio.to_thread.run_sync(self._app.roster.refresh)
-            self._clock_watch.check()
-            began = clock.monotonic()
-            busy = unfinished
-            unfinished = (await anyio.to_thread.run_sync(self.alerts.evaluate, clock.now())).unfinished
-            known = len(self.alerts.alerts)
-            if (busy and not unfinished) or most - known >= _MANY_ALERTS:
-                await anyio.to_thread.run_sync(return_free_memory)
-                most = known
-            most = max(most, known)
-            # Half of the time belongs to the rest of this process, however many alerts there are.
-            await clock.sleep(max(_MIN_INTERVAL_SECONDS, clock.monotonic() - began))
+    def _look_around(self) -> None:
+        """Before each evaluation."""
+        # So that whoever is notified without the database, too, is who has taken over since.
+        self._app.roster.refresh()
+        self._clock_watch.check()
 
 
 class _FedByAlerts:
