@@ -52,11 +52,12 @@ _AT_ONCE = 2
 
 
 @task(help={"only": "arguments for pytest, to run a part", "fast": "leave out the checks of style and types"})
-def test(context: Context, only: str = "", fast: bool = False) -> None:  # noqa: PT028 (a task, not a test)
+def test(_: Context, only: str = "", fast: bool = False) -> None:  # noqa: PT028 (a task, not a test)
     """Run every check and every test."""
-    if not fast and not only:
-        _check()
-    context.run(f"{_BIN}/python -m tests.support.debian")
+    # Meanwhile, since to download and unpack takes little of the processors.
+    with subprocess.Popen([_BIN / "python", "-m", "tests.support.debian"]):
+        if not fast and not only:
+            _check()
     # Most of the time tests wait for real processes, so five at once suit two cores; a file's tests share a server.
     # The order is that of `tests/conftest.py`: the longest first.
     arguments = only.split() or ["--numprocesses=5", "--dist=loadfile", "--no-loadscope-reorder"]

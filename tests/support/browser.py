@@ -19,6 +19,8 @@ SCREENS = pytest.mark.parametrize("screen", [WIDE, PHONE], ids=["wide-light", "p
 # Opens a path of a server: (its address, the path, the screen).
 Opener = Callable[..., Page]
 
+# Renders pages as the browser does, and spends half as much on it; there are no push messages.
+SHELL = "/usr/bin/chromium-headless-shell"
 CHROMIUM = "/usr/bin/chromium"
 AXE = Path(__file__).parents[1] / "assets" / "axe-4.14.1.min.js"
 _QUIETLY = (
@@ -28,13 +30,13 @@ _QUIETLY = (
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(program: str = SHELL) -> Iterator[Browser]:
     """The browser; skips the test where there is none."""
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"THE DASHBOARD WAS NOT DRIVEN: there is no {CHROMIUM}; as root: python -m tests.support.debian")
+    if not Path(program).exists():
+        pytest.skip(f"THE DASHBOARD WAS NOT DRIVEN: there is no {program}; as root: python -m tests.support.debian")
     expect.set_options(timeout=patient(10) * 1000)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_QUIETLY))
+        browser = playwright.chromium.launch(executable_path=program, args=list(_QUIETLY))
         try:
             yield browser
         finally:

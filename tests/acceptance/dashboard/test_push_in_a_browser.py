@@ -13,7 +13,7 @@ from orchestration.domain.message_verb import MessageVerb
 from orchestration.notifications.channels.channel import ChannelMessage
 from orchestration.notifications.channels.web_push import payload
 from orchestration.notifications.message_links import MessageLink
-from tests.support.browser import Opener
+from tests.support.browser import CHROMIUM, Opener, chromium
 from tests.support.dashboard import Dashboard, a_dashboard
 from tests.support.notices import NOON, a_notice
 from tests.support.patience import until
@@ -29,6 +29,13 @@ def dashboard(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with a_dashboard(project.configuration_file) as one:
         yield one
         assert one.faults == []
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The whole browser: its shell has no push messages."""
+    with chromium(CHROMIUM) as one:
+        yield one
 
 
 @pytest.fixture
