@@ -55,7 +55,7 @@ _AT_ONCE = 2
 def test(_: Context, only: str = "", fast: bool = False) -> None:  # noqa: PT028 (a task, not a test)
     """Run every check and every test."""
     # Meanwhile, since to download and unpack takes little of the processors.
-    with subprocess.Popen([_BIN / "python", "-m", "tests.support.debian"]):
+    with subprocess.Popen([_BIN / "python", "-m", "tests.support.debian"]):  # noqa: S603 (words of ours)
         if not fast and not only:
             _check()
     # Most of the time tests wait for real processes, so five at once suit two cores; a file's tests share a server.
