@@ -14,6 +14,7 @@ from orchestration.config.loader import ConfigLoader
 from orchestration.config.schema import Configuration
 from orchestration.errors import UsageError
 from orchestration.storage.database import REPLACING, Database, StorageError
+from orchestration.storage.sqlite_file import open_file
 
 # Far longer than any of our own transactions, and short enough for somebody who waits at a prompt.
 _LOCK_SECONDS = 5.0
@@ -66,9 +67,7 @@ def check_database(url: str) -> None:
                 f"backup, or move {_ENGINE_FILE} away as well to start from scratch."
             )
         if parsed.get_backend_name() == "sqlite" and file.exists():
-            # By `sqlite3` itself and in its autocommit mode: it would otherwise open transactions of its own
-            # (https://docs.python.org/3/library/sqlite3.html#transaction-control).
-            with contextlib.closing(sqlite3.connect(file, timeout=_LOCK_SECONDS, isolation_level=None)) as connection:
+            with contextlib.closing(open_file(file, _LOCK_SECONDS)) as connection:
                 # Only an attempt to write shows a lock: in WAL mode readers are never held up
                 # (https://www.sqlite.org/wal.html).
                 connection.execute("BEGIN IMMEDIATE")

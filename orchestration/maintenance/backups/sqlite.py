@@ -16,6 +16,7 @@ import psutil
 from orchestration.maintenance.backups import archive
 from orchestration.maintenance.backups.manifest import BackupError, DatabaseCopy, OpenedBackup
 from orchestration.storage.database import REPLACING
+from orchestration.storage.sqlite_file import open_file
 
 _WAIT_SECONDS = 30.0
 _MAX_FINDINGS = 5
@@ -130,7 +131,7 @@ class SqliteFiles:
 
 
 def _connect(file: Path) -> sqlite3.Connection:
-    return sqlite3.connect(file, timeout=_WAIT_SECONDS, isolation_level=None)
+    return open_file(file, _WAIT_SECONDS)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
 from orchestration.storage.database import Database
+from orchestration.storage.sqlite_file import open_file
 from orchestration.storage.tables import runs
 
 _QUICK_SECONDS = 5.0
@@ -112,9 +113,8 @@ class DatabaseWatch:
         """Whether another program keeps an SQLite file locked. Tested on a new connection: ours may be waiting."""
         for path in self._files[:1]:
             try:
-                # BEGIN IMMEDIATE takes the write lock without writing. Without an isolation level Python begins no
-                # transaction of its own around it.
-                with closing(sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)) as file:
+                # BEGIN IMMEDIATE takes the write lock without writing.
+                with closing(open_file(path, _LOCK_SECONDS)) as file:
                     file.execute("BEGIN IMMEDIATE")
                     file.execute("ROLLBACK")
             except sqlite3.Error as error:
@@ -172,8 +172,7 @@ def unreadable(path: Path) -> str:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    # Read-only, since SQLite would create a file that is missing.
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_QUICK_SECONDS)
+    return open_file(path, _QUICK_SECONDS, "ro")
 
 
 def is_damage(error: SQLAlchemyError) -> bool:

@@ -97,6 +97,25 @@ async def test_a_file_that_is_deleted_is_noticed_though_open_connections_go_on(d
     assert watch.check() == ()
 
 
+async def test_a_file_that_is_moved_away_in_the_middle_of_a_look_is_not_replaced_by_an_empty_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, look = path_of(database), DatabaseWatch._gone
+
+    def gone(watch: DatabaseWatch) -> Any:
+        found = look(watch)
+        if path.exists():
+            path.rename(path.with_name("away.db"))
+        return found
+
+    monkeypatch.setattr(DatabaseWatch, "_gone", gone)
+    watch = DatabaseWatch(database, FakeClock())
+    for _ in range(2):
+        (up,) = await watch.collect()
+        assert not path.exists()
+    assert (up.value, up.evidence["detail"]) == (0.0, "the database file orchestrator.db is gone")
+
+
 async def test_a_file_that_was_put_in_its_place_is_noticed(database: Database, tmp_path: Path) -> None:
     watch = DatabaseWatch(database, FakeClock())
     await watch.collect()

@@ -264,7 +264,8 @@ async def test_the_dead_man_address_is_asked_while_all_is_well(tmp_path: Path, d
 async def test_the_dead_man_address_is_left_alone_while_something_lags_and_never_shown() -> None:
     with structlog.testing.capture_logs() as log:
         await ask_a_dead_man()
-    assert [entry["event"] for entry in log] == ["dead_man.unanswered"] * 2  # a status, and no answer
+    # A status, and no answer. A thread that an earlier test has left to itself may say something, too.
+    assert [entry["event"] for entry in log if entry["event"].startswith("dead_man")] == ["dead_man.unanswered"] * 2
     assert "s3cret" not in str(log)
 
 
