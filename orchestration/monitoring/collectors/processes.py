@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 
@@ -15,6 +16,7 @@ from orchestration.clock import Clock
 from orchestration.monitoring.collectors.trend import Point, slope, suspect_leak
 
 _BETWEEN_SECONDS = 0.2
+_PAUSE_PER_SECOND = 50.0
 _SHOWN_CHARACTERS = 160
 _KEPT_POINTS = 60
 # A megabyte a minute: what a real leak does at least.
@@ -69,6 +71,34 @@ def top(count: int, redact: Callable[[str], str], clock: Clock) -> tuple[Process
         ProcessUse(pid, redact(_command(process)), round(cpu, 1), memory, pid in numbers, pid in of_agents)
         for pid, (cpu, memory, process) in chosen.items()
     )
+
+
+class TopProcesses:
+    """The busiest and the largest processes, listed no more often than costs a fiftieth of a processor: on a machine
+    with many processes each look takes long, and it is looked when the processor is busy. In between the last list
+    stands."""
+
+    def __init__(
+        self,
+        count: int,
+        redact: Callable[[str], str],
+        clock: Clock,
+        look: Callable[..., tuple[ProcessUse, ...]] = top,
+        used: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._look = partial(look, count, redact, clock)
+        self._clock = clock
+        self._used = used
+        self._listed: tuple[ProcessUse, ...] = ()
+        self._next = float("-inf")
+
+    def read(self) -> tuple[ProcessUse, ...]:
+        """The present list. May block as `top` does."""
+        if self._clock.monotonic() >= self._next:
+            began = self._used()
+            self._listed = self._look()
+            self._next = self._clock.monotonic() + _PAUSE_PER_SECOND * (self._used() - began)
+        return self._listed
 
 
 def family() -> list[psutil.Process]:

@@ -13,7 +13,7 @@ import psutil
 from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
 from orchestration.monitoring.collectors import cgroup, processes
-from orchestration.monitoring.collectors.processes import Leak, MemoryWatch, ProcessUse
+from orchestration.monitoring.collectors.processes import Leak, MemoryWatch, ProcessUse, TopProcesses
 
 # From here on the processes that use most are worth listing; it takes a quarter of a second, so not every round.
 _LOOK_CLOSER_PERCENT = 80.0
@@ -72,6 +72,7 @@ class ResourceCollector:
         self._host = socket.gethostname()
         self._leak_seconds = leak_seconds
         self._memory = MemoryWatch(redact, leak_seconds)
+        self._top = TopProcesses(_TOP, redact, clock)
         self._memory_at = float("-inf")
         self._before: tuple[float, float] | None = None
         self._cpu: float | None = None
@@ -101,7 +102,7 @@ class ResourceCollector:
         seen = self._seen(usage)
         evidence: dict[str, object] = {"load": list(seen.load), "leaks": [asdict(leak) for leak in seen.leaks]}
         if max(seen.cpu_percent or 0.0, seen.memory_percent) >= _LOOK_CLOSER_PERCENT:
-            evidence["top"] = [asdict(process) for process in processes.top(_TOP, self._redact, self._clock)]
+            evidence["top"] = [asdict(process) for process in self._top.read()]
         return tuple(self._signals(seen, evidence))
 
     def _seen(self, usage: cgroup.CgroupUsage, top: tuple[ProcessUse, ...] = ()) -> ResourceSnapshot:
