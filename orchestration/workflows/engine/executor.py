@@ -17,6 +17,7 @@ from dbos._sys_db import SystemDatabase
 
 from orchestration.storage.engines import close_engine, make_engine
 from orchestration.storage.leases import Leases
+from orchestration.workflows.engine.polling import claim_only_what_waits
 from orchestration.workflows.engine.records import LABEL_QUEUE_PREFIX, OWN_QUEUE_PREFIX
 from orchestration.workflows.engine.safety import make_safe, quieten
 from orchestration.workflows.processes import LEASE_PREFIX, NO_PROFILE, WorkerProfile, release, this_process
@@ -108,6 +109,7 @@ class ExecutorProcess:
         self._dbos._registry._register_internal_queue(self.own_queue, polling_interval_sec=_OWN_QUEUE_POLL_SECONDS)
         DBOS.launch()
         self._database = self._dbos._sys_db
+        claim_only_what_waits(self._database)
         # `never_update`: otherwise a restart would overwrite a limit that was set while running.
         await DBOS.register_queue_async(
             SHARED_QUEUE, polling_interval_sec=_QUEUE_POLL_SECONDS, on_conflict="never_update"
