@@ -7,6 +7,7 @@ statements each time (`SystemDatabase.start_queued_workflows`), which was a thir
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 from dbos._sys_db import SystemDatabase
@@ -24,7 +25,7 @@ def claim_only_what_waits(database: SystemDatabase) -> None:
     database.dequeue_scopes = partial(_scopes, database, query)  # type: ignore[method-assign]
 
 
-def _scopes(database: SystemDatabase, query: sa.Select[tuple[int]], queue: str) -> list[str | None]:
+def _scopes(database: SystemDatabase, query: sa.Select[Any], queue: str) -> list[str | None]:
     """The one scope of a database that is not sharded, if there is something to claim."""
     with database.engine.connect() as connection:
         return [None] if connection.execute(query, {"queue": queue}).first() else []
