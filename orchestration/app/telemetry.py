@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import anyio
@@ -62,8 +62,7 @@ class Telemetry:
             # Outside of the group a batch that was being sent has come to its end: nothing is closed under it.
             unsubscribe()
             with anyio.CancelScope(shield=True):
-                await self._project.recorded()
-                await anyio.to_thread.run_sync(self._send)
+                await self._send_what_waits()
                 await anyio.to_thread.run_sync(self._exporter.close)
 
     def _receive(self, event: Event) -> None:
@@ -73,15 +72,19 @@ class Telemetry:
     async def _send_again_and_again(self) -> None:
         while True:
             await self._project.clock.sleep(_SEND_SECONDS)
-            if self._waiting:
-                # The spans of a run are made of its timeline, so its last events have to be there.
-                await self._project.recorded()
-                await anyio.to_thread.run_sync(self._send)
+            # What was taken is sent, even if this ends meanwhile.
+            with anyio.CancelScope(shield=True):
+                await self._send_what_waits()
 
-    def _send(self) -> None:
+    async def _send_what_waits(self) -> None:
         events = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        if not events:
-            return
+        if events:
+            # The spans of a run are made of its timeline, so its last events have to be there: those that were taken
+            # before, and none that has come since.
+            await self._project.recorded()
+            await anyio.to_thread.run_sync(self._send, events)
+
+    def _send(self, events: Sequence[Event]) -> None:
         try:
             spans = [span for event in events for span in self._spans(event)]
             sent = self._exporter.send_logs([(event, self._context(event.run_id)) for event in events])
@@ -99,14 +102,17 @@ class Telemetry:
     def _spans(self, event: Event) -> list[Span]:
         match event.payload:
             case RunFinished() | RunCancelled() if event.run_id:
-                return self._spans_of_run(self._project.runs.get(event.run_id))
+                return self._spans_of_run(self._project.runs.get(event.run_id), event)
             case IncidentResolved(incident=incident):
                 return self._spans_of_incident(incident)
             case _:
                 return []
 
-    def _spans_of_run(self, run: Run) -> list[Span]:
+    def _spans_of_run(self, run: Run, end: Event) -> list[Span]:
         events = [one for _, one in self._project.timeline.list(run.id, limit=_MOST_TIMELINE)]
+        if not any(one.kind == end.kind and one.at == end.at for one in events):
+            # The database is slow, or away; what was seen here is the end all the same.
+            events.append(end)
         resumed = [place for place, one in enumerate(events) if isinstance(one.payload, RunResumed)]
         return spans_of_run(self._traced(run), events[resumed[-1] :] if resumed else events)
 

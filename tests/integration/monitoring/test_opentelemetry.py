@@ -23,6 +23,7 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.model import person
 from orchestration.incidents.report import BlastRadius
+from orchestration.storage.timeline import Timeline
 from orchestration.telemetry.incident_spans import TracedAction, TracedIncident, spans_of_incident
 from orchestration.telemetry.otlp import OtlpExporter
 from orchestration.telemetry.span import SpanContext, caller_trace
@@ -230,3 +231,18 @@ def test_what_is_no_trace_context_is_ignored(text: str) -> None:
 
 def test_what_a_later_version_adds_is_ignored() -> None:
     assert caller_trace(CALLER.replace("00-", "01-", 1) + "-more") == {"traceparent": CALLER}
+
+
+async def test_a_run_has_its_span_although_its_end_is_not_on_the_timeline_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = Timeline.list
+
+    def behind(self: Timeline, *given: Any, **more: Any) -> Any:
+        return [(place, one) for place, one in listed(self, *given, **more) if one.kind != "run.finished"]
+
+    with Collector() as collector:
+        async with traced(tmp_path, collector) as (house, _):
+            monkeypatch.setattr(Timeline, "list", behind)
+            await house.run()
+        assert set(named(collector)) == set(CONVENTIONS)
