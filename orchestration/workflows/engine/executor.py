@@ -17,7 +17,7 @@ from dbos._sys_db import SystemDatabase
 
 from orchestration.storage.engines import close_engine, make_engine
 from orchestration.storage.leases import Leases
-from orchestration.workflows.engine.polling import claim_only_what_waits
+from orchestration.workflows.engine.empty_queues import claim_only_what_waits
 from orchestration.workflows.engine.records import LABEL_QUEUE_PREFIX, OWN_QUEUE_PREFIX
 from orchestration.workflows.engine.safety import make_safe, quieten
 from orchestration.workflows.processes import LEASE_PREFIX, NO_PROFILE, WorkerProfile, release, this_process
