@@ -292,7 +292,9 @@ def change_severity(change: IncidentChange, severity: Severity, severity_reason:
     # With the version: a severity may rise, fall and rise again, and each time people have to learn of it.
     step = f"{severity.value}-{incident.version}"
     others = [contact for contact in change.contacts_for(knew) if contact.id not in paged]
-    change.notify(NoticeKind.UPDATE, others, step, f"severity {incident.severity.value} → {severity.value}: {reason}")
+    if others or not paged:
+        said = f"severity {incident.severity.value} → {severity.value}: {reason}"
+        change.notify(NoticeKind.UPDATE, others, step, said)
     newcomers = [contact for contact in change.audience() if _is_new(change, contact.id)]
     if rises and newcomers:
         change.notify(NoticeKind.INITIAL, newcomers, step, reason)

@@ -30,8 +30,9 @@ SHARED_QUEUE = "runs"
 # A live process renews five times before its lease expires, so that a slow disk does not look like a crash.
 _LEASE_SECONDS = 10.0
 _LEASE_RENEWAL_SECONDS = 2.0
-# Polling costs 3.5 % of a core per queue and process at 0.1 s. There are two queues: the one that every run waits in,
-# and the process's own, which holds only what it takes over from a dead process or continues by hand.
+# Each poll is a query at least; so often, an idle process spends about a hundredth of a core on the engine. There are
+# two queues: the one that every run waits in, and the process's own, which holds only what it takes over from a dead
+# process or continues by hand.
 _QUEUE_POLL_SECONDS = 0.2
 _OWN_QUEUE_POLL_SECONDS = 0.5
 # How soon an edited schedule is in force. With the engine's own 30 s a time within the next half minute would be
