@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from http.client import HTTPConnection
 from pathlib import Path
@@ -185,7 +185,8 @@ class MemoryWatch:
 
     def _watch(self) -> None:
         while not self._ended.wait(0.05):
-            self.most = max(self.most, memory_mb(self._pid))
+            with suppress(psutil.NoSuchProcess):
+                self.most = max(self.most, memory_mb(self._pid))
 
     def end(self) -> float:
         self._ended.set()

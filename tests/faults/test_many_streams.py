@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.streams import Clients, books, providers
 from tests.support.console import free_port
-from tests.support.patience import until
+from tests.support.patience import patient, until
 from tests.support.project import a_project
 
 _STREAMS = 60
@@ -25,7 +25,7 @@ _SECONDS = 4.0
 def status_of_a_request(port: int, key: str) -> int:
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/models", headers={"authorization": f"Bearer {key}"})
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=patient(60)) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()

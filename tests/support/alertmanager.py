@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 
 from tests.support import debian_server
+from tests.support.patience import patient
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,11 @@ class Alertmanager:
 
     def post(self, *alerts: dict[str, Any]) -> None:
         """Hand in alerts, as Prometheus does."""
-        httpx2.post(f"{self.url}/api/v2/alerts", json=list(alerts)).raise_for_status()
+        httpx2.post(f"{self.url}/api/v2/alerts", json=list(alerts), timeout=patient(30)).raise_for_status()
 
     def alerts(self) -> list[dict[str, Any]]:
         """What it knows, muted alerts too."""
-        return list(httpx2.get(f"{self.url}/api/v2/alerts").raise_for_status().json())
+        return list(httpx2.get(f"{self.url}/api/v2/alerts", timeout=patient(30)).raise_for_status().json())
 
 
 def binary() -> Path:

@@ -17,6 +17,7 @@ from orchestration.storage.database import Database
 from tests.support import prefork
 from tests.support.database import migrated
 from tests.support.intake_process import TOKEN
+from tests.support.patience import patient
 
 ALERTMANAGER = "/api/v1/intake/alertmanager"
 WEBHOOK = "/api/v1/intake/webhook"
@@ -36,7 +37,9 @@ class RunningIntake:
         return AlertInbox(self.database)
 
     def post(self, path: str, payload: Any, **arguments: Any) -> httpx2.Response:
-        return httpx2.post(f"{self.url}{path}", json=payload, **{"headers": BEARER, "timeout": 20, **arguments})
+        return httpx2.post(
+            f"{self.url}{path}", json=payload, **{"headers": BEARER, "timeout": patient(20), **arguments}
+        )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from orchestration.client import Client, ConflictError, RefusedError
 from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.note import AddNote
 from tests.acceptance.incidents.conftest import Watch
+from tests.support.patience import patient
 from tests.support.project import Command, wait_until
 from tests.support.watched import Watched
 
@@ -39,11 +40,15 @@ class Site:
 
     def alert(self, **values: Any) -> None:
         headers = {"Authorization": "Bearer intake"}
-        sent = httpx2.post(f"{self.url}/api/v1/intake/webhook", json={**STRANGER, **values}, headers=headers)
+        sent = httpx2.post(
+            f"{self.url}/api/v1/intake/webhook", json={**STRANGER, **values}, headers=headers, timeout=patient(30)
+        )
         assert sent.status_code == 200, sent.text
 
     def get(self, path: str, token: str = "") -> httpx2.Response:
-        return httpx2.get(self.url + path, headers={"Authorization": f"Bearer {token}"} if token else {}, timeout=30)
+        return httpx2.get(
+            self.url + path, headers={"Authorization": f"Bearer {token}"} if token else {}, timeout=patient(30)
+        )
 
 
 def a_served(project: Watched) -> Site:
@@ -94,7 +99,7 @@ def test_a_stranger_isolates_nothing_and_an_isolated_system_is_looked_after(watc
                     refused()
             body = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}
             headers = {"Authorization": f"Bearer {admin}"}
-            answer = httpx2.post(f"{site.url}/v1/chat/completions", json=body, headers=headers)
+            answer = httpx2.post(f"{site.url}/v1/chat/completions", json=body, headers=headers, timeout=patient(30))
             assert (answer.status_code, answer.json()["error"]["code"]) == (503, "isolated")
             # It survives the process, and only a person with a reason ends it.
             project.close()
@@ -143,6 +148,6 @@ def refusal(site: Site, token: str) -> str:
     """What the API says to ending the override without a reason."""
     headers = {"Authorization": f"Bearer {token}"}
     (override,) = site.get("/api/v1/overrides", token).json()
-    answer = httpx2.delete(f"{site.url}/api/v1/overrides/{override['id']}", headers=headers)
+    answer = httpx2.delete(f"{site.url}/api/v1/overrides/{override['id']}", headers=headers, timeout=patient(30))
     assert answer.status_code == 409, answer.text
     return str(answer.json()["detail"])

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 
 from tests.support.intake import ALERTMANAGER, a_webhook
+from tests.support.patience import patient
 from tests.support.project import wait_until
 from tests.support.receivers import HttpReceiver, http_receiver
 from tests.support.watched import Watched, a_watched_project
@@ -41,7 +42,7 @@ def send(url: str, name: str, status: str = "firing") -> None:
         "fingerprint": name,
     }
     body = a_webhook(alert, groupKey=name, status=status)
-    answer = httpx2.post(url + ALERTMANAGER, json=body, headers={"Authorization": "Bearer intake"})
+    answer = httpx2.post(url + ALERTMANAGER, json=body, headers={"Authorization": "Bearer intake"}, timeout=patient(30))
     assert answer.status_code == 200, answer.text
 
 

@@ -14,6 +14,7 @@ import pytest
 from orchestration.clock import FakeClock
 from orchestration.rehearsal import RehearsalServer
 from tests.contract.rehearsal.chat import OLLAMA, OPENAI, events, lines, request
+from tests.support.patience import patient
 
 FAULTS = "/rehearsal/faults"
 SHORT = httpx2.Timeout(5, read=0.2)
@@ -59,7 +60,10 @@ async def test_a_status_fault_comes_with_its_error_body(
 
 async def test_a_retry_date_lies_in_the_future_by_the_servers_clock() -> None:
     clock = FakeClock(datetime(2026, 1, 5, 9, 0, tzinfo=UTC))
-    async with RehearsalServer(clock=clock, latency=0) as server, httpx2.AsyncClient(base_url=server.url) as client:
+    async with (
+        RehearsalServer(clock=clock, latency=0) as server,
+        httpx2.AsyncClient(base_url=server.url, timeout=patient(30)) as client,
+    ):
         date = parsedate_to_datetime((await ask(client, "429_date:90")).headers["retry-after"])
     assert (date - clock.now()).total_seconds() == 90
 
@@ -77,7 +81,10 @@ async def test_a_hanging_request_is_accepted_and_never_answered(client: httpx2.A
 
 async def test_a_slow_answer_comes_when_its_time_has_passed() -> None:
     clock = FakeClock()
-    async with RehearsalServer(clock=clock, latency=0) as server, httpx2.AsyncClient(base_url=server.url) as client:
+    async with (
+        RehearsalServer(clock=clock, latency=0) as server,
+        httpx2.AsyncClient(base_url=server.url, timeout=patient(30)) as client,
+    ):
         with pytest.raises(httpx2.ReadTimeout):
             await ask(client, "slow:60")
         async with anyio.create_task_group() as tasks:

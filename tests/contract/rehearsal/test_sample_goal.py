@@ -92,8 +92,8 @@ async def clients() -> AsyncIterator[list[httpx2.AsyncClient]]:
     async with (
         RehearsalServer(latency=0) as one,
         RehearsalServer(latency=0) as two,
-        httpx2.AsyncClient(base_url=one.url) as first,
-        httpx2.AsyncClient(base_url=two.url) as second,
+        httpx2.AsyncClient(base_url=one.url, timeout=patient(30)) as first,
+        httpx2.AsyncClient(base_url=two.url, timeout=patient(30)) as second,
     ):
         yield [first, second]
 

@@ -32,7 +32,7 @@ def process() -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.parametrize("fault", ["hang", "stall", "slow_tokens:60"])
 async def test_stopping_takes_under_half_a_second_with_an_answer_on_its_way(fault: str) -> None:
-    async with RehearsalServer() as server, httpx2.AsyncClient(base_url=server.url) as client:
+    async with RehearsalServer() as server, httpx2.AsyncClient(base_url=server.url, timeout=patient(30)) as client:
         failed = anyio.Event()
 
         async def wait_for_an_answer() -> None:
@@ -70,7 +70,7 @@ async def test_stopping_twice_is_harmless_and_a_stopped_server_has_no_address() 
 
 
 async def test_several_servers_run_side_by_side() -> None:
-    async with RehearsalServer() as one, RehearsalServer() as two, httpx2.AsyncClient() as client:
+    async with RehearsalServer() as one, RehearsalServer() as two, httpx2.AsyncClient(timeout=patient(30)) as client:
         await client.get(one.url)
         assert (one.call_log.stats()["paths"], two.call_log.stats()["paths"]) == ({"/": 1}, {})
 
@@ -87,7 +87,10 @@ async def test_a_refusing_port_comes_back_by_itself(client: httpx2.AsyncClient, 
 
 async def test_refusing_lasts_as_long_as_it_was_told() -> None:
     clock = FakeClock()
-    async with RehearsalServer(clock=clock) as server, httpx2.AsyncClient(base_url=server.url) as client:
+    async with (
+        RehearsalServer(clock=clock) as server,
+        httpx2.AsyncClient(base_url=server.url, timeout=patient(30)) as client,
+    ):
         assert await _answers(client)
         server.refuse(60)
         assert not await _answers(client)
@@ -161,7 +164,7 @@ def test_importing_the_package_does_not_load_the_http_server() -> None:
 
 def test_a_process_of_its_own_says_where_it_is_and_stops_when_told(process: subprocess.Popen[str]) -> None:
     address = _address(process)
-    assert httpx2.get(address).text == "Ollama is running"
+    assert httpx2.get(address, timeout=patient(30)).text == "Ollama is running"
     process.send_signal(signal.SIGTERM)
     assert process.wait(patient(5)) == 0
     assert process.stderr is not None
@@ -173,7 +176,7 @@ def test_a_killed_process_is_gone_at_once(process: subprocess.Popen[str]) -> Non
     process.kill()
     process.wait(patient(5))
     with pytest.raises(httpx2.ConnectError):
-        httpx2.get(address)
+        httpx2.get(address, timeout=patient(30))
 
 
 def _address(process: subprocess.Popen[str]) -> str:

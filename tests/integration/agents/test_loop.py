@@ -496,7 +496,11 @@ async def test_no_descriptor_and_no_process_is_left_after_many_tool_calls(tmp_pa
 
 
 async def test_a_provider_that_works_and_cannot_answer_one_request_holds_no_run_for_ever(tmp_path: Path) -> None:
-    async with rooms(tmp_path, lambda _: says(""), agentRetries=0) as (house, model):
+    def script(body: dict[str, Any]) -> dict[str, Any]:
+        # It answers a probe, which asks for a few tokens.
+        return says("pong" if len(body["messages"]) == 1 else "")
+
+    async with rooms(tmp_path, script, agentRetries=0) as (house, model):
         run = await house.run()
     assert run.status is RunStatus.FAILED
     assert "the answer was empty" in run.reason

@@ -60,7 +60,7 @@ def test_what_is_answered_with_success_is_in_the_database(intake: RunningIntake)
 def test_garbage_is_refused_with_a_reason_and_nothing_is_written(
     intake: RunningIntake, path: str, body: bytes, status: int, word: str
 ) -> None:
-    answer = httpx2.post(intake.url + path, content=body, headers=BEARER)
+    answer = httpx2.post(intake.url + path, content=body, headers=BEARER, timeout=patient(30))
     assert answer.status_code == status
     assert word in answer.json()["error"]
     assert intake.inbox.count() == 0
@@ -71,7 +71,7 @@ def test_a_body_without_an_end_is_cut_off_at_the_limit(intake: RunningIntake) ->
         for _ in range(SETTINGS.max_bytes // 65_536 + 2):
             yield b" " * 65_536
 
-    assert httpx2.post(intake.url + WEBHOOK, content=endless(), headers=BEARER).status_code == 413
+    assert httpx2.post(intake.url + WEBHOOK, content=endless(), headers=BEARER, timeout=patient(30)).status_code == 413
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_signed_body_gets_in_and_a_changed_or_an_old_one_does_not(intake: Runn
     def post(age: int, body: bytes, signed: bytes) -> int:
         stamp = int(time.time()) - age
         headers = {"X-Orchestrator-Timestamp": str(stamp), "X-Orchestrator-Signature": sign(SECRET, stamp, signed)}
-        return httpx2.post(intake.url + WEBHOOK, content=body, headers=headers).status_code
+        return httpx2.post(intake.url + WEBHOOK, content=body, headers=headers, timeout=patient(30)).status_code
 
     body = json.dumps({"name": "disk", "labels": {"host": "a"}}).encode()
     assert post(0, body, body) == 200
@@ -123,7 +123,10 @@ def test_many_senders_at_once_are_all_written(intake: RunningIntake) -> None:
     def send(number: int) -> int:
         return client.post(ALERTMANAGER, json=a_webhook(one(fingerprint=f"f{number}"))).status_code
 
-    with httpx2.Client(base_url=intake.url, headers=BEARER) as client, ThreadPoolExecutor(16) as pool:
+    with (
+        httpx2.Client(base_url=intake.url, headers=BEARER, timeout=patient(30)) as client,
+        ThreadPoolExecutor(16) as pool,
+    ):
         assert set(pool.map(send, range(64))) == {200}
     written = {notice["fingerprint"] for delivery in intake.inbox.list(100) for notice in delivery.notices}
     assert written == {f"f{number}" for number in range(64)}

@@ -22,7 +22,7 @@ async def test_a_provider_that_was_killed_comes_back_at_its_address_and_its_call
         await provider.start()
         url = provider.url
         body = {"model": "rehearsal-1", "messages": [{"role": "user", "content": "Hello"}]}
-        async with httpx2.AsyncClient(trust_env=False) as client:
+        async with httpx2.AsyncClient(trust_env=False, timeout=patient(30)) as client:
             await client.post(f"{url}/v1/chat/completions", json=body)
             await provider.kill()
             with pytest.raises(httpx2.ConnectError):

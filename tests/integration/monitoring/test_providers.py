@@ -20,6 +20,7 @@ from orchestration.rehearsal.fault_registry import FaultOrder
 from orchestration.storage.database import Database
 from orchestration.storage.route_states import RouteStates
 from orchestration.storage.spend import Spend
+from tests.support.patience import patient
 from tests.support.slow_server import slow_server
 
 CHAT = {"messages": [{"role": "user", "content": "hello"}]}
@@ -225,7 +226,7 @@ async def test_one_whose_only_request_uses_the_processor_is_not_down(tmp_path: P
         configuration = configured(server.url)
         watch = ProviderWatch(lambda: configuration, Key(), SystemClock())
         await watch.probe()
-        async with httpx2.AsyncClient(timeout=30) as client, anyio.create_task_group() as group:
+        async with httpx2.AsyncClient(timeout=patient(30)) as client, anyio.create_task_group() as group:
             group.start_soon(lambda: client.post(f"{server.url}/v1/chat/completions", json=CHAT))
             # Two silent probes in turn would be an outage.
             for _ in range(2):

@@ -22,6 +22,7 @@ from mcp_types import CallToolResult, TextContent
 from orchestration.security.principal import Role
 from orchestration.storage.approvals import Approval
 from tests.support.incidents import a_report
+from tests.support.patience import patient
 from tests.support.web import RunningWebServer
 
 
@@ -30,7 +31,7 @@ async def connected(
     server: RunningWebServer, role: Role = Role.ADMIN, scopes: tuple[str, ...] | None = None, mode: str = "auto"
 ) -> AsyncIterator[Client]:
     headers = {"Authorization": f"Bearer {server.token(role, scopes)}"}
-    async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
+    async with httpx2.AsyncClient(headers=headers, timeout=patient(60)) as http:
         transport = streamable_http_client(f"{server.url}/mcp", http_client=http)
         async with Client(transport, mode=mode, cache=None) as client:  # ends before its transport's client does
             yield client
@@ -84,7 +85,7 @@ async def test_a_viewer_changes_nothing_and_nobody_comes_without_a_token(server:
             await client.read_resource("orchestrator://users/admin")
     async with connected(server, Role.ADMIN, ("incidents",)) as client:
         assert "runs" in said(await client.call_tool("list_runs", {}))
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=patient(30)) as http:
         answer = await http.post(f"{server.url}/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
     assert answer.status_code == 401
 

@@ -40,14 +40,14 @@ def serving(project: ConsoleProject, *options: str) -> Iterator[tuple[subprocess
 def test_from_nothing_to_a_signed_in_admin(project: ConsoleProject) -> None:
     with serving(project, "--port", "0") as (process, url, lines):
         link = next(match[0] for line in lines if (match := re.search(r"http://\S+/setup\?key=\S+", line)))
-        with httpx2.Client(base_url=url) as client:
+        with httpx2.Client(base_url=url, timeout=patient(30)) as client:
             key = link.partition("key=")[2]
             assert client.get(link).status_code == 200
             client.post("/setup", data={"key": key, "name": "ada", "password": PASSWORD})
             assert client.get("/api/v1/me").json()["role"] == "admin"
         made = project.call("tokens", "create", "laptop", "--role", "operator", "--expires", "1d")
         token = {"Authorization": f"Bearer {made.out.strip()}"}
-        with httpx2.Client(base_url=url, headers=token) as client:
+        with httpx2.Client(base_url=url, headers=token, timeout=patient(30)) as client:
             assert client.get("/api/v1/me").json()["name"] == "laptop"
         assert made.out.strip() not in (project.root / "logs" / "orchestrator.log").read_text()
         assert key not in (project.root / "logs" / "orchestrator.log").read_text()
@@ -158,7 +158,8 @@ def test_with_a_certificate_everything_goes_by_tls(project: ConsoleProject, tmp_
     with serving(project, *options) as (process, url, lines):
         assert url.startswith("https://127.0.0.1:")
         key_of_link = "".join(lines).partition("key=")[2].split()[0]
-        with httpx2.Client(base_url=url, verify=ssl.create_default_context(cafile=str(certificate))) as client:
+        context = ssl.create_default_context(cafile=str(certificate))
+        with httpx2.Client(base_url=url, verify=context, timeout=patient(30)) as client:
             answer = client.post("/setup", data={"key": key_of_link, "name": "ada", "password": PASSWORD})
             cookie = answer.headers.get_list("set-cookie")[0]
             assert cookie.startswith("__Host-session=")
