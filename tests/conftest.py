@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 from hypothesis import settings
 
@@ -69,6 +73,25 @@ def replayed_tables() -> None:
     """Most tests have databases of their own."""
     replay_migrations()
     replay_engine_migrations()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_tls_contexts() -> Iterator[None]:
+    """Every client of a test would read the system's certificates, which takes longer than most of its requests."""
+    make = httpx2.create_ssl_context
+
+    @functools.cache
+    def made(verify: bool, trust_env: bool, _files: tuple[str | None, ...]) -> ssl.SSLContext:
+        return make(verify, trust_env=trust_env)
+
+    def shared(verify: ssl.SSLContext | str | bool = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
+        if not isinstance(verify, bool) or cert is not None:
+            return make(verify, cert, trust_env)
+        return made(verify, trust_env, (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx2._transports.default.create_ssl_context", shared)
+        yield
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from orchestration.agents import worker
 from orchestration.app import worker_main
 from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
+from orchestration.app.leadership import Leadership
 from orchestration.app.maintenance import ProjectMaintenance
 from orchestration.app.playbooks import PlaybookResponse
 from orchestration.config.schedules import ScheduleSettings
@@ -32,24 +33,27 @@ _LEADER = "leader"
 # does not change the leader.
 _LEASE_SECONDS = 10.0
 _RENEWAL_SECONDS = 1.0
+# The lease of the leader needs no more: three renewals may fail before another process takes over.
+_LEADER_RENEWAL_SECONDS = 3.0
 
 
 class ControlProcess:
-    """A running control process. `supervisor` knows its workers; `leads` says whether it leads; `url` is the address of
-    its dashboard, once it serves one."""
+    """A running control process. `supervisor` knows its workers; `leadership` says whether it leads; `url` is the
+    address of its dashboard, once it serves one."""
 
     def __init__(self, app: Application, config_file: Path, workers: int, *, drill: bool = False) -> None:
         self._app = app
         command = worker.command(worker_main.ENTRY_POINT, str(config_file.absolute()))
         self.supervisor = Supervisor(command, workers, self._limits, app.bus, app.clock)
-        self.leads = False
+        self.leadership = Leadership()
         self.url = ""
-        self.incidents = IncidentResponse(app, lambda: self.leads, drill=drill)
+        self.incidents = IncidentResponse(app, self.leadership, drill=drill)
         self.maintenance = ProjectMaintenance(app, self.incidents.outbox)
         upkeep = self.maintenance.upkeep
-        self.playbooks = PlaybookResponse(app, self.incidents, self.supervisor, upkeep, lambda: self.leads)
+        self.playbooks = PlaybookResponse(app, self.incidents, self.supervisor, upkeep, self.leadership)
         # One event for each outage, and not one for each second of it.
         self._unannounced = False
+        self._renew_at = 0.0
         self._applied: Sequence[ScheduleSettings] | None = None
 
     @property
@@ -84,15 +88,18 @@ class ControlProcess:
         """Release the leases. The calendar is emptied first, so that no run starts while no control process is running;
         the next leader fills it again."""
         with self._surviving_outages():
-            if self.leads:
+            if self.leadership.held:
                 await self._app.calendar.apply(())
                 await anyio.to_thread.run_sync(self._app.leases.release, _LEADER, self._holder)
             await anyio.to_thread.run_sync(self._app.leases.release, CONTROL_PREFIX + self._holder, self._holder)
 
     async def _lead(self) -> None:
-        self.leads = await self._acquire(_LEADER)
+        now = self._app.clock.monotonic()
+        if not self.leadership.held or now >= self._renew_at:
+            self.leadership.change(await self._acquire(_LEADER))
+            self._renew_at = now + _LEADER_RENEWAL_SECONDS
         wanted = self._app.configuration.schedules
-        if not self.leads:
+        if not self.leadership.held:
             # Another leader may change or empty the calendar in the meantime, so it is applied anew after the next
             # take-over.
             self._applied = None
@@ -142,7 +149,7 @@ async def serving(
             group.start_soon(control.follow_schedules)
             group.start_soon(control.incidents.run)
             group.start_soon(control.playbooks.run)
-            group.start_soon(control.maintenance.run, lambda: control.leads)
+            group.start_soon(control.maintenance.run, control.leadership)
             yield control
             # The loops run until they are cancelled.
             group.cancel_scope.cancel()

@@ -7,7 +7,7 @@ of the database is itself an incident, and somebody has to notice it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from orchestration.alerts.signal import Signal
 from orchestration.app.alert_evaluation import AlertEvaluation
 from orchestration.app.application import Application
 from orchestration.app.handover import HandOverNotifier
-from orchestration.app.leadership import while_leading
+from orchestration.app.leadership import Leadership
 from orchestration.app.live_credentials import LiveCredentials
 from orchestration.app.oncall_calendars import OnCallCalendarReader
 from orchestration.app.push_devices import PushDevices
@@ -45,6 +45,7 @@ from orchestration.incidents.journal import ReportJournal
 from orchestration.incidents.report import TroubleReport
 from orchestration.monitoring.assembly import Monitoring, MonitoringContext
 from orchestration.monitoring.monitor import in_thread
+from orchestration.monitoring.signals.repeated_gauges import RepeatedGauges
 from orchestration.notifications.channels import ChannelRegistry
 from orchestration.notifications.last_resort import LastResort
 from orchestration.notifications.sender import OutboxSender
@@ -62,9 +63,9 @@ class IncidentResponse:
     """Everything between a signal and a notification. With `drill`, every signal is marked as part of a drill, so that
     its incidents count in no figure and say in every text what they are."""
 
-    def __init__(self, app: Application, leads: Callable[[], bool], *, drill: bool = False) -> None:
+    def __init__(self, app: Application, leadership: Leadership, *, drill: bool = False) -> None:
         self._app = app
-        self._leads = leads
+        self._leadership = leadership
         self._drill = drill
         self._credentials = LiveCredentials(app.store)
         inbox = AlertInbox(app.database)
@@ -118,6 +119,7 @@ class IncidentResponse:
         self.calendars = OnCallCalendarReader(
             app.on_call.calendars, self._response, self._credentials, app.clock, app.redactor.text, app.root
         )
+        self._repeated = RepeatedGauges(self.monitoring.gauges)
         self._clock_watch = ClockWatch(app.clock, app.bus)
         self._evaluation = AlertEvaluation(self.alerts, self._look_around, app.clock)
 
@@ -130,7 +132,7 @@ class IncidentResponse:
 
     async def run(self) -> None:
         """Respond whenever this process leads, until cancelled."""
-        await while_leading(self._leads, self._app.clock, self._responding)
+        await self._leadership.while_held(self._responding)
 
     def _adopt(self, report: TroubleReport) -> None:
         self.alerts.adopt(report)
@@ -182,7 +184,9 @@ class IncidentResponse:
     def _receive(self, signals: Sequence[Signal]) -> None:
         for signal in signals:
             self.alerts.add_signal(self._marked(signal))
-        self._evaluation.wake()
+        # Most collectors report every second or two that nothing has changed.
+        if self._repeated.has_news(signals):
+            self._evaluation.wake()
 
     def _recall(self) -> None:
         """Continue the windows of the rules from what was recorded before a restart, or while another process led."""

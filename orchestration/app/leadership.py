@@ -1,25 +1,41 @@
-"""Work that only the leading control process does."""
+"""Which of several control processes leads, and the work that only that one does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
-from orchestration.clock import Clock
-
-# Reading the flag costs nothing, and an alert of the first second after a take-over must not wait.
-_CHECK_SECONDS = 0.2
+import anyio
 
 
-async def while_leading(
-    leads: Callable[[], bool], clock: Clock, work: Callable[[], AbstractAsyncContextManager[None]]
-) -> None:
-    """Enter `work` whenever this process leads, and leave it when it no longer does, until cancelled."""
-    while True:
-        while not leads():
-            await clock.sleep(_CHECK_SECONDS)
-        # Entered anew for each term: what another process did in between is in the database and not in this one's
-        # memory.
-        async with work():
-            while leads():
-                await clock.sleep(_CHECK_SECONDS)
+class Leadership:
+    """Whether this process leads. Changed and awaited on the event loop; read anywhere."""
+
+    def __init__(self, held: bool = False) -> None:
+        self._held = held
+        self._changed = anyio.Event()
+
+    @property
+    def held(self) -> bool:
+        """Whether this process leads now."""
+        return self._held
+
+    def change(self, held: bool) -> None:
+        """Begin or end a term; nothing if it is so already."""
+        if held is not self._held:
+            self._held = held
+            changed, self._changed = self._changed, anyio.Event()
+            changed.set()
+
+    async def while_held(self, work: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+        """Enter `work` whenever this process leads, and leave it when it no longer does, until cancelled."""
+        while True:
+            await self._until(True)
+            # Entered anew for each term: what another process did in between is in the database and not in this one's
+            # memory.
+            async with work():
+                await self._until(False)
+
+    async def _until(self, held: bool) -> None:
+        while self._held is not held:
+            await self._changed.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from orchestration.agents.own_code import AGENT_STATE
 from orchestration.app.application import Application
 from orchestration.app.archive_content import write_nightly
-from orchestration.app.leadership import while_leading
+from orchestration.app.leadership import Leadership
 from orchestration.app.project import ENGINE_FILE, ProjectRecords, database_url, load_runtime
 from orchestration.app.project_database import DATABASE_FILE
 from orchestration.clock import Clock, SystemClock
@@ -122,9 +122,9 @@ class ProjectMaintenance:
         holder = app.engine.executor_id
         self.service = MaintenanceScheduler(jobs(context), settings, records, app.leases, app.clock, app.bus, holder)
 
-    async def run(self, leads: Callable[[], bool]) -> None:
+    async def run(self, leadership: Leadership) -> None:
         """Run the jobs that are due whenever this process leads, until cancelled."""
-        await while_leading(leads, self._app.clock, self._working)
+        await leadership.while_held(self._working)
 
     @contextlib.asynccontextmanager
     async def _working(self) -> AsyncIterator[None]:

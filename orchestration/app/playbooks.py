@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import anyio
 
 from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
-from orchestration.app.leadership import while_leading
+from orchestration.app.leadership import Leadership
 from orchestration.app.live_credentials import EvenRevokedCredentials
 from orchestration.app.live_reviews import LiveReviews
 from orchestration.app.maintenance import ProjectMaintenance
@@ -42,10 +42,10 @@ class PlaybookResponse:
         incidents: IncidentResponse,
         supervisor: Supervisor,
         upkeep: BackupPort | None,
-        leads: Callable[[], bool],
+        leadership: Leadership,
     ) -> None:
         self._app = app
-        self._leads = leads
+        self._leadership = leadership
         self.records = PlaybookRecords(app.database)
         fleet = SupervisedFleet(supervisor, incidents.monitoring.workers.silent)
         self.services = action_services(app, incidents, fleet, upkeep)
@@ -66,7 +66,7 @@ class PlaybookResponse:
 
     async def run(self) -> None:
         """Respond whenever this process leads, until cancelled."""
-        await while_leading(self._leads, self._app.clock, self._responding)
+        await self._leadership.while_held(self._responding)
 
     @contextlib.asynccontextmanager
     async def _responding(self) -> AsyncIterator[None]:
@@ -91,7 +91,7 @@ class PlaybookResponse:
 def services_beside_control(app: Application) -> ActionServices:
     """What actions reach where no control process is at hand: for what a person asks of them in between."""
     # Not a `PlaybookResponse`: that would register its flow with the engine, in place of the serving process's own.
-    incidents = IncidentResponse(app, lambda: False)
+    incidents = IncidentResponse(app, Leadership())
     upkeep = ProjectMaintenance(app, incidents.outbox).upkeep
     return action_services(app, incidents, LeasedFleet(app.leases), upkeep)
 

@@ -1,4 +1,4 @@
-"""When to read the files again: at once where the system reports changes, and twice a second in any case."""
+"""When to read the files again: at once where the system reports changes, and every second in any case."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from watchfiles import awatch
 from orchestration.clock import Clock
 
 # Network file systems and containers report no changes, or too late; polling is cheap, since it only stats the files.
-_TICK_SECONDS = 0.5
+_TICK_SECONDS = 1.0
 _STEADY_SECONDS = 0.1
 _STEADY_ATTEMPTS = 8
 

@@ -70,7 +70,8 @@ class MonitoringContext:
 
 
 class Monitoring:
-    """The monitor and its collectors; those that other packages query are public attributes."""
+    """The monitor and its collectors; those that other packages query are public attributes. `gauges` are the signals
+    whose last value counts until the next."""
 
     def __init__(self, context: MonitoringContext, sink: Sink, metrics: Metrics | None = None) -> None:
         configuration, clock, database = context.configuration, context.clock, context.database
@@ -92,9 +93,9 @@ class Monitoring:
         self.vulnerabilities = VulnerabilityWatch(self._advisories, clock)
         self._counting = EventCounters(self.metrics, self._channel_type)
         self._calls = CallWatch(clock)
-        gauges = GAUGES | {one.name for own in own_collectors().usable for one in own.signals if one.gauge}
+        self.gauges = GAUGES | {one.name for own in own_collectors().usable for one in own.signals if one.gauge}
         self._sample_writer = SampleWriter(
-            self.samples, clock, lambda: configuration().monitoring.retention_days, gauges
+            self.samples, clock, lambda: configuration().monitoring.retention_days, self.gauges
         )
         self._event_tail = EventTail(timeline, clock)
         self._lag = LoopLag(clock)
@@ -187,7 +188,7 @@ class Monitoring:
         every(1, "log", in_thread(self._log_errors.collect))
         every(lambda: self._settings().scan_seconds, "secrets", in_thread(self._scan_secrets))
         # So often because it only reads a flag unless a step has written something.
-        every(0.1, "written", self._scan_written)
+        every(0.25, "written", self._scan_written)
         every(lambda: self._settings().audit_seconds, "audit", in_thread(self._audit))
         every(lambda: self._settings().status_page_seconds, "service-status", self._read_status_pages)
         every(60, "backups", in_thread(self._backups.collect))

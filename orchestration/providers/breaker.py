@@ -92,6 +92,11 @@ class Breaker:
         """Whether a call may find out that the failure is over, where no other route can answer it."""
         return self.state is not BreakerState.CLOSED and self.reason in _WORTH_A_TRIAL
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether no probe is due, in progress or planned."""
+        return self.state is BreakerState.CLOSED and self.probe_at is None
+
     def probe_due(self, now: float, rules: BreakerRules | None = None) -> bool:
         """Whether a probe is due; with `rules`, as calls would use the route now. Once it is in progress, `probe_at` is
         None, so no second one is."""

@@ -22,6 +22,8 @@ MayProbe = Callable[[RouteRecord], Awaitable[bool]]
 
 # Well below the shortest `probeAfter`, so that a probe is never noticeably late.
 _POLL_SECONDS = 0.25
+# While no route is broken or suspected.
+_RESTING_SECONDS = 1.0
 # A cheap probe proves that these are over. For the others a model has to generate tokens: an Ollama server whose runner
 # is wedged still answers its list of models.
 _CHEAP_IS_ENOUGH = frozenset({FailureKind.UNREACHABLE, FailureKind.AUTHENTICATION})
@@ -51,10 +53,12 @@ class Prober:
         """Probe due routes until cancelled, each by one process at a time."""
         async with anyio.create_task_group() as group:
             while True:
-                for record in tuple(self._routes.all()):
+                records = tuple(self._routes.all())
+                for record in records:
                     if self._is_due(record) and await self._may_probe(record):
                         self._begin(record, group)
-                await self._clock.sleep(_POLL_SECONDS)
+                rests = all(record.breaker.is_at_rest for record in records)
+                await self._clock.sleep(_RESTING_SECONDS if rests else _POLL_SECONDS)
 
     async def probe(self, provider: str, *, deep: bool) -> ProbeResult:
         """Probe a provider now. A success closes the routes that it proves to work; a failure is only reported, because

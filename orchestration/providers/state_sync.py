@@ -21,8 +21,8 @@ from orchestration.providers.route import RouteRecord
 from orchestration.providers.route_table import RouteTable, address_of
 from orchestration.storage.route_states import RouteStates, learned_of
 
-# Three exchanges fit into the second within which all processes must agree.
-_EXCHANGE_SECONDS = 0.3
+# Two exchanges fit into the second within which all processes must agree.
+_EXCHANGE_SECONDS = 0.45
 # Live figures (slots in use, headroom) are written when they change, at most once a second, and repeated while calls
 # are in progress: a reader takes figures that are not repeated for those of a process that has died.
 _REPORT_SECONDS = 1.0

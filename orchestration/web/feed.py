@@ -37,6 +37,7 @@ class Feed:
         self._read_lock = anyio.Lock()
         self._cached: tuple[tuple[int, int], Sequence[Numbered]] = ((-1, -1), ())
         self._closed = False
+        self._subscribed = anyio.Event()
         self.subscribers = 0
 
     def close(self) -> None:
@@ -47,10 +48,11 @@ class Feed:
     async def run(self) -> None:
         """Poll for new events while there are subscribers, until cancelled."""
         while True:
-            await self._clock.sleep(_POLL_SECONDS)
             # Nobody listens most of the time, and a poll costs a query four times a second.
             if not self.subscribers:
-                continue
+                self._subscribed = anyio.Event()
+                await self._subscribed.wait()
+            await self._clock.sleep(_POLL_SECONDS)
             try:
                 mark = await anyio.to_thread.run_sync(self._poll)
             except SQLAlchemyError:  # subscribers wait until the database is back
@@ -64,6 +66,7 @@ class Feed:
     async def subscribe(self, after: int) -> AsyncGenerator[Sequence[Numbered], None]:
         """Batches of events behind a number. An empty batch is a keep-alive. Ends when the feed is closed."""
         self.subscribers += 1
+        self._subscribed.set()
         try:
             last = after
             before = await self._read(last)

@@ -61,6 +61,8 @@ _PAGES = "orchestration.web.pages"
 # How long responses may take to finish when the server stops. Uvicorn waits for every open response until then, and an
 # event stream never finishes by itself: `WebServer.close` ends the streams first.
 _GRACE_SECONDS = 5
+# The `Date` of a response has a precision of one second.
+_DATE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ async def serving_web(
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn without its own signal handlers.
+    """Uvicorn without its own signal handlers, and without waking up ten times a second to see whether it shall stop.
 
     Uvicorn installs handlers for SIGINT and SIGTERM in `capture_signals`, and raises the signals again after it has
     stopped. Here the control process handles signals: it also has workers and runs to stop, and in a certain order.
@@ -178,6 +180,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._listening = anyio.Event()
+        self._stopping = anyio.Event()
         self._ended = anyio.Event()
 
     @contextlib.contextmanager
@@ -198,9 +201,16 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._listening.set()
 
+    async def main_loop(self) -> None:
+        # A tick with this number renews the `Date` of the responses.
+        while not await self.on_tick(0):
+            with anyio.move_on_after(_DATE_SECONDS):
+                await self._stopping.wait()
+
     async def stop(self) -> None:
         """Accept no more requests, and return when the current ones have finished or have run out of time."""
         self.should_exit = True
+        self._stopping.set()
         # Somewhat longer than uvicorn's own limit, after which it cancels the responses that are left.
         with anyio.move_on_after(_GRACE_SECONDS + 2):
             await self._ended.wait()

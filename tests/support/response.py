@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestration.app import Application, application
 from orchestration.app.incidents import IncidentResponse
+from orchestration.app.leadership import Leadership
 from orchestration.app.playbooks import PlaybookResponse
 from orchestration.domain.playbook_state import ActionState
 from orchestration.domain.scenario import Scenario
@@ -223,5 +224,5 @@ async def a_ward(
     (root / "work").mkdir(exist_ok=True)
     async with application(str(file), shared=shared) as app:
         supervisor = Supervisor(("true",), 0, lambda: WorkerLimits(15, 2048, 1), app.bus, app.clock)
-        incidents = IncidentResponse(app, lambda: False)
-        yield Ward(app, PlaybookResponse(app, incidents, supervisor, None, lambda: False))
+        incidents = IncidentResponse(app, Leadership())
+        yield Ward(app, PlaybookResponse(app, incidents, supervisor, None, Leadership()))

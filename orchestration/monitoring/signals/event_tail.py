@@ -45,13 +45,12 @@ class EventTail:
 
     def read(self) -> tuple[Event, ...]:
         """The events of other processes since the last read. Blocks."""
-        if self._last is None:
-            self._last = self._timeline.last_sequence()
+        newest = self._timeline.last_sequence()
+        # A restored backup has lower numbers: reading goes on from its last one, or nothing would be read again.
+        self._last = newest if self._last is None else min(self._last, newest)
+        if self._last == newest and not self._gaps:
             return ()
         rows = self._timeline.list_since(self._last, _MOST)
-        if not rows:
-            # A restored backup has lower numbers: reading goes on from its last one, or nothing would be read again.
-            self._last = min(self._last, self._timeline.last_sequence())
         late = self._timeline.list_numbered(self._gaps) if self._gaps else ()
         self._last = self._record_gaps(self._last, [number for number, _ in rows], [number for number, _ in late])
         return tuple(event for _, event in (*late, *rows) if not self._is_own(event))

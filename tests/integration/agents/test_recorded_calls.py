@@ -69,7 +69,7 @@ async def test_a_run_is_read_call_by_call(tmp_path: Path) -> None:
     listed = await anyio.to_thread.run_sync(lambda: CliRunner().invoke(cli, console))
     assert "executor.goal/1" in listed.output
     shown = await anyio.to_thread.run_sync(lambda: CliRunner().invoke(cli, [*console, "executor.goal/2", "--json"]))
-    assert json.loads(shown.output)["output"] == tool.output
+    assert json.loads(shown.stdout)["output"] == tool.output
 
 
 async def test_a_call_that_fails_keeps_its_prompt_and_says_why(tmp_path: Path) -> None:

@@ -69,5 +69,5 @@ def test_an_artifact_that_was_changed_afterwards_is_shown(tmp_path: Path) -> Non
     plan.write_text(plan.read_text() + "one more step")
     assert "plan.md is changed: it is not what the run wrote" in CliRunner().invoke(cli, command).output
     plan.unlink()
-    shown = json.loads(CliRunner().invoke(cli, [*command, "--json"]).output)
+    shown = json.loads(CliRunner().invoke(cli, [*command, "--json"]).stdout)
     assert shown["altered_artifacts"] == [{"name": "plan.md", "problem": "missing"}]

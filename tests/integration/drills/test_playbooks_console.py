@@ -51,7 +51,7 @@ class Console:
         return CliRunner().invoke(cli, command, catch_exceptions=False, standalone_mode=False)
 
     def json(self, *arguments: str) -> Any:
-        return json.loads(self.run(*arguments, "--json").output)
+        return json.loads(self.run(*arguments, "--json").stdout)
 
     def rows(self) -> dict[str, Sequence[Any]]:
         """Every row of the project's database."""
@@ -127,5 +127,5 @@ def test_what_was_done_is_shown_and_a_tripped_guard_is_reset_by_a_person(console
 
 
 def test_a_playbook_is_exported_for_other_tools(console: Console) -> None:
-    exported = json.loads(console.run("export", "worker-lost", "--cacao").output)
+    exported = json.loads(console.run("export", "worker-lost", "--cacao").stdout)
     assert exported["spec_version"] == "cacao-2.0"

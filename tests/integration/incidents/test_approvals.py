@@ -35,7 +35,7 @@ class Asked:
 
     def do(self, *arguments: str) -> Any:
         command = ["--config", str(self.config), "incidents", *arguments, "--json"]
-        return json.loads(CliRunner().invoke(cli, command, catch_exceptions=False, standalone_mode=False).output)
+        return json.loads(CliRunner().invoke(cli, command, catch_exceptions=False, standalone_mode=False).stdout)
 
 
 @pytest.fixture

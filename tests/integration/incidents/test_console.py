@@ -61,7 +61,7 @@ class Console:
         return result.output
 
     def json(self, *arguments: str) -> Any:
-        return json.loads(self.run(*arguments, "--json").output)
+        return json.loads(self.run(*arguments, "--json").stdout)
 
 
 @pytest.fixture

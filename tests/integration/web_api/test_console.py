@@ -53,19 +53,19 @@ def incident(server: RunningWebServer) -> str:
 
 def test_the_status_of_a_server_is_shown(there: Call) -> None:
     assert "unfinished runs" in there("status").output
-    assert set(json.loads(there("status", "--json").output)) >= {"runs", "questions", "control"}
+    assert set(json.loads(there("status", "--json").stdout)) >= {"runs", "questions", "control"}
 
 
 def test_a_run_is_started_shown_and_stopped_elsewhere(server: RunningWebServer, there: Call) -> None:
     workspace = str(server.project.workspace)
     begun = there("runs", "start", "--workspace", workspace, "--provider", "rehearsal", "--json", "say", "hello")
-    run = json.loads(begun.output)["id"]
+    run = json.loads(begun.stdout)["id"]
     assert run in there("runs", "list").output
-    assert json.loads(there("runs", "show", run, "--json").output)["goal"] == "say hello"
+    assert json.loads(there("runs", "show", run, "--json").stdout)["goal"] == "say hello"
     assert "goal: say hello" in there("runs", "show", run).output
     assert isinstance(there("runs", "approve", run).exception, ConflictError), "it asks nothing"
     there("runs", "cancel", run, "--reason", "a test")
-    assert json.loads(there("runs", "show", run, "--json").output)["status"] in ("cancelled", "failed", "succeeded")
+    assert json.loads(there("runs", "show", run, "--json").stdout)["status"] in ("cancelled", "failed", "succeeded")
 
 
 def test_an_incident_is_worked_elsewhere(there: Call, incident: str) -> None:
@@ -189,7 +189,7 @@ def test_users_and_tokens_are_managed_at_the_console(tmp_path: Path) -> None:
     assert call("users", "add", "ben", "--role", "admin", given=password * 2).exit_code == 0, "asked twice, unseen"
     assert "disabled" in call("users", "disable", "ada").output
     limits = ("--daily-tokens", "1000", "--requests-per-minute", "60")
-    made = json.loads(call("tokens", "create", "app", "--gateway", *limits, "--json").output)
+    made = json.loads(call("tokens", "create", "app", "--gateway", *limits, "--json").stdout)
     assert made["token"]["limits"] == {"daily_tokens": 1000, "requests_per_minute": 60}
     assert made["token"]["scopes"] == ["gateway"]
     listed = call("tokens", "list").output
