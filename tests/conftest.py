@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from orchestration.memory import collect_less_often
 from tests.support import prefork
@@ -56,14 +57,31 @@ def _place(folder: str) -> int:
     return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
 
 
+# What the tests of these folders share, such as the parsed sources, is costlier to make than most of them are to run.
+_TOGETHER = ("tests/unit/architecture/",)
+
+
+class ScopeScheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives the tests of a file to one process, and those of such a folder."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in _TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    return ScopeScheduling(config, log)
+
+
 def pytest_collection_finish() -> None:
     gc.freeze()  # tests and modules stay to the end, so no search for garbage needs to go through them
 
 
 @pytest.fixture(scope="session", autouse=True)
-def forked_drills() -> Iterator[None]:
-    """Every drill starts four programs and more, which need not import everything first."""
+def forked_programs() -> Iterator[None]:
+    """A control process starts workers, and every drill four programs and more, which need not import everything
+    first."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("subprocess.Popen", prefork.OwnProgram)
         patch.setattr("orchestration.drills.processes.Popen", prefork.Program)
         yield
 

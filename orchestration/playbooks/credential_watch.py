@@ -14,6 +14,7 @@ from orchestration.domain.duty import Duty, DutyKind
 from orchestration.errors import OrchestratorError
 from orchestration.events import Event
 from orchestration.events.configuration import CredentialsChanged
+from orchestration.events.incidents import IncidentDutyOpened
 from orchestration.events.playbooks import ActionFinished
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.duties import CompleteDuty
@@ -28,6 +29,8 @@ from orchestration.security.exposed_credentials import ExposedCredential, Expose
 from orchestration.security.vendors.vendor import CredentialProbe, CredentialStatus
 
 _SWEEP_SECONDS = 1.0
+# With no duty to be watched; one that this process opens is seen at once.
+_RESTING_SECONDS = 10.0
 _MOST_OPEN = 1000
 _OBSERVER = Actor("duties")
 _GONE = (
@@ -45,10 +48,14 @@ class CredentialWatch:
     def __init__(self, services: ActionServices) -> None:
         self._services = services
         self._watches: dict[tuple[str, int], RotationWatch] = {}
+        self._has_news = True
+        self._swept_at = 0.0
 
     def on_event(self, event: Event) -> None:
         """Probe at once when something may have changed; a subscriber of the bus."""
         match event.payload:
+            case IncidentDutyOpened():
+                self._has_news = True
             case ActionFinished(action="security.rotate") | CredentialsChanged():
                 self._watches = {key: replace(one, due_at=0.0, attempts=0) for key, one in self._watches.items()}
             case _:
@@ -58,12 +65,14 @@ class CredentialWatch:
         """Watch until cancelled."""
         failure = RepeatedFailure(_log.error, "credentials.watch_failed")
         while True:
-            with failure.tolerated(OrchestratorError, SQLAlchemyError):  # the next sweep goes on
-                await self.sweep()
+            if self._is_due():
+                with failure.tolerated(OrchestratorError, SQLAlchemyError):  # the next sweep goes on
+                    await self.sweep()
             await self._services.clock.sleep(_SWEEP_SECONDS)
 
     async def sweep(self) -> None:
         """One round over all duties that are due."""
+        self._has_news, self._swept_at = False, self._services.clock.monotonic()
         incidents = await anyio.to_thread.run_sync(self._open_incidents)
         duties = [(incident, duty) for incident in incidents for duty in _rotations(incident)]
         known = {(incident.id, duty.number) for incident, duty in duties}
@@ -73,6 +82,10 @@ class CredentialWatch:
             watch = self._watches.get(key, RotationWatch())
             if watch.due_at <= self._services.clock.monotonic():
                 self._watches[key] = await self._probe(incident, duty, watch)
+
+    def _is_due(self) -> bool:
+        passed = self._services.clock.monotonic() - self._swept_at
+        return bool(self._has_news or self._watches or passed >= _RESTING_SECONDS)
 
     def _open_incidents(self) -> list[Incident]:
         rows = self._services.incidents.table.list(is_open=True, limit=_MOST_OPEN)

@@ -82,8 +82,11 @@ class Program(subprocess.Popen[Any]):
     """`python -m MODULE ARGUMENTS…` or `python SCRIPT.py ARGUMENTS…`, forked from the template if it can be."""
 
     def __init__(self, args: Sequence[str], **options: Any) -> None:
-        self._template = _template() if _is_possible(args, options) else None
+        self._template = _template() if self._is_meant(args) and _is_possible(args, options) else None
         super().__init__(args, **options)
+
+    def _is_meant(self, args: Sequence[str]) -> bool:
+        return True
 
     def _execute_child(self, *arguments: Any, **named: Any) -> None:
         """Where `Popen` creates the process, with the pipes that it has made."""
@@ -97,6 +100,15 @@ class Program(subprocess.Popen[Any]):
         self.pid = self._template.fork(given["args"], given["cwd"], streams, **whose)
         self._child_created = True
         self._close_pipe_fds(*(given[name] for name in _PIPES))  # type: ignore[attr-defined]
+
+
+class OwnProgram(Program):
+    """What takes the place of `subprocess.Popen` in the test process itself: programs of the project are forked, among
+    them the workers of a control process that a test runs, and the drills that it holds."""
+
+    def _is_meant(self, args: Sequence[str]) -> bool:
+        words = [] if isinstance(args, str | bytes) else [os.fsdecode(word) for word in args[1:3]]
+        return words[:1] == ["-m"] and words[-1].split(".")[0] == "orchestration"
 
 
 _CREATION = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]
