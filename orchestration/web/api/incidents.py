@@ -30,7 +30,7 @@ from orchestration.incidents.review import clock_lines
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.incidents.table import IncidentRow, TimerRow
 from orchestration.storage.playbooks import PlaybookRecords
-from orchestration.web.api.command_routes import add_command, add_opening_command
+from orchestration.web.api.command_routes import add_command, add_opening_command, prepare_result
 from orchestration.web.api.services import (
     ApiServices,
     Caller,
@@ -45,6 +45,7 @@ from orchestration.web.api.services import (
 )
 
 router = APIRouter()
+prepare_result(Incident)
 _AREA = "incidents"
 _READ = requires(Role.VIEWER, _AREA)
 

@@ -33,7 +33,7 @@ from orchestration.storage.artifacts import ArtifactRecord
 from orchestration.storage.runs import Run
 from orchestration.storage.timeline import HeartbeatRow
 from orchestration.telemetry.span import caller_trace
-from orchestration.web.api.command_routes import add_command
+from orchestration.web.api.command_routes import add_command, prepare_result
 from orchestration.web.api.services import (
     ApiServices,
     Caller,
@@ -53,6 +53,7 @@ from orchestration.web.run_progress import RunProgressReport
 from orchestration.workflows.step_count import count_steps
 
 router = APIRouter()
+prepare_result(Run)
 _AREA = "runs"
 _GOAL = Annotated[str, StringConstraints(min_length=1, max_length=100_000, strip_whitespace=True)]
 # Far more than the longest run has. It only bounds the memory that one request can take.

@@ -98,7 +98,7 @@ async def test_list_tells_what_is_known_without_calling_anyone(run: Run, project
     server.asked.clear()
     done = await run("list", "--json")
     assert done.code == 0
-    lines = {line["provider"]: line for line in json.loads(done.stdout)}
+    lines = {line["provider"]: line for line in json.loads(done.output)}
     main = lines["main"]
     assert (main["state"], main["reason"], main["last_failure"]) == ("open", "model_missing", "no such model")
     assert (main["order"], main["limit"], main["key"], main["key_present"]) == (1, 3, "MAIN_KEY", True)
@@ -131,19 +131,19 @@ async def test_probe_asks_and_its_success_closes_the_route_for_all(run: Run, pro
     await learn(project, server)
     failed = await run("probe", "main", "--deep", "--json")
     assert failed.code == 1
-    (result,) = json.loads(failed.stdout)
+    (result,) = json.loads(failed.output)
     assert (result["provider"], result["ok"], result["outcome"]) == ("main", False, "model_missing")
     server.answer = Vendor().answer
     done = await run("probe", "main", "--deep")
     assert done.code == 0
     assert "ok" in done.output
-    assert json.loads((await run("list", "--json")).stdout)[0]["state"] == "closed"
+    assert json.loads((await run("list", "--json")).output)[0]["state"] == "closed"
 
 
 async def test_probe_asks_all_that_are_enabled_and_fails_for_one(run: Run, server: Vendor) -> None:
     done = await run("probe", "--json")
     assert done.code == 1
-    outcomes = {one["provider"]: one["outcome"] for one in json.loads(done.stdout)}
+    outcomes = {one["provider"]: one["outcome"] for one in json.loads(done.output)}
     assert outcomes == {"main": "ok", "spare": "authentication", "rehearsal": "ok"}
     assert len(server.probes) == 1
     server.probe = lambda asked: as_json({}, 500)
@@ -173,7 +173,7 @@ async def test_what_was_learned_of_a_model_is_listed_and_forgotten(run: Run, pro
     desk.teach("main", LearnedDialect(Dialect(tools=ToolForm.TEXT), 8192, desk.clock.now().timestamp()))
     async with desk.gateway.running():
         await until(lambda: bool(learned_of(RouteStates(database).load().get(("main", "m"), ({}, None))[0])))
-        [known] = json.loads((await run("learned", "--json")).stdout)
+        [known] = json.loads((await run("learned", "--json")).output)
         assert (known["provider"], known["model"], known["window"]) == ("main", "m", 8192)
         assert known["facts"] == ["tools in words", "context of 8,192 tokens by a refusal"]
         assert "tools in words" in (await run("learned")).output
