@@ -11,8 +11,8 @@ import anyio
 class Leadership:
     """Whether this process leads. Changed and awaited on the event loop; read anywhere."""
 
-    def __init__(self, held: bool = False) -> None:
-        self._held = held
+    def __init__(self) -> None:
+        self._held = False
         self._changed = anyio.Event()
 
     @property
