@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.patience import Deadline, wait_for_end
+from tests.support.patience import Deadline, patient, wait_for_end
 
 
 def binary(*names: str) -> Path:
@@ -48,7 +48,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> 
     deadline = Deadline(20)
     while not deadline.is_over():
         with suppress(httpx2.TransportError):
-            if httpx2.get(f"{url}/-/ready").status_code == 200:
+            if httpx2.get(f"{url}/-/ready", timeout=patient(5)).status_code == 200:
                 return
         if process.poll() is not None:
             break

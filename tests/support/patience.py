@@ -1,8 +1,8 @@
 """How long tests wait: as long as the machine needs now, measured, and never longer than that on a quiet one.
 
-A limit in a test says how long something takes where nothing else is running. Before such a limit fails a test, it is
-measured how much slower than that a program runs at this moment, as drills do (`orchestration.drills.calibration`), and
-the limit is widened by that factor. A measurement takes a few hundredths of a second and is made only when a limit is
+A limit in a test says how long something takes where nothing else is running, on a processor of the usual speed. Before
+such a limit fails a test, it is measured how much slower than that a program runs at this moment, and the limit is
+widened by that factor. A measurement takes a few hundredths of a second and is made only when a limit is
 about to be exceeded, or when a number of seconds has to be handed to somebody else in advance.
 """
 
@@ -19,6 +19,9 @@ import anyio
 
 _WORK_SECONDS = 0.04
 _COUNT = 2_000
+# How often a processor of the usual speed adds up so many numbers in a second of its time. Rented machines differ by
+# more than two, and one whose other half works for somebody else by a third.
+_USUAL_SPEED = 40_000.0
 _NOISE = 1.1
 # Beyond that it is no longer the machine that is to blame, and a suite that never ends tells nobody anything.
 _MOST = 25.0
@@ -35,26 +38,28 @@ def slowness() -> float:
     global _last  # noqa: PLW0603 (one measurement serves everybody in this process)
     now = time.monotonic()
     if _last is None or now - _last[0] > _FRESH_SECONDS:
-        _last = (time.monotonic(), slowness_of(_held_up(), os.getloadavg()[0], os.cpu_count() or 1))
+        _last = (time.monotonic(), slowness_of(*_measured(), os.getloadavg()[0], os.cpu_count() or 1))
     return _last[1]
 
 
-def slowness_of(held_up: float, load: float, processors: int) -> float:
+def slowness_of(held_up: float, speed: float, load: float, processors: int) -> float:
     """The factor from what was measured. Pure.
 
-    Seconds for a second of processor time say how it is at this moment. The load of the last minute counts as well: a
-    process that has just slept is favoured by the kernel, while the ones that a test starts are not.
+    A slow processor makes everything longer, however little there is to do. Seconds for a second of processor time say
+    how it is at this moment. The load of the last minute counts as well: a process that has just slept is favoured by
+    the kernel, while the ones that a test starts are not.
     """
-    factor = max(held_up, load / processors)
+    factor = max(held_up, load / processors, 1.0) * max(_USUAL_SPEED / speed, 1.0)
     return min(factor, _MOST) if factor > _NOISE else 1.0
 
 
-def _held_up() -> float:
-    """Seconds that pass for a second of processor time."""
-    begun, used = time.perf_counter(), time.thread_time()
+def _measured() -> tuple[float, float]:
+    """Seconds that pass for a second of processor time, and how often the numbers are added up in one."""
+    begun, used, times = time.perf_counter(), time.thread_time(), 0
     while (worked := time.thread_time() - used) < _WORK_SECONDS:
         sum(range(_COUNT))
-    return (time.perf_counter() - begun) / worked
+        times += 1
+    return (time.perf_counter() - begun) / worked, times / worked
 
 
 def patient(seconds: float) -> float:

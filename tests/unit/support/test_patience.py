@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -16,18 +18,21 @@ from tests.support.project import ROOT
 
 
 @pytest.mark.parametrize(
-    ("held_up", "load", "processors", "expected"),
+    ("held_up", "speed", "load", "expected"),
     [
-        (1.0, 0.0, 2, 1.0),
-        (1.05, 2.1, 2, 1.0),
-        (3.0, 1.0, 2, 3.0),
-        (1.2, 30.0, 2, 15.0),
-        (900.0, 1.0, 2, 25.0),
+        (1.0, 40_000, 0.0, 1.0),
+        (1.0, 90_000, 0.0, 1.0),
+        (1.05, 39_000, 2.1, 1.0),
+        (3.0, 40_000, 1.0, 3.0),
+        (1.2, 40_000, 30.0, 15.0),
+        (1.0, 16_000, 1.0, 2.5),
+        (3.0, 16_000, 1.0, 7.5),
+        (900.0, 40_000, 1.0, 25.0),
     ],
-    ids=["quiet", "noise", "busy now", "busy for a minute", "no more than that"],
+    ids=["quiet", "quick", "noise", "busy now", "busy for a minute", "slow", "slow and busy", "no more than that"],
 )
-def test_how_slow_it_is(held_up: float, load: float, processors: int, expected: float) -> None:
-    assert slowness_of(held_up, load, processors) == expected
+def test_how_slow_it_is(held_up: float, speed: float, load: float, expected: float) -> None:
+    assert slowness_of(held_up, speed, load, 2) == expected
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(0.0, 0.02), (0.004, 0.02), (0.05, 0.15), (9.0, 0.25)])
@@ -139,6 +144,28 @@ def test_no_test_has_a_time_limit_of_its_own() -> None:
         if _IMPATIENT.search(line)
     ]
     assert found == [], "use tests.support.patience: until, Deadline, Stopwatch, fail_after, patient"
+
+
+_CLIENT = re.compile(r"httpx2\.(Client|AsyncClient|get|post|put|patch|delete|request|stream)\(")
+
+
+def _impatient_clients(text: str) -> Iterator[int]:
+    """The lines where an HTTP client is made, or a request sent without one, with httpx's own limit."""
+    if _CLIENT.search(text):
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call) and _CLIENT.fullmatch(f"{ast.unparse(node.func)}("):
+                given = {keyword.arg for keyword in node.keywords}
+                if given.isdisjoint({"timeout", "transport", None}):
+                    yield node.lineno
+
+
+def test_no_http_client_of_a_test_has_the_limit_of_a_quiet_machine() -> None:
+    found = [
+        f"{file.relative_to(ROOT)}:{line}"
+        for file in (ROOT / "tests").rglob("*.py")
+        for line in _impatient_clients(file.read_text(encoding="utf-8"))
+    ]
+    assert found == [], "give `timeout=patient(…)`: httpx's own limit is five seconds"
 
 
 @pytest.mark.parametrize(("waited", "expected"), [(0.0, 0.02), (1.0, 0.02), (5.0, 0.1), (60.0, 0.25)])
