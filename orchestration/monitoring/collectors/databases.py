@@ -74,7 +74,9 @@ class DatabaseWatch:
     def _answer(self) -> tuple[Signal, ...]:
         now = self._clock.now()
         # The query comes last: a connection that is open already goes on answering from a file that is gone or locked.
-        problem, damaged = self._gone() or self._locked() or self._query()
+        found = self._gone() or self._locked() or self._query()
+        # Once more: a file that has gone in between explains whatever the others have found.
+        problem, damaged = (self._gone() or found) if found[0] else found
         self._database.suspend(problem)
         # Reported, but no reason to suspend: connections that are open keep working when the file cannot
         # be opened anew.

@@ -44,7 +44,11 @@ def test_a_heartbeat_that_stops_is_an_incident_until_it_is_back(folder: ConsoleP
                 return {one["name"]: one["status"] for one in found}
 
             def incidents() -> list[tuple[str, str, str]]:
-                return folder.records("SELECT title, severity, status FROM incidents ORDER BY detected_at")
+                # A busy machine may have an incident of its own beside it.
+                ours = "title LIKE 'Heartbeat%'"
+                return folder.records(
+                    f"SELECT title, severity, status FROM incidents WHERE {ours} ORDER BY detected_at"
+                )
 
             assert client.get("/heartbeat/backup").status_code == 401
             assert report(token=_INTAKE) == 401, "it has a token of its own"
@@ -52,7 +56,7 @@ def test_a_heartbeat_that_stops_is_an_incident_until_it_is_back(folder: ConsoleP
             assert report(method="HEAD") == 200
             assert client.get("/heartbeat/backup", auth=("cron", _BACKUP)).status_code == 200
             assert shown()["backup"] == "up"
-            until(lambda: incidents() == [("Heartbeat backup is late", "P1", "detected")])
+            until(lambda: [one[:2] for one in incidents()] == [("Heartbeat backup is late", "P1")])
             status = folder.call("status", "--json").json()
             assert [one["name"] for one in status["heartbeats"]] == ["backup"]
             assert report("backup/0", method="POST", content=b"done") == 200

@@ -182,7 +182,7 @@ def test_users_and_tokens_are_managed_at_the_console(tmp_path: Path) -> None:
         return CliRunner().invoke(cli, ["--config", str(project.file), *arguments], input=given, standalone_mode=False)
 
     password = f"{PASSWORD}\n"
-    assert call("users", "add", "ada", "--role", "admin", "--password-stdin", given=password).output == "ada: admin\n"
+    assert call("users", "add", "ada", "--role", "admin", "--password-stdin", given=password).stdout == "ada: admin\n"
     assert isinstance(call("users", "add", "ada", "--password-stdin", given=password).exception, ConflictError)
     assert isinstance(call("users", "add", "ben", "--password-stdin", given="short\n").exception, UsageError)
     assert isinstance(call("users", "disable", "ada").exception, ConflictError), "the last admin"
