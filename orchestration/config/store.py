@@ -325,7 +325,7 @@ class ConfigurationStore:
     def _publish(self) -> None:
         current = self.current
         published = (current, self.credentials)
-        # Watching comes here twice a second; subscribers want to hear only of changes.
+        # Watching comes here every second; subscribers want to hear only of changes.
         if published == self._published:
             return
         self._published = published

@@ -1,4 +1,4 @@
-"""Three thousand alerts of one group, under `orchestrator serve`: they are taken at once, are told in a few messages,
+"""Three thousand alerts of one group, under `orchestrator serve`: they are taken, are told in a few messages,
 hide nothing that is worse, and leave no memory behind."""
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def a_project(root: Path, hook: HttpReceiver) -> ConsoleProject:
     return project
 
 
-def test_a_storm_is_taken_at_once_and_told_in_few_messages_and_hides_nothing_worse(tmp_path: Path) -> None:
+def test_a_storm_is_taken_and_told_in_few_messages_and_hides_nothing_worse(tmp_path: Path) -> None:
     part = ALERTS // PARTS
     storm = [our_body("HostDown", first, part, "warning", True) for first in range(0, ALERTS, part)]
     over = our_body("HostDown", 0, ALERTS, "warning", False)
