@@ -38,13 +38,13 @@ class LoopbackListener:
             self._socket.listen()
         except OSError as error:
             raise _taken(self.port, error) from error
-        server = EmbeddedServer(app)
+        server = EmbeddedServer.of(app)
         self._serving = asyncio.create_task(server.serve(sockets=[self._socket]))
         try:
-            await server.ready.wait()
+            await server.until_started()
         except asyncio.CancelledError:
             # The task of the server would otherwise go on listening, with nobody left to close it.
-            server.stopping.set()
+            server.begin_stop()
             raise
         self._app, self._server = app, server
 
@@ -90,7 +90,7 @@ class LoopbackListener:
         self._socket = _bind(self.port)
         for connection in tuple(server.server_state.connections):
             connection.transport.abort()
-        server.stopping.set()
+        server.begin_stop()
 
     async def _wait_for_server(self) -> None:
         """Wait for the old server; `wait` does not cancel it when this is cancelled."""

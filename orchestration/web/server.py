@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -27,6 +27,7 @@ from orchestration.app.application import Application
 from orchestration.app.control import ControlProcess
 from orchestration.app.live_credentials import LiveCredentials
 from orchestration.config.isolation import isolation_of
+from orchestration.embedded_server import EmbeddedServer
 from orchestration.errors import UsageError
 from orchestration.security.access import AccessControl
 from orchestration.security.audit_trail import AuditTrail
@@ -61,8 +62,6 @@ _PAGES = "orchestration.web.pages"
 # How long responses may take to finish when the server stops. Uvicorn waits for every open response until then, and an
 # event stream never finishes by itself: `WebServer.close` ends the streams first.
 _GRACE_SECONDS = 5
-# The `Date` of a response has a precision of one second.
-_DATE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,7 @@ async def serving_web(
     asgi: ASGIApp = SecurityHeaders(web.asgi)
     if found.proxies:
         asgi = ForwardedHeaders(asgi, found.proxies, secret)
-    server = _Server(_settings(asgi, found))
+    server = EmbeddedServer(_settings(asgi, found))
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(web.feed.run)
@@ -168,52 +167,6 @@ async def serving_web(
                 group.cancel_scope.cancel()
     finally:
         listening.close()
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn without its own signal handlers, and without waking up ten times a second to see whether it shall stop.
-
-    Uvicorn installs handlers for SIGINT and SIGTERM in `capture_signals`, and raises the signals again after it has
-    stopped. Here the control process handles signals: it also has workers and runs to stop, and in a certain order.
-    """
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._listening = anyio.Event()
-        self._stopping = anyio.Event()
-        self._ended = anyio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            await super().serve(sockets)
-        finally:
-            self._ended.set()
-
-    async def until_started(self) -> None:
-        """Return when the server accepts connections."""
-        await self._listening.wait()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._listening.set()
-
-    async def main_loop(self) -> None:
-        # A tick with this number renews the `Date` of the responses.
-        while not await self.on_tick(0):
-            with anyio.move_on_after(_DATE_SECONDS):
-                await self._stopping.wait()
-
-    async def stop(self) -> None:
-        """Accept no more requests, and return when the current ones have finished or have run out of time."""
-        self.should_exit = True
-        self._stopping.set()
-        # Somewhat longer than uvicorn's own limit, after which it cancels the responses that are left.
-        with anyio.move_on_after(_GRACE_SECONDS + 2):
-            await self._ended.wait()
 
 
 def _settings(asgi: ASGIApp, exposure: Exposure) -> uvicorn.Config:

@@ -233,9 +233,13 @@ def _worked_off(system: System, client: httpx2.Client) -> Iterator[tuple[str, st
 
     def is_over() -> bool:
         runs = client.get("/api/v1/runs").json()["items"]
-        return bool(runs) and all(run["status"] in ("succeeded", "failed", "cancelled", "stopped") for run in runs)
+        return [run["status"] for run in runs] == ["succeeded"]
 
     until(is_over, seconds=90)
+    # Only now: agents have no tools while the system is isolated.
+    yield "isolation", client.post("/api/v1/isolation", json={"reason": one["isolation reason"]}).text
+    ended = client.request("DELETE", "/api/v1/isolation", json={"reason": one["override reason"]})
+    yield "isolation off", ended.text
     until(lambda: len(system.mailbox.mails) >= 2 and len(system.hook.received) >= 3, seconds=60)
 
 
@@ -269,8 +273,6 @@ def requests(client: httpx2.Client, one: Canaries, project: ConsoleProject) -> I
     yield "note", client.post(f"/api/v1/incidents/{incident.json()['id']}/notes", json=note)
     silence = {"matchers": [f'token="{one["silence matcher"]}"'], "seconds": 60, "comment": one["silence comment"]}
     yield "silence", client.post("/api/v1/silences", json=silence)
-    yield "isolation", client.post("/api/v1/isolation", json={"reason": one["isolation reason"]})
-    yield "isolation off", client.request("DELETE", "/api/v1/isolation", json={"reason": one["override reason"]})
     yield "sign-in", client.post("/sign-in", data={"name": one["user name"], "password": one["user name"]})
     yield "agent", client.get("/api/v1/nothing", headers={"User-Agent": one["user agent"]})
     yield "query", client.get("/api/v1/runs", params={"cursor": one["query"], "status": one["query"]})

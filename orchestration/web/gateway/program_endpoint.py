@@ -102,10 +102,10 @@ class _KeyCheck:
 
 @contextlib.asynccontextmanager
 async def _serving(app: ASGIApp, listening: socket.socket) -> AsyncIterator[None]:
-    server = EmbeddedServer(app)
+    server = EmbeddedServer.of(app)
     task = asyncio.create_task(server.serve([listening]))
     try:
         yield
     finally:
-        server.stopping.set()
+        server.begin_stop()
         await asyncio.wait({task})
