@@ -15,6 +15,8 @@ from typing import Any, cast
 import httptools
 import httpx2
 
+from orchestration.connection_counts import ConnectionCounts
+
 # Returns the addresses of a host that may be connected to, in order. Raises httpx2.ConnectError and ConnectTimeout.
 ResolveAddresses = Callable[[str, int, float | None], Awaitable[list[str]]]
 Origin = tuple[str, str, int]
@@ -205,6 +207,12 @@ class HttpConnections:
             stream=_Body(connection, lambda: self._give(connection, origin)),
         )
 
+    @property
+    def counts(self) -> ConnectionCounts:
+        """How many there are."""
+        kept = [connection for origin in self._idle.values() for connection in origin]
+        return ConnectionCounts(len(self._all) - len(kept), sum(map(self._is_fresh, kept)))
+
     async def aclose(self) -> None:
         """Close every connection."""
         for connection in tuple(self._all):
@@ -219,11 +227,13 @@ class HttpConnections:
         kept = self._idle.get(origin)
         while kept:
             connection = kept.pop()
-            recent = loop.time() - connection.idle_since < self._keep_seconds
-            if connection.is_usable and connection.loop is loop and recent:
+            if connection.loop is loop and self._is_fresh(connection):
                 return connection
             self._discard(connection)
         return None
+
+    def _is_fresh(self, connection: HttpConnection) -> bool:
+        return connection.is_usable and connection.loop.time() - connection.idle_since < self._keep_seconds
 
     def _give(self, connection: HttpConnection, origin: Origin) -> None:
         """Keep a connection whose answer has been read, or close it."""

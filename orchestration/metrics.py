@@ -43,6 +43,7 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "assessment": (*(one.value for one in RefusalAssessment), OTHER),
         "because": ("refused", "left out", "echo", OTHER),
         "state": ("closed", "half_open", "open", OTHER),
+        "use": ("busy", "idle", OTHER),
         "severity": ("P0", "P1", "P2", "P3", OTHER),
         "change": (
             *("detected", "acknowledged", "mitigating", "verifying", "resolved", "reopened", "in_review", "closed"),
@@ -98,6 +99,12 @@ ROUTE_CHANGES = Instrument(
 )
 ROUTES = Instrument(
     Gauge, "provider_routes", "Routes of a provider, by the state of their breaker.", ("provider", "state")
+)
+CONNECTIONS = Instrument(
+    Gauge,
+    "provider_connections",
+    "Connections of the control process to a provider, by whether they carry a request or wait for one.",
+    ("provider", "use"),
 )
 ISOLATED = Instrument(Gauge, "isolated", "1 while the system is isolated, else 0.")
 PROVIDERS_USABLE = Instrument(Gauge, "providers_usable", "Members of the fallback chain that can be used.")

@@ -23,6 +23,7 @@ import anyio.to_thread
 import httpcore2
 import httpx2
 
+from orchestration.connection_counts import ConnectionCounts
 from orchestration.proxies import proxy_for
 
 # Clouds hand out the machine's credentials here; no service of a user's is at these addresses:
@@ -138,6 +139,15 @@ class OutboundTransport(httpx2.AsyncHTTPTransport):
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             response.stream = _Pieces(response.stream)
         return response
+
+    @property
+    def counts(self) -> ConnectionCounts:
+        """How many connections there are, to servers and proxies."""
+        pools = [self._pool, *(transport._pool for transport in self._proxied.values())]  # noqa: SLF001 (no other way)
+        # In httpx's pool one that is being made is not idle either.
+        pooled = [connection.is_idle() for pool in pools for connection in pool.connections]
+        found = ConnectionCounts(pooled.count(False), pooled.count(True))
+        return found if self._direct is None else found.plus(self._direct.counts)
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -37,6 +37,7 @@ from orchestration.app.recorded_time import ClockWatch, follow_recorded_time
 from orchestration.clock import Clock
 from orchestration.config.alerting import HeartbeatSettings
 from orchestration.config.response import Contact, ResponseSettings
+from orchestration.connection_counts import ConnectionCounts
 from orchestration.domain.severity import Severity
 from orchestration.events import Event
 from orchestration.events.incidents import IncidentEvent
@@ -55,6 +56,7 @@ from orchestration.storage.outbox import Outbox
 
 # A heartbeat is late at most so much later than its grace allows.
 _HEARTBEAT_SECONDS = 1.0
+_CONNECTIONS_SECONDS = 5.0
 # No window of the built-in rules is longer.
 _RECALLED_SECONDS = 3600.0
 
@@ -104,6 +106,7 @@ class IncidentResponse:
             HeartbeatMonitors(app.database), inbox, self._expected_heartbeats, redact, self._show_heartbeats
         )
         self.monitoring.monitor.every(_HEARTBEAT_SECONDS, "heartbeats", in_thread(partial(_check, watch, app.clock)))
+        self.monitoring.monitor.every(_CONNECTIONS_SECONDS, "connections", self._count_connections)
         self.outbox = Outbox(app.database, app.redactor.data)
         self._channels = ChannelRegistry(self._response, self._credentials, app.clock, PushDevices(app).access)
         self.sender = OutboxSender(
@@ -129,6 +132,17 @@ class IncidentResponse:
     def _show_heartbeats(self, counts: Mapping[HeartbeatStatus, int]) -> None:
         for status in HeartbeatStatus:
             self.monitoring.metrics.set(metrics.HEARTBEATS, counts.get(status, 0), heartbeat_status=status.value)
+
+    async def _count_connections(self) -> Iterable[Signal]:
+        found: dict[str, ConnectionCounts] = {}
+        for provider, counts in self._app.gateway.connections().items():
+            # Mapped to the label's values first: two providers that become `other` are shown together.
+            label = metrics.label_value("provider", provider)
+            found[label] = counts.plus(found.get(label, ConnectionCounts()))
+        for provider, counts in found.items():
+            for use, count in counts._asdict().items():
+                self.monitoring.metrics.set(metrics.CONNECTIONS, count, provider=provider, use=use)
+        return ()
 
     async def run(self) -> None:
         """Respond whenever this process leads, until cancelled."""

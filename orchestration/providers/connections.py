@@ -6,6 +6,7 @@ behind. Each of them looks like a provider that is down, so a request that faile
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +14,11 @@ from contextlib import asynccontextmanager
 import anyio
 import httpx2
 
-ClientFactory = Callable[[], httpx2.AsyncClient]
+from orchestration.connection_counts import ConnectionCounts
+from orchestration.outbound import OutboundTransport
+
+# A client with its transport, which is a client's own secret.
+ClientFactory = Callable[[], tuple[httpx2.AsyncClient, OutboundTransport]]
 
 
 class Connections:
@@ -21,7 +26,8 @@ class Connections:
 
     def __init__(self, make: ClientFactory) -> None:
         self._make = make
-        self._current = make()
+        self._transports: dict[httpx2.AsyncClient, OutboundTransport] = {}
+        self._current = self._made()
         self._users: Counter[httpx2.AsyncClient] = Counter()
         self._retired = False
 
@@ -29,6 +35,11 @@ class Connections:
     def current(self) -> httpx2.AsyncClient:
         """The client to build requests with."""
         return self._current
+
+    @property
+    def counts(self) -> ConnectionCounts:
+        """How many there are, also of pools that were replaced and are still in use."""
+        return functools.reduce(ConnectionCounts.plus, (each.counts for each in self._transports.values()))
 
     @asynccontextmanager
     async def in_use(self) -> AsyncIterator[httpx2.AsyncClient]:
@@ -47,7 +58,9 @@ class Connections:
     def renew(self) -> None:
         """Begin anew: the next call gets a fresh connection, even if others have just returned theirs. The pool before
         is closed by its last user, of which the caller is one."""
-        self._current = self._make()
+        before, self._current = self._current, self._made()
+        if before not in self._users:
+            del self._transports[before]
 
     async def retire(self) -> None:
         """Close every connection as soon as no call uses one any more."""
@@ -60,8 +73,14 @@ class Connections:
         for client in {self._current, *self._users}:
             await client.aclose()
 
+    def _made(self) -> httpx2.AsyncClient:
+        client, transport = self._make()
+        self._transports[client] = transport
+        return client
+
     async def _close_unused(self, client: httpx2.AsyncClient) -> None:
         if client is not self._current:
+            self._transports.pop(client, None)
             await client.aclose()
         if self._retired and not self._users:
             await self._current.aclose()

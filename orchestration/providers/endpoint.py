@@ -19,6 +19,7 @@ import httpx2
 
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.providers.settings import ProviderSettings
+from orchestration.connection_counts import ConnectionCounts
 from orchestration.outbound import OutboundRule, OutboundTransport
 from orchestration.providers import classification
 from orchestration.providers.connections import Connections
@@ -193,22 +194,30 @@ class Endpoint:
         """Close every connection."""
         await self._connections.aclose()
 
-    def _make_client(self) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(
-            # The other limits depend on whether there was a token yet, so each attempt keeps them itself.
-            timeout=httpx2.Timeout(None, connect=self.settings.timeouts.connect),
+    @property
+    def connections(self) -> ConnectionCounts:
+        """How many connections there are to the provider."""
+        return self._connections.counts
+
+    def _make_client(self) -> tuple[httpx2.AsyncClient, OutboundTransport]:
+        settings = self.settings
+        transport = OutboundTransport(
             # Model servers are in one's own network more often than not; a metadata service is none.
-            transport=OutboundTransport(
-                OutboundRule(private=True),
-                self._tls_context(),
-                # The slots of the gateway limit connections: a call that waits in the pool cannot take another route.
-                httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30),
-                self.settings.proxy,
-                busy=True,
+            OutboundRule(private=True),
+            self._tls_context(),
+            # The slots of the gateway limit connections: a call that waits in the pool cannot take another route.
+            httpx2.Limits(
+                max_connections=None,
+                max_keepalive_connections=settings.keep_connections,
+                keepalive_expiry=settings.keep_seconds,
             ),
-            # The transport knows about proxies; `.netrc` could send another key than the configured one.
-            trust_env=False,
+            settings.proxy,
+            busy=True,
         )
+        # The limits but one depend on whether there was a token yet, so each attempt keeps them itself. The transport
+        # knows about proxies; `.netrc` could send another key than the configured one.
+        timeout = httpx2.Timeout(None, connect=settings.timeouts.connect)
+        return httpx2.AsyncClient(timeout=timeout, transport=transport, trust_env=False), transport
 
     def _check_files(self) -> None:
         """Raise CallFailed if the certificates cannot be used; files that were mended meanwhile count."""

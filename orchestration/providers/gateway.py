@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -19,6 +19,7 @@ from orchestration import backoff
 from orchestration.clock import Clock
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import Configuration
+from orchestration.connection_counts import ConnectionCounts
 from orchestration.domain.work_phase import WorkPhase
 from orchestration.errors import NotFoundError
 from orchestration.events import Event, EventBus
@@ -173,6 +174,10 @@ class Gateway:
     def statuses(self) -> tuple[RouteStatus, ...]:
         """Every route with its state, in the order of the configuration."""
         return tuple(status_of(record) for record in self._routes.all())
+
+    def connections(self) -> Mapping[str, ConnectionCounts]:
+        """How many connections this process has to each provider that it has used."""
+        return self._routes.connections()
 
     def window(self, call: GatewayCall) -> int | None:
         """The context of the model that a call would ask first, in tokens, as far as it is known."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.providers.settings import ProviderSettings
 from orchestration.config.schema import Configuration
+from orchestration.connection_counts import ConnectionCounts
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.errors import NotFoundError
 from orchestration.providers.dialects.learned import LearnedDialect
@@ -67,6 +68,10 @@ class RouteTable:
             larger = [Route(name, model) for size, model in sorted(sized) if size > tokens]
             found += [self.record(route) for route in larger if route not in call.closed]
         return found
+
+    def connections(self) -> dict[str, ConnectionCounts]:
+        """How many connections this process has to each provider that it has used."""
+        return {name: provider.endpoint.connections for name, provider in self._providers.items()}
 
     def of_provider(self, name: str) -> list[RouteRecord]:
         """The known routes of one provider: that of its default model, and those that calls have used."""

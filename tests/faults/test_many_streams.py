@@ -22,8 +22,19 @@ _STREAMS = 60
 _SECONDS = 4.0
 
 
+def a_request(port: int, key: str, path: str) -> urllib.request.Request:
+    return urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"authorization": f"Bearer {key}"})
+
+
+def connections(port: int, key: str) -> set[str]:
+    """The lines of the metrics about connections to providers."""
+    with urllib.request.urlopen(a_request(port, key, "/metrics"), timeout=patient(60)) as answer:
+        lines = answer.read().decode().splitlines()
+    return {line for line in lines if line.startswith("orchestration_provider_connections{")}
+
+
 def status_of_a_request(port: int, key: str) -> int:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/models", headers={"authorization": f"Bearer {key}"})
+    request = a_request(port, key, "/v1/models")
     try:
         with urllib.request.urlopen(request, timeout=patient(60)) as answer:
             return int(answer.status)
@@ -62,6 +73,8 @@ def test_every_stream_is_accounted_for_and_leaves_nothing_behind(tmp_path: Path)
         assert found.calls == seen.answered, (found, seen)
         assert found.tokens >= seen.tokens, (found, seen)
         assert seen.unanswered == 0, seen
+        none = 'orchestration_provider_connections{provider="other",use="busy"} 0.0'
+        until(lambda: none in connections(port, key), 30, "the metrics still show connections in use")
         # By another process: what this one has confirmed a moment ago may still be let in.
         assert status_of_a_request(port, key) == 200
         project.call("tokens", "revoke", made["token"]["id"])

@@ -68,6 +68,10 @@ class ProviderSettings(Section):
     default_model: str | None = None
     # 0 pauses the provider: its calls wait, which `limit_provider` uses.
     concurrency: Annotated[int, Field(ge=0, le=10_000)] = 4
+    # Connections that are kept for the next calls, and for how long after their last one: less than the server, or a
+    # load balancer before it, keeps them.
+    keep_connections: Annotated[int, Field(ge=0, le=10_000)] = 20
+    keep_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
     streaming: bool = True
     timeouts: Timeouts = Timeouts()
     breaker: BreakerSettings = BreakerSettings()
