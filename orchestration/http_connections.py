@@ -10,12 +10,10 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import httptools
 import httpx2
-
-from orchestration.connection_counts import ConnectionCounts
 
 # Returns the addresses of a host that may be connected to, in order. Raises httpx2.ConnectError and ConnectTimeout.
 ResolveAddresses = Callable[[str, int, float | None], Awaitable[list[str]]]
@@ -172,6 +170,17 @@ class HttpConnection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+class ConnectionCounts(NamedTuple):
+    """Connections that carry a request, and those that are kept for the next one."""
+
+    busy: int = 0
+    idle: int = 0
+
+    def plus(self, other: ConnectionCounts) -> ConnectionCounts:
+        """Those of both."""
+        return ConnectionCounts(self.busy + other.busy, self.idle + other.idle)
 
 
 class HttpConnections:

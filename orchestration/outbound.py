@@ -23,7 +23,7 @@ import anyio.to_thread
 import httpcore2
 import httpx2
 
-from orchestration.connection_counts import ConnectionCounts
+from orchestration.http_connections import ConnectionCounts
 from orchestration.proxies import proxy_for
 
 # Clouds hand out the machine's credentials here; no service of a user's is at these addresses:

@@ -37,10 +37,10 @@ from orchestration.app.recorded_time import ClockWatch, follow_recorded_time
 from orchestration.clock import Clock
 from orchestration.config.alerting import HeartbeatSettings
 from orchestration.config.response import Contact, ResponseSettings
-from orchestration.connection_counts import ConnectionCounts
 from orchestration.domain.severity import Severity
 from orchestration.events import Event
 from orchestration.events.incidents import IncidentEvent
+from orchestration.http_connections import ConnectionCounts
 from orchestration.incidents import background, oncall
 from orchestration.incidents.journal import ReportJournal
 from orchestration.incidents.report import TroubleReport

@@ -62,7 +62,9 @@ class RouteAttempt:
         claim: Callable[[], bool] | None = None,
         api: ModelApi = ModelApi.CHAT,
         native: NativeRequest | None = None,
+        begun: bool = False,
     ) -> None:
+        """`begun` means that the answer is the rest of another, which may have been complete."""
         self._record = record
         self._clock = clock
         self._limits = record.provider.settings.timeouts
@@ -71,7 +73,7 @@ class RouteAttempt:
         self._first_seconds = self._limits.first_token if record.provider.settings.streaming else self._call_seconds
         self._progress = progress
         self._on_chunk, self._on_start = on_chunk, on_start
-        self._claim, self._api, self._native = claim, api, native
+        self._claim, self._api, self._native, self._begun = claim, api, native, begun
         self._halves = HalfCharacters()
         self._assembly: StreamAssembly | None = None
         self._said, self._end = float("-inf"), float("inf")
@@ -209,7 +211,7 @@ class RouteAttempt:
         return []
 
     def _completion(self, message: Mapping[str, Any], finish_reason: str | None, usage: TokenUsage) -> Completion:
-        if (failure := fault_of(message, finish_reason)) is not None:
+        if (failure := fault_of(message, finish_reason, begun=self._begun)) is not None:
             raise CallFailed(failure)
         return Completion(
             message=message,

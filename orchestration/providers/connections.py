@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 import anyio
 import httpx2
 
-from orchestration.connection_counts import ConnectionCounts
+from orchestration.http_connections import ConnectionCounts
 from orchestration.outbound import OutboundTransport
 
 # A client with its transport, which is a client's own secret.

@@ -19,7 +19,7 @@ import httpx2
 
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.providers.settings import ProviderSettings
-from orchestration.connection_counts import ConnectionCounts
+from orchestration.http_connections import ConnectionCounts
 from orchestration.outbound import OutboundRule, OutboundTransport
 from orchestration.providers import classification
 from orchestration.providers.connections import Connections

@@ -19,11 +19,11 @@ from orchestration import backoff
 from orchestration.clock import Clock
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import Configuration
-from orchestration.connection_counts import ConnectionCounts
 from orchestration.domain.work_phase import WorkPhase
 from orchestration.errors import NotFoundError
 from orchestration.events import Event, EventBus
 from orchestration.events.configuration import CredentialsChanged
+from orchestration.http_connections import ConnectionCounts
 from orchestration.providers import liveness
 from orchestration.providers.attempt import ChunkCallback, RouteAttempt
 from orchestration.providers.attempt_history import AttemptHistory
@@ -31,6 +31,7 @@ from orchestration.providers.breaker import PROVIDER_WIDE, BreakerState
 from orchestration.providers.breaker_updates import BreakerUpdates
 from orchestration.providers.budget import Budgets, Reservation
 from orchestration.providers.concurrency import ConcurrencyLimiter
+from orchestration.providers.continuation import continued
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import (
     BudgetExceededError,
@@ -175,6 +176,10 @@ class Gateway:
         """Every route with its state, in the order of the configuration."""
         return tuple(status_of(record) for record in self._routes.all())
 
+    def can_continue(self, call: GatewayCall) -> bool:
+        """Whether some route could go on with the answer of another that broke off."""
+        return self._selector.can_continue(call)
+
     def connections(self) -> Mapping[str, ConnectionCounts]:
         """How many connections this process has to each provider that it has used."""
         return self._routes.connections()
@@ -310,6 +315,8 @@ class Gateway:
         repeated, record.api = False, call.api
         if call.api is ModelApi.CHAT:
             body = self._adapter.with_parameters(record.route, body)
+        if call.shown:
+            body = continued(body, call.shown, record.provider.settings.effective_continuation)
         while True:
             understood = self._adapter.understood(record, body, call)
             attempt = self._attempt(record, call, history, on_chunk, claim)
@@ -328,7 +335,9 @@ class Gateway:
                     record.provider.count(self._clock.monotonic(), requests=1)  # `try_acquire` counted the first only
                     continue
                 if failure.kind in _REFUSALS:
-                    self._refuse(record, failure, history, final=attempt.has_delivered)
+                    # Not every model of a provider goes on with what another has begun.
+                    elsewhere = failure.elsewhere or bool(call.shown)
+                    self._refuse(record, replace(failure, elsewhere=elsewhere), history, final=attempt.has_delivered)
                     return None
                 self._record_failure(record, failure, history)
                 if attempt.has_delivered:
@@ -363,6 +372,7 @@ class Gateway:
             claim=claim,
             api=call.api,
             native=call.native,
+            begun=bool(call.shown),
         )
 
     def _retries_at_once(self, record: RouteRecord, failure: Failure) -> bool:

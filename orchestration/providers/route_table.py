@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.providers.settings import ProviderSettings
 from orchestration.config.schema import Configuration
-from orchestration.connection_counts import ConnectionCounts
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.errors import NotFoundError
+from orchestration.http_connections import ConnectionCounts
 from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.endpoint_factory import make_endpoint
 from orchestration.providers.route import ProviderState, RouteRecord

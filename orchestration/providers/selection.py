@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
+from orchestration.domain.answer_continuation import AnswerContinuation
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.providers.attempt_history import AttemptHistory
 from orchestration.providers.breaker import BreakerState
@@ -116,9 +117,17 @@ class RouteSelector:
             hints=hints_of(candidates),
         )
 
+    def can_continue(self, call: GatewayCall) -> bool:
+        """Whether an answer of the route that is asked first could be gone on with if it broke off: on another route,
+        or where there is none, on the same."""
+        candidates = self._routes.candidates(call)
+        return any(_continues(record) and self.admits(record) for record in candidates[1:] or candidates)
+
     def _suitable(self, call: GatewayCall, history: AttemptHistory) -> list[RouteRecord]:
         """The routes that a call may use, without those that are known to be too small for it."""
         candidates = self._routes.candidates(call)
+        if call.shown:
+            candidates = [record for record in candidates if _continues(record)]
         if not history.too_small:
             return candidates
         larger = self._routes.with_larger_context(call, history.too_small)
@@ -190,6 +199,10 @@ class RouteSelector:
         held = record.breaker.held_until
         held = held - self._clock.now().timestamp() if held else 0.0
         return max(held, record.provider.wait(monotonic), history.pause(record.route, monotonic))
+
+
+def _continues(record: RouteRecord) -> bool:
+    return record.provider.settings.effective_continuation is not AnswerContinuation.NONE
 
 
 def hints_of(records: Sequence[RouteRecord]) -> tuple[str, ...]:

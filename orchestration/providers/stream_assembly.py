@@ -211,15 +211,16 @@ def as_chunk(body: Mapping[str, Any]) -> dict[str, Any]:
     return {**body, "object": "chat.completion.chunk", "choices": [rest]}
 
 
-def fault_of(message: Mapping[str, Any], finish_reason: str | None) -> Failure | None:
-    """What is wrong with an answer of status 200; None if it is complete."""
+def fault_of(message: Mapping[str, Any], finish_reason: str | None, *, begun: bool = False) -> Failure | None:
+    """What is wrong with an answer of status 200; None if it is complete. The rest of an answer that was `begun` may be
+    empty."""
     if finish_reason == "content_filter":
         return Failure(FailureKind.CONTENT_FILTER, "the provider's content filter stopped the answer", 200)
     if finish_reason is None and not _is_complete(message):
         return Failure(FailureKind.MALFORMED, "the answer ended without a finish_reason: it was cut off", 200)
     said = any(message.get(part) for part in _SAID)
     # A model can spend its whole budget of tokens on thinking. That is no fault of the provider.
-    if not said and finish_reason != "length":
+    if not said and not begun and finish_reason != "length":
         return Failure(FailureKind.MALFORMED, "the answer was empty", 200)
     return None
 

@@ -157,6 +157,8 @@ class GatewayCall:
     A call that is `hedged` may be sent to a second route, and paid for twice, when its first token is late.
     `native` is the request as the client has put it in another API. The fields in `optional` come from a translation:
     where a model refuses one, the request is sent without it.
+    `shown` is what a client has seen of an answer that broke off: routes whose models can go on from there are asked
+    for the rest.
     """
 
     run_id: str | None = None
@@ -179,6 +181,7 @@ class GatewayCall:
     api: ModelApi = ModelApi.CHAT
     native: NativeRequest | None = None
     optional: frozenset[str] = frozenset()
+    shown: str = ""
     traceparent: str | None = None
 
 

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import Response
 
 from orchestration.clock import SystemClock
-from orchestration.providers.gateway import Completion
-from tests.support.gateway import Desk, configuration
+from orchestration.providers.resumption import complete_resumed
+from orchestration.providers.wire import Completion, GatewayCall
+from tests.support.gateway import Desk, configuration, provider
 from tests.support.patience import Stopwatch
 from tests.support.project import a_project
 from tests.support.real_model import real_model
+from tests.support.vendor import Asked, delta, stream, vendor
 
 SCHEMA = {
     "type": "object",
@@ -45,8 +48,8 @@ def ask(text: str, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def desk(url: str) -> AsyncIterator[Desk]:
-    provider = {"type": "openai", "baseUrl": f"{url}/v1", "defaultModel": "any", "auth": "none", "concurrency": 2}
-    one = Desk(configuration({"real": provider}), clock=SystemClock())
+    real = {"type": "openai", "baseUrl": f"{url}/v1", "defaultModel": "any", "auth": "none", "concurrency": 2}
+    one = Desk(configuration({"real": real}), clock=SystemClock())
     yield one
     await one.gateway._routes.aclose()
 
@@ -99,10 +102,33 @@ async def test_a_call_that_is_cancelled_frees_its_place_for_two_others_at_once(d
     assert waited.is_within(20), waited
 
 
+async def test_it_goes_on_with_what_another_model_has_begun(url: str) -> None:
+    begun = "The capital of France is called"
+
+    def breaks_off(_: Asked) -> Response:
+        return stream([delta(role="assistant", content=""), delta(content=begun)])
+
+    shown: list[str] = []
+
+    async def on_chunk(chunk: Any) -> None:
+        shown.extend(str(choice["delta"].get("content") or "") for choice in chunk["choices"])
+
+    async with vendor(breaks_off) as first:
+        real = {"type": "openai", "baseUrl": f"{url}/v1", "defaultModel": "any", "auth": "none"}
+        both = {"first": provider(first.url), "real": {**real, "answerContinuation": "last-message"}}
+        desk = Desk(configuration(both))
+        body = ask("What is the capital of France? Answer in one sentence.", temperature=0, max_tokens=8)
+        answer, resumed = await complete_resumed(desk.gateway, body, GatewayCall(), on_chunk)
+        await desk.gateway._routes.aclose()
+    assert (resumed, str(answer.route)) == (True, "real/any")
+    assert answer.message["content"] == "".join(shown)
+    assert answer.message["content"].startswith(f"{begun} Paris")
+
+
 def test_a_run_ends_honestly(url: str, tmp_path: Path) -> None:
     """A model of this size cannot do the work, and nothing may say that it has."""
-    provider = {"type": "openai", "baseUrl": f"{url}/v1", "defaultModel": "any", "auth": "none", "concurrency": 2}
-    with a_project(tmp_path / "p", {"real": provider}) as project:
+    real = {"type": "openai", "baseUrl": f"{url}/v1", "defaultModel": "any", "auth": "none", "concurrency": 2}
+    with a_project(tmp_path / "p", {"real": real}) as project:
         command = project.start_run("--seconds", "20", "--json")
         code = command.wait()
         run = project.show()

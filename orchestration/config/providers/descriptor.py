@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from orchestration.config.document import JsonPath
 from orchestration.config.problems import Problem
+from orchestration.domain.answer_continuation import AnswerContinuation
 
 
 class ProviderFields(Protocol):
@@ -56,6 +57,7 @@ class ProviderDescriptor:
     checks: tuple[ProviderCheck, ...] = ()
     # Whether it answers a probe while it works on a call. If it may not, its silence to a probe proves nothing.
     answers_during_calls: bool = False
+    answer_continuation: AnswerContinuation = AnswerContinuation.NONE
     # The vendor's own status page, as JSON or RSS; the hosts at which a provider is the vendor's; and the parts of the
     # page that a provider needs.
     status_url: str | None = None

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, WithJsonSchema
 
 from orchestration import logs
 from orchestration.config.providers.descriptor import ProviderDescriptor
+from orchestration.domain.answer_continuation import AnswerContinuation
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.plugins import PluginError, plugin_registry
 
@@ -34,6 +35,8 @@ _SHIPPED = (
         optional=(),
         # Its server handles each request by itself; only the work on a model is queued.
         answers_during_calls=True,
+        # As its maintainers say: https://github.com/ollama/ollama/issues/6778.
+        answer_continuation=AnswerContinuation.LAST_MESSAGE,
     ),
     ProviderDescriptor(
         ProviderKind.AZURE,

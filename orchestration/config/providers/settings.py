@@ -9,6 +9,7 @@ from pydantic import AfterValidator, AliasChoices, Field
 
 from orchestration.config.providers.kinds import ProviderType, find_provider_kind
 from orchestration.config.section import EnvironmentName, PositiveSeconds, Section
+from orchestration.domain.answer_continuation import AnswerContinuation
 from orchestration.domain.prompt_cache_mode import PromptCacheMode
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.proxies import DIRECT, problem_of
@@ -87,6 +88,8 @@ class ProviderSettings(Section):
     # Whether a playbook may start `ollama serve` on this machine: the user decides what runs on it.
     allow_start: bool = False
     prompt_cache: PromptCacheMode = PromptCacheMode.AUTOMATIC
+    # How its models go on with an answer that broke off; unless set, as all providers of the kind do.
+    answer_continuation: AnswerContinuation | None = None
     status_url: str | None = None
     status_services: tuple[str, ...] = ()
     # Whether a public name in `statusUrl` may lead to a private address.
@@ -106,6 +109,14 @@ class ProviderSettings(Section):
         """The address: the one given, or the one that all customers of the vendor share."""
         kind = find_provider_kind(self.type)
         return self.base_url or (kind.base_url if kind else None)
+
+    @property
+    def effective_continuation(self) -> AnswerContinuation:
+        """How its models go on with an answer that broke off."""
+        if self.answer_continuation is not None:
+            return self.answer_continuation
+        kind = find_provider_kind(self.type)
+        return kind.answer_continuation if kind else AnswerContinuation.NONE
 
     @property
     def is_local(self) -> bool:

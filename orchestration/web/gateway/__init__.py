@@ -6,5 +6,5 @@ the first provider of the configuration that has it. The named one is tried firs
 the request has the header `X-Orchestrator-Only: true`.
 
 A stream fails over until its first token has been sent. `X-Orchestrator-Stream: whole` holds the stream back until the
-response is complete, so that it can fail over until the end.
+response is complete, so that it can fail over until the end. With `resume`, another model goes on with what was shown.
 """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 from starlette.responses import Response
@@ -56,40 +57,46 @@ class ClientDialect(Protocol):
         ...
 
 
+class StreamDelivery(StrEnum):
+    """What becomes of a stream whose provider fails in the middle of it: it breaks off, it cannot, since it is held
+    back until it is complete, or it goes on from another route."""
+
+    BREAKS = ""
+    WHOLE = "whole"
+    RESUME = "resume"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingHeaders:
+    """What a client asks of the gateway itself, in headers of ours. `only` means that there is no fallback, `hedged`
+    that a second provider may be paid for when the first is late."""
+
+    delivery: StreamDelivery = StreamDelivery.BREAKS
+    only: bool = False
+    hedged: bool = False
+
+
+def routing_headers(headers: Mapping[str, str]) -> RoutingHeaders:
+    """Read the headers of a request."""
+    delivery = headers.get("x-orchestrator-stream", "").lower()
+    known = {one.value: one for one in StreamDelivery}
+    return RoutingHeaders(
+        delivery=known.get(delivery, StreamDelivery.BREAKS),
+        only=headers.get("x-orchestrator-only", "").lower() == "true",
+        hedged=headers.get("x-orchestrator-hedge", "").lower() == "true",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """A valid request.
-
-    `whole` means that a stream is held back until it is complete, `only` that there is no fallback, `hedged` that a
-    second provider may be paid for when the first is late. `native` and `optional` are those of a GatewayCall.
-    `on_answer` is called with a complete answer before the client is told that it is complete.
-    """
+    """A valid request. `native` and `optional` are those of a GatewayCall. `on_answer` is called with a complete answer
+    before the client is told that it is complete."""
 
     body: ChatBody
     model: str
     stream: bool
     dialect: ClientDialect
-    whole: bool = False
-    only: bool = False
-    hedged: bool = False
+    routing: RoutingHeaders = RoutingHeaders()
     native: NativeRequest | None = None
     optional: frozenset[str] = frozenset()
     on_answer: Callable[[Completion], Awaitable[None]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RoutingHeaders:
-    """What a client asks of the gateway itself, in headers of ours."""
-
-    whole: bool
-    only: bool
-    hedged: bool
-
-
-def routing_headers(headers: Mapping[str, str]) -> RoutingHeaders:
-    """Read the headers of a request."""
-    return RoutingHeaders(
-        whole=headers.get("x-orchestrator-stream", "").lower() == "whole",
-        only=headers.get("x-orchestrator-only", "").lower() == "true",
-        hedged=headers.get("x-orchestrator-hedge", "").lower() == "true",
-    )

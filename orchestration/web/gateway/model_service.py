@@ -21,7 +21,7 @@ from orchestration.storage.charge import CLIENT_PREFIX
 from orchestration.web.gateway.admission import RequestAdmission
 from orchestration.web.gateway.budget_headers import budget_headers
 from orchestration.web.gateway.completions import completion_chunks, completion_headers
-from orchestration.web.gateway.dialect import ModelRequest
+from orchestration.web.gateway.dialect import ModelRequest, StreamDelivery
 from orchestration.web.gateway.disconnection import unless_disconnected
 from orchestration.web.gateway.embeddings import EmbeddingsRequest
 from orchestration.web.gateway.errors import BadRequestError
@@ -55,9 +55,10 @@ class ModelService:
             self._check(request)
             asked = await parse(await read_request(request))
             call = self._call(asked.model, request)
-            call = replace(call, only=asked.only, hedged=asked.hedged, native=asked.native, optional=asked.optional)
+            routing = asked.routing
+            call = replace(call, only=routing.only, hedged=routing.hedged, native=asked.native, optional=asked.optional)
             self._admission.admit(token, self._app.clock.monotonic())
-            if asked.stream and not asked.whole:
+            if asked.stream and self._may_show(asked, call):
                 return AnswerStream(self._app, self._admission, token, asked, call, request.state.budget_headers)
             with self._admission.in_progress(token):
                 work = self._app.gateway.complete(asked.body, call)
@@ -113,6 +114,15 @@ class ModelService:
         writer = asked.dialect.writer(now)
         text = [writer.begin(str(completion.route)), *map(writer.chunk, completion_chunks(completion, now))]
         return Response(b"".join([*text, writer.end(completion)]), headers=headers, media_type=writer.media_type)
+
+    def _may_show(self, asked: ModelRequest, call: GatewayCall) -> bool:
+        """Whether the client wants to see an answer before it is complete."""
+        delivery = asked.routing.delivery
+        if delivery is not StreamDelivery.RESUME:
+            return delivery is not StreamDelivery.WHOLE
+        # Only the translation of a request can be gone on with.
+        lossless = asked.native is None or not asked.native.lost
+        return lossless and self._app.gateway.can_continue(call)
 
     def _check(self, request: Request) -> None:
         check_role(request, Role.OPERATOR)

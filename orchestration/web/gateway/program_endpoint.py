@@ -78,6 +78,10 @@ class _AccountGateway:
         self._account.add(completion)
         return completion
 
+    def can_continue(self, _: GatewayCall) -> bool:
+        """No: nobody reads along, so streams that shall not break off are held back until they are complete."""
+        return False
+
 
 class _KeyCheck:
     """Lets requests with the program's own key in, as the principal that it is."""

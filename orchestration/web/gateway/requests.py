@@ -37,15 +37,12 @@ def parse_request(body: bytes, headers: Mapping[str, str], deployment: str | Non
         if not is_count(data.get(name)):
             raise BadRequestError(f"`{name}` must be a positive whole number.")
     options = data.get("stream_options")
-    asked = routing_headers(headers)
     return ModelRequest(
         body={name: value for name, value in data.items() if name not in _NOT_FORWARDED and value is not None},
         model=model,
         stream=data.get("stream") is True,
         dialect=ChatDialect(isinstance(options, dict) and options.get("include_usage") is True),
-        whole=asked.whole,
-        only=asked.only,
-        hedged=asked.hedged,
+        routing=routing_headers(headers),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +12,16 @@ from starlette.types import Receive, Scope, Send
 
 from orchestration.app.application import Application
 from orchestration.errors import OrchestratorError
-from orchestration.providers.wire import GatewayCall, Route
+from orchestration.providers.attempt import ChunkCallback
+from orchestration.providers.resumption import complete_resumed
+from orchestration.providers.wire import Completion, GatewayCall, Route
 from orchestration.storage.access import TokenRow
 from orchestration.web.gateway.admission import RequestAdmission
 from orchestration.web.gateway.completions import route_headers
-from orchestration.web.gateway.dialect import EVENT_STREAM, ModelRequest
+from orchestration.web.gateway.dialect import EVENT_STREAM, ModelRequest, StreamDelivery
 from orchestration.web.gateway.disconnection import cancel_on_disconnect
+
+_REHEARSAL = "rehearsal, no real model answered"
 
 
 class AnswerStream(Response):
@@ -66,7 +70,7 @@ class AnswerStream(Response):
 
         call = replace(self._call, on_start=on_start)
         try:
-            completion = await self._app.gateway.complete(self._request.body, call, on_chunk)
+            completion, resumed = await self._complete(call, on_chunk)
         except OrchestratorError as error:
             if not self._started:
                 refusal = self._request.dialect.error_response(error, self._app.clock.monotonic())
@@ -77,10 +81,21 @@ class AnswerStream(Response):
         await self._start(send, headers, model)
         if self._request.on_answer is not None:
             await self._request.on_answer(completion)
-        # A comment of the event stream: clients ignore it, people who look at the stream see it.
-        labelled = completion.rehearsal and self._writer.media_type == EVENT_STREAM
-        label = b": rehearsal, no real model answered\n\n" if labelled else b""
-        await _send_bytes(send, label + self._writer.end(completion), more=False)
+        notes = [_REHEARSAL] if completion.rehearsal else []
+        notes += [f"gone on with by {completion.route}"] if resumed else []
+        await _send_bytes(send, self._comments(notes) + self._writer.end(completion), more=False)
+
+    async def _complete(self, call: GatewayCall, on_chunk: ChunkCallback) -> tuple[Completion, bool]:
+        """The whole answer, and whether it had broken off."""
+        gateway, body = self._app.gateway, self._request.body
+        if self._request.routing.delivery is StreamDelivery.RESUME:
+            return await complete_resumed(gateway, body, call, on_chunk)
+        return await gateway.complete(body, call, on_chunk), False
+
+    def _comments(self, notes: Sequence[str]) -> bytes:
+        """Clients ignore the comments of an event stream; people who look at the stream see them."""
+        shown = notes if self._writer.media_type == EVENT_STREAM else ()
+        return "".join(f": {note}\n\n" for note in shown).encode()
 
     async def _start(self, send: Send, route: Mapping[str, str], model: str) -> None:
         if not self._started:

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
-from orchestration.connection_counts import ConnectionCounts
+from orchestration.http_connections import ConnectionCounts
 from tests.contract.gateway.conftest import MakeDesk
 from tests.support.gateway import Desk, provider, together, until
 

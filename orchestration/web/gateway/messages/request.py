@@ -34,7 +34,6 @@ def parse_messages(body: bytes, headers: Mapping[str, str]) -> ModelRequest:
     model, reader = _model(data), ConversationReader()
     chat = _translated(data, reader)
     thinks = _thinks(data)
-    asked = routing_headers(headers)
     lost = tuple(dict.fromkeys([*reader.lost, *_only_native(data)]))
     beta = {_BETA: headers[_BETA]} if _BETA in headers else {}
     native = {name: value for name, value in data.items() if name not in ("model", "stream")}
@@ -45,9 +44,7 @@ def parse_messages(body: bytes, headers: Mapping[str, str]) -> ModelRequest:
         dialect=MessagesDialect(
             shows_thoughts=thinks, prompt_tokens=estimated_tokens(chat), stops=frozenset(chat.get("stop", ()))
         ),
-        whole=asked.whole,
-        only=asked.only,
-        hedged=asked.hedged,
+        routing=routing_headers(headers),
         native=NativeRequest(native, beta, lost),
         optional=_OPTIONAL,
     )

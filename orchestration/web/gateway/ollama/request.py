@@ -58,7 +58,6 @@ def _checked(data: Mapping[str, Any]) -> dict[str, Any]:
 def _request(
     data: Mapping[str, Any], messages: list[dict[str, Any]], headers: Mapping[str, str], *, generates: bool
 ) -> ModelRequest:
-    asked = routing_headers(headers)
     chat = {"messages": messages, **_options(as_object(data.get("options", {}), "options"))}
     if data.get("tools"):
         chat["tools"] = [_tool(tool, place) for place, tool in objects(data["tools"], "tools")]
@@ -67,9 +66,7 @@ def _request(
         model=str(data["model"]),
         stream=data.get("stream") is not False,
         dialect=OllamaDialect(generates),
-        whole=asked.whole,
-        only=asked.only,
-        hedged=asked.hedged,
+        routing=routing_headers(headers),
         optional=_OPTIONAL,
     )
 

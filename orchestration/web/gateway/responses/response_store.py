@@ -45,7 +45,6 @@ class ResponseStore:
         dialect = ResponsesDialect(
             new_id("resp", now), int(now), asked.shown, asked.store, asked.summarizes, asked.encrypts
         )
-        wanted = routing_headers(headers)
 
         async def keep(completion: Completion) -> None:
             await self._keep(asked, dialect, completion, owner)
@@ -55,9 +54,7 @@ class ResponseStore:
             model=asked.model,
             stream=asked.stream,
             dialect=dialect,
-            whole=wanted.whole,
-            only=wanted.only,
-            hedged=wanted.hedged,
+            routing=routing_headers(headers),
             optional=OPTIONAL,
             on_answer=keep if asked.store else None,
         )
