@@ -37,9 +37,15 @@ def live_board(board: LiveView, now: Callable[[], datetime]) -> Iterator[Callabl
     def draw() -> Group:
         return _board(board, output, now())
 
-    with Live(get_renderable=draw, console=output, refresh_per_second=4, transient=True):
+    board_on_screen = Live(get_renderable=draw, console=output, refresh_per_second=4, transient=True)
+    # Drawn before its thread begins: only then rich knows what to overwrite. What the thread and a printed line draw
+    # at the same time would stand side by side.
+    board_on_screen.start(refresh=True)
+    try:
         # Through the same console, which prints above the board; any other output would tear it apart.
         yield lambda line: output.print(Text(visible(line)))
+    finally:
+        board_on_screen.stop()
 
 
 def _board(board: LiveView, output: Console, now: datetime) -> Group:

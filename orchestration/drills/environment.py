@@ -153,7 +153,7 @@ class DrillEnvironment:
         """Start the control process, and wait until its workers are ready. Raises DrillError."""
         # A log for each start, because `wait_for_output` searches a log from its beginning.
         printed = self.folder / f"serve.{self.clock.now():%H%M%S%f}.log"
-        self._control = self._command(printed, "serve", "--drill", variables=self.setting.variables)
+        self._control = self._command(printed, "serve", "--drill", "--port", "0", variables=self.setting.variables)
         # One that takes the place of another, too, has no more than the share.
         if self._group is not None:
             self._group.add(self._control.pid)

@@ -21,8 +21,8 @@ import sqlalchemy as sa
 from tests.support.patience import Deadline, patient
 
 _USER = "postgres"
-# What is written need not outlive the machine, only the server.
-_QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+# What is written need not outlive the machine, only the server; and nothing lives long enough to be cleaned up.
+_QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
 _START_SECONDS = 30.0
 
 

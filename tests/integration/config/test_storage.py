@@ -26,6 +26,7 @@ from orchestration.storage.configuration import ConfigurationVersions, Overrides
 from orchestration.storage.database import Database, StorageError
 from orchestration.storage.tables import overrides as table
 from tests.integration.config.conftest import Project
+from tests.support.database import migrated
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -33,8 +34,7 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 @pytest.fixture
 def project(tmp_path: Path, database_url: str) -> Iterator[Project]:
     """On SQLite and on PostgreSQL."""
-    database = Database(database_url)
-    database.migrate()
+    database = migrated(database_url)
     (tmp_path / "project").mkdir()
     yield Project(tmp_path / "project", database)
     database.close()

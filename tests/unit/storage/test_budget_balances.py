@@ -18,6 +18,7 @@ from orchestration.storage.budget_balances import AccountBalance, Balances, Budg
 from orchestration.storage.charge import Charge
 from orchestration.storage.database import Database
 from orchestration.storage.spend import Spend
+from tests.support.database import migrated
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 LIMIT = 10_000
@@ -34,8 +35,7 @@ def charge(key: str, tokens: int, at: datetime = NOON, **more: object) -> Charge
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    database.migrate()
+    database = migrated(database_url)
     yield database
     database.close()
 

@@ -14,14 +14,14 @@ from orchestration.storage.call_records import CallKind, CallRecord, CallRecords
 from orchestration.storage.database import Database
 from orchestration.storage.runs import Run, Runs
 from orchestration.storage.timeline import Timeline
+from tests.support.database import migrated
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    database.migrate()
+    database = migrated(database_url)
     yield database
     database.close()
 

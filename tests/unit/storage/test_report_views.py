@@ -15,6 +15,7 @@ from alembic.config import Config
 
 from orchestration.storage.database import Database
 from orchestration.storage.tables import action_runs, alerts, incidents, playbook_runs, runs, spend
+from tests.support.database import migrated
 
 PAGE = (Path(__file__).parents[3] / "docs/how-to/grafana.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"(?<!<!-- postgresql -->\n)```sql\n(.*?)```", PAGE, re.DOTALL)
@@ -28,8 +29,7 @@ def after(seconds: float) -> datetime:
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    database.migrate()
+    database = migrated(database_url)
     yield database
     database.close()
 
@@ -131,8 +131,7 @@ def test_the_page_names_every_view_and_every_column(database: Database) -> None:
 
 
 def test_a_role_that_may_only_read_the_views_reads_nothing_else(postgres_url: str) -> None:
-    database = Database(postgres_url)
-    database.migrate()
+    database = migrated(postgres_url)
     fill(database)
     (text,) = re.findall(r"<!-- postgresql -->\n```sql\n(.*?)```", PAGE, re.DOTALL)
     role = f"grafana_{abs(hash(postgres_url)) % 10**9}"

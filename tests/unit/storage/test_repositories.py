@@ -22,6 +22,7 @@ from orchestration.storage.runs import Run, Runs
 from orchestration.storage.spend import Spend
 from orchestration.storage.tables import metadata
 from orchestration.storage.timeline import Timeline, TimelineWriter
+from tests.support.database import migrated
 from tests.support.patience import patient, until
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -29,8 +30,7 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    database.migrate()
+    database = migrated(database_url)
     yield database
     database.close()
 

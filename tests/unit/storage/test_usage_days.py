@@ -15,6 +15,7 @@ from orchestration.storage.recorded_calls import RecordedCalls
 from orchestration.storage.spend import Spend
 from orchestration.storage.tables import spend
 from orchestration.storage.usage_days import UsageDays, UsageRow, UsageSelection
+from tests.support.database import migrated
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 MARCH = UsageSelection(date(2026, 3, 1), date(2026, 3, 31))
@@ -22,8 +23,7 @@ MARCH = UsageSelection(date(2026, 3, 1), date(2026, 3, 31))
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    database.migrate()
+    database = migrated(database_url)
     yield database
     database.close()
 
