@@ -172,15 +172,15 @@ class HttpConnection(asyncio.Protocol):
             self._waiter.set_result(None)
 
 
-class ConnectionCounts(NamedTuple):
+class PooledConnections(NamedTuple):
     """Connections that carry a request, and those that are kept for the next one."""
 
     busy: int = 0
     idle: int = 0
 
-    def plus(self, other: ConnectionCounts) -> ConnectionCounts:
+    def plus(self, other: PooledConnections) -> PooledConnections:
         """Those of both."""
-        return ConnectionCounts(self.busy + other.busy, self.idle + other.idle)
+        return PooledConnections(self.busy + other.busy, self.idle + other.idle)
 
 
 class HttpConnections:
@@ -217,10 +217,10 @@ class HttpConnections:
         )
 
     @property
-    def counts(self) -> ConnectionCounts:
+    def counts(self) -> PooledConnections:
         """How many there are."""
         kept = [connection for origin in self._idle.values() for connection in origin]
-        return ConnectionCounts(len(self._all) - len(kept), sum(map(self._is_fresh, kept)))
+        return PooledConnections(len(self._all) - len(kept), sum(map(self._is_fresh, kept)))
 
     async def aclose(self) -> None:
         """Close every connection."""

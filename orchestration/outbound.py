@@ -23,7 +23,7 @@ import anyio.to_thread
 import httpcore2
 import httpx2
 
-from orchestration.http_connections import ConnectionCounts
+from orchestration.http_connections import PooledConnections
 from orchestration.proxies import proxy_for
 
 # Clouds hand out the machine's credentials here; no service of a user's is at these addresses:
@@ -141,12 +141,12 @@ class OutboundTransport(httpx2.AsyncHTTPTransport):
         return response
 
     @property
-    def counts(self) -> ConnectionCounts:
+    def counts(self) -> PooledConnections:
         """How many connections there are, to servers and proxies."""
         pools = [self._pool, *(transport._pool for transport in self._proxied.values())]  # noqa: SLF001 (no other way)
         # In httpx's pool one that is being made is not idle either.
         pooled = [connection.is_idle() for pool in pools for connection in pool.connections]
-        found = ConnectionCounts(pooled.count(False), pooled.count(True))
+        found = PooledConnections(pooled.count(False), pooled.count(True))
         return found if self._direct is None else found.plus(self._direct.counts)
 
     async def aclose(self) -> None:

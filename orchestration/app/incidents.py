@@ -40,7 +40,7 @@ from orchestration.config.response import Contact, ResponseSettings
 from orchestration.domain.severity import Severity
 from orchestration.events import Event
 from orchestration.events.incidents import IncidentEvent
-from orchestration.http_connections import ConnectionCounts
+from orchestration.http_connections import PooledConnections
 from orchestration.incidents import background, oncall
 from orchestration.incidents.journal import ReportJournal
 from orchestration.incidents.report import TroubleReport
@@ -134,11 +134,11 @@ class IncidentResponse:
             self.monitoring.metrics.set(metrics.HEARTBEATS, counts.get(status, 0), heartbeat_status=status.value)
 
     async def _count_connections(self) -> Iterable[Signal]:
-        found: dict[str, ConnectionCounts] = {}
+        found: dict[str, PooledConnections] = {}
         for provider, counts in self._app.gateway.connections().items():
             # Mapped to the label's values first: two providers that become `other` are shown together.
             label = metrics.label_value("provider", provider)
-            found[label] = counts.plus(found.get(label, ConnectionCounts()))
+            found[label] = counts.plus(found.get(label, PooledConnections()))
         for provider, counts in found.items():
             for use, count in counts._asdict().items():
                 self.monitoring.metrics.set(metrics.CONNECTIONS, count, provider=provider, use=use)

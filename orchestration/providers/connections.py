@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 import anyio
 import httpx2
 
-from orchestration.http_connections import ConnectionCounts
+from orchestration.http_connections import PooledConnections
 from orchestration.outbound import OutboundTransport
 
 # A client with its transport, which is a client's own secret.
@@ -37,9 +37,9 @@ class Connections:
         return self._current
 
     @property
-    def counts(self) -> ConnectionCounts:
+    def counts(self) -> PooledConnections:
         """How many there are, also of pools that were replaced and are still in use."""
-        return functools.reduce(ConnectionCounts.plus, (each.counts for each in self._transports.values()))
+        return functools.reduce(PooledConnections.plus, (each.counts for each in self._transports.values()))
 
     @asynccontextmanager
     async def in_use(self) -> AsyncIterator[httpx2.AsyncClient]:

@@ -19,7 +19,7 @@ import httpx2
 
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.providers.settings import ProviderSettings
-from orchestration.http_connections import ConnectionCounts
+from orchestration.http_connections import PooledConnections
 from orchestration.outbound import OutboundRule, OutboundTransport
 from orchestration.providers import classification
 from orchestration.providers.connections import Connections
@@ -195,7 +195,7 @@ class Endpoint:
         await self._connections.aclose()
 
     @property
-    def connections(self) -> ConnectionCounts:
+    def connections(self) -> PooledConnections:
         """How many connections there are to the provider."""
         return self._connections.counts
 

@@ -23,7 +23,7 @@ from orchestration.domain.work_phase import WorkPhase
 from orchestration.errors import NotFoundError
 from orchestration.events import Event, EventBus
 from orchestration.events.configuration import CredentialsChanged
-from orchestration.http_connections import ConnectionCounts
+from orchestration.http_connections import PooledConnections
 from orchestration.providers import liveness
 from orchestration.providers.attempt import ChunkCallback, RouteAttempt
 from orchestration.providers.attempt_history import AttemptHistory
@@ -180,7 +180,7 @@ class Gateway:
         """Whether some route could go on with the answer of another that broke off."""
         return self._selector.can_continue(call)
 
-    def connections(self) -> Mapping[str, ConnectionCounts]:
+    def connections(self) -> Mapping[str, PooledConnections]:
         """How many connections this process has to each provider that it has used."""
         return self._routes.connections()
 

@@ -9,7 +9,7 @@ from orchestration.config.providers.settings import ProviderSettings
 from orchestration.config.schema import Configuration
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.errors import NotFoundError
-from orchestration.http_connections import ConnectionCounts
+from orchestration.http_connections import PooledConnections
 from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.endpoint_factory import make_endpoint
 from orchestration.providers.route import ProviderState, RouteRecord
@@ -69,7 +69,7 @@ class RouteTable:
             found += [self.record(route) for route in larger if route not in call.closed]
         return found
 
-    def connections(self) -> dict[str, ConnectionCounts]:
+    def connections(self) -> dict[str, PooledConnections]:
         """How many connections this process has to each provider that it has used."""
         return {name: provider.endpoint.connections for name, provider in self._providers.items()}
 

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
-from orchestration.http_connections import ConnectionCounts
+from orchestration.http_connections import PooledConnections
 from tests.contract.gateway.conftest import MakeDesk
 from tests.support.gateway import Desk, provider, together, until
 
@@ -60,8 +60,8 @@ def at(server: PatientServer, **more: object) -> dict[str, object]:
     return provider(f"http://127.0.0.1:{server.port}", concurrency=8, streaming=False, **more)
 
 
-def counts(desk: Desk) -> ConnectionCounts:
-    return desk.gateway.connections().get("a", ConnectionCounts())
+def counts(desk: Desk) -> PooledConnections:
+    return desk.gateway.connections().get("a", PooledConnections())
 
 
 async def test_those_that_carry_a_request_are_told_from_those_that_wait_for_one(

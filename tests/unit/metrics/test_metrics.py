@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from orchestration import metrics
 from orchestration.metrics import INSTRUMENTS, LABELS, OTHER, Instrument, Metrics, label_value
 
-UNITS = ("total", "seconds", "ratio", "routes", "usable", "isolated", "heartbeats")
+UNITS = ("total", "seconds", "ratio", "routes", "usable", "isolated", "heartbeats", "connections")
 
 
 def rendered(instruments: Metrics) -> dict[str, list[tuple[dict[str, str], float]]]:
