@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestration.domain.answer_continuation import AnswerContinuation
+from orchestration.providers.dialects.prompt_size import estimate_tokens
 
 # A shorter beginning may be the beginning of the next sentence as well.
 _LEAST_ECHO = 20
+_LONGEST = ("max_tokens", "max_completion_tokens")
 
 
 def continued(body: Mapping[str, Any], shown: str, how: AnswerContinuation) -> dict[str, Any]:
-    """The request for the rest of an answer of which so much was shown."""
+    """The request for the rest of an answer of which so much was shown. That counts for the length that the client
+    permits."""
     # Anthropic refuses a beginning that ends in white space.
     begun: dict[str, Any] = {"role": "assistant", "content": shown.rstrip()}
     marks: dict[str, Any] = {}
@@ -21,7 +24,8 @@ def continued(body: Mapping[str, Any], shown: str, how: AnswerContinuation) -> d
     elif how is AnswerContinuation.FINAL_MESSAGE:
         # https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html: only together.
         marks = {"continue_final_message": True, "add_generation_prompt": False}
-    return {**body, **marks, "messages": [*body["messages"], begun]}
+    left = {name: max(1, most - estimate_tokens(shown)) for name in _LONGEST if (most := body.get(name))}
+    return {**body, **left, **marks, "messages": [*body["messages"], begun]}
 
 
 class AnswerJoint:

@@ -228,6 +228,15 @@ def test_nothing_of_the_rest_is_lost_or_shown_twice(shown: str, rest: list[str],
     assert shown + new == shown + whole
 
 
+async def test_the_whole_answer_is_no_longer_than_the_client_wants(serve: Serve, first: Vendor, second: Vendor) -> None:
+    first.answer, second.answer = broken_off(TEXT[:40]), goes_on
+    endpoint = await serve({"a": provider(first.url), "b": going_on(second)})
+    await ask(endpoint, max_tokens=30)
+    assert 15 <= second.chats[0].body["max_tokens"] <= 25
+    await ask(endpoint, max_tokens=3)
+    assert second.chats[1].body["max_tokens"] == 1
+
+
 def test_the_request_itself_is_left_as_it_is() -> None:
     body = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 5}
     kept = json.loads(json.dumps(body))
