@@ -39,6 +39,13 @@ _METADATA_NAMES = frozenset({"metadata.google.internal", "metadata"})
 _PRIVATE_ENDINGS = (".localhost", ".internal", ".local", ".lan", ".home.arpa", ".corp", ".home", ".svc", ".test")
 # IPv4 addresses in IPv6 ones, by which a translator reaches them (RFC 6052).
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+# All that IANA has given out of IPv6: https://www.iana.org/assignments/ipv6-unicast-address-assignments.
+_UNICAST = ipaddress.ip_network("2000::/3")
+# Versions of Python differ about these: 6to4 and Teredo, whatever address is in theirs, and their relays; what is for
+# documentation; what protocols keep for themselves.
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(one) for one in ("2002::/16", "2001::/32", "192.88.99.0/24", "3fff::/20", "192.0.0.0/24")
+)
 # Raw bytes of a compressed answer that are decompressed at a time. They become a megabyte at most, and every reader
 # checks how much it has after each part.
 _PIECE = 1_000
@@ -67,11 +74,12 @@ class OutboundRule:
 
     def allows(self, host: str, address: str) -> bool:
         """Whether a host that was resolved to this address may be connected to."""
-        found = _plain(ipaddress.ip_address(address.partition("%")[0]))
-        if found in _METADATA or host.rstrip(".").lower() in _METADATA_NAMES or found.is_multicast:
+        found = ipaddress.ip_address(address.partition("%")[0])
+        meant = _plain(found)
+        if meant in _METADATA or host.rstrip(".").lower() in _METADATA_NAMES or meant.is_multicast:
             return False
         is_named = self.hosts is None or host.lower() in self.hosts
-        return found.is_global or (is_named and (self.private or is_private_name(host)))
+        return _is_public(found) or (is_named and (self.private or is_private_name(host)))
 
     def check_written(self, host: str) -> None:
         """Raise BlockedAddressError for a host that must not be connected to, whoever resolves it."""
@@ -90,7 +98,7 @@ def is_private_name(host: str) -> bool:
     """Whether a host is private as it is written: an address, or a name that is in no public name server."""
     name = host.strip("[]").rstrip(".").lower()
     try:
-        return not _plain(ipaddress.ip_address(name)).is_global
+        return not _is_public(ipaddress.ip_address(name))
     except ValueError:
         return "." not in name or name.endswith(_PRIVATE_ENDINGS)
 
@@ -281,6 +289,13 @@ async def _resolved(host: str, port: int, seconds: float | None) -> list[str]:
 
 def _addresses_of(host: str, port: int) -> list[tuple[Any, ...]]:
     return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+
+def _is_public(address: _Address) -> bool:
+    meant = _plain(address)
+    given_out = meant.version == 4 or meant in _UNICAST
+    reserved = any(one in network for one in (address, meant) for network in _NOT_PUBLIC)
+    return meant.is_global and given_out and not reserved
 
 
 def _plain(address: _Address) -> _Address:

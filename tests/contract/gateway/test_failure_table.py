@@ -14,9 +14,9 @@ from orchestration.rehearsal import MODEL, RehearsalServer
 from orchestration.rehearsal.fault_registry import FaultMatch, FaultOrder
 from tests.contract.gateway.conftest import MakeDesk
 from tests.support.gateway import Desk, provider, until
+from tests.support.patience import patient
 
 CHAT = "/v1/chat/completions"
-FAST = {"timeouts": {"firstToken": 0.3, "nextToken": 0.3, "call": 5}}
 OPEN, CLOSED = BreakerState.OPEN, BreakerState.CLOSED
 
 
@@ -89,7 +89,8 @@ def spoil(server: RehearsalServer, fault: str) -> None:
 def desk_for(make_desk: MakeDesk) -> MakeDesk:
     def make(*servers: RehearsalServer, **runtime: Any) -> Desk:
         named = zip(("primary", "fallback"), servers, strict=False)
-        providers = {name: provider(server.url, defaultModel=MODEL, **FAST) for name, server in named}
+        timeouts = {"firstToken": patient(0.3), "nextToken": patient(0.3), "call": patient(5)}
+        providers = {name: provider(server.url, defaultModel=MODEL, timeouts=timeouts) for name, server in named}
         return make_desk(providers, **runtime)
 
     return make

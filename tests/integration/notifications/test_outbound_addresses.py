@@ -79,7 +79,9 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
 
 PRIVATE = ["127.0.0.1", "127.9.9.9", "10.0.0.7", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
            "0.0.0.0", "::1", "::", "fe80::1", "fd00:ec2::254", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1",
-           "2002:7f00:1::",
+           "2002:7f00:1::", "2002:808:808::", "2001:0:808:808::1", "::127.0.0.1", "::a9fe:a9fe", "::ffff:0:7f00:1",
+           "64:ff9b:1::7f00:1", "64:ff9b::a9fe:a9fe", "fec0::1", "3fff::1", "5f00::1", "2001:db8::1", "100::1",
+           "192.0.0.8", "192.88.99.1", "198.18.0.1", "240.0.0.1", "ff02::1", "::ffff:169.254.169.254",
            "224.0.0.1", "255.255.255.255"]  # fmt: skip
 
 
@@ -89,7 +91,12 @@ def test_a_public_name_must_not_lead_to_a_private_address(address: str) -> None:
     assert not OutboundRule(hosts=frozenset({"hooks.example.com"})).allows("hooks.example.com", address)
 
 
-@given(st.ip_addresses())
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+def test_what_is_public_is_called(address: str) -> None:
+    assert OutboundRule().allows("hooks.example.com", address)
+
+
+@given(st.ip_addresses() | st.ip_addresses(v=6, network="2002::/16") | st.ip_addresses(v=6, network="2001::/23"))
 def test_what_is_not_public_is_refused_whatever_it_is(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     if not address.is_global:
         assert not OutboundRule().allows("hooks.example.com", str(address))

@@ -17,6 +17,7 @@ from orchestration.domain.playbook_state import ActionState
 from orchestration.playbooks.actions import ActionError, parse
 from orchestration.playbooks.actions.providers import Reroute, used_percent
 from orchestration.providers.wire import GatewayCall
+from tests.support.patience import patient
 from tests.support.project import provider_at
 from tests.support.rehearsal import RehearsalProcess, a_provider
 from tests.support.response import EXECUTOR, PLANNER, Ward, a_ward
@@ -69,7 +70,7 @@ async def test_a_probe_tells_who_is_down_and_how(tmp_path: Path) -> None:
 
 async def test_a_probe_tells_the_ways_to_refuse_apart(tmp_path: Path) -> None:
     faults = {"401": "authentication", "410": "retired", "429": "rate_limited", "hang": "timeout"}
-    limits = {"connect": 0.5, "firstToken": 0.5, "nextToken": 0.5, "call": 1}
+    limits = {"connect": patient(0.5), "firstToken": patient(0.5), "nextToken": patient(0.5), "call": patient(1)}
     with a_provider() as one:
         async with a_ward(tmp_path, {"one": provider_at(one.url, timeouts=limits)}) as ward:
             for fault, outcome in faults.items():
