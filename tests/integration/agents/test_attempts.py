@@ -13,7 +13,9 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.storage.runs import Run
 from tests.integration.agents.rooms import DONE, Rooms, ScriptedModel, calls, configure, looks, rooms
 
-SLOW_SECONDS = 1.2
+# The first call has to be over within the shorter one, on a busy machine as well.
+SLOW_SECONDS = 3.0
+SHORT_SECONDS = 1.5
 READ = calls(("list_files", {}))
 
 
@@ -51,7 +53,7 @@ async def test_a_rolled_back_configuration_reaches_the_step_that_failed(tmp_path
     good = executor(limits={"seconds": 30})
     async with rooms(tmp_path, slow, good) as (house, model):
         assert (await house.run()).status is RunStatus.SUCCEEDED
-        await edit(house, model, executor(limits={"seconds": 0.4}, tools=["list_files"]))
+        await edit(house, model, executor(limits={"seconds": SHORT_SECONDS}, tools=["list_files"]))
         run = await house.run()
         assert (run.status, house.failing()["kind"]) == (RunStatus.FAILED, "time_limit")
         asked = len(model.asked)
@@ -61,7 +63,7 @@ async def test_a_rolled_back_configuration_reaches_the_step_that_failed(tmp_path
         # The conversation went on where it was: the first answer was not asked for again.
         assert len(model.asked) == asked + 1
         assert [tool["function"]["name"] for tool in model.asked[-1]["tools"]] == ["list_files", "read_file"]
-        assert prepared(house) == [(1, 1, 30), (1, 2, 0.4), (2, 3, 30)]
+        assert prepared(house) == [(1, 1, 30), (1, 2, SHORT_SECONDS), (2, 3, 30)]
         assert house.of("run.resumed")[-1].data == {"attempt": 2, "config_version": 3}
         assert [event.data["config_version"] for event in house.of("agent.finished")] == [1, 2, 3]
 
@@ -122,7 +124,7 @@ async def test_own_code_can_take_the_place_of_a_model_that_failed_and_the_other_
 
 async def test_more_time_helps_work_that_has_failed_and_work_in_progress(tmp_path: Path) -> None:
     longer = LimitAgent(target="executor", limits=UsageLimits(seconds=30))
-    async with rooms(tmp_path, slow, executor(limits={"seconds": 0.4})) as (house, model):
+    async with rooms(tmp_path, slow, executor(limits={"seconds": SHORT_SECONDS})) as (house, model):
         failed = await house.run()
         assert failed.status is RunStatus.FAILED
         made = house.app.store.add_override(longer, reason="it is slow", actor="tests", seconds=60)
@@ -140,7 +142,7 @@ async def test_more_time_helps_work_that_has_failed_and_work_in_progress(tmp_pat
 
 
 async def test_a_longer_limit_of_the_whole_run_reaches_what_failed_by_it(tmp_path: Path) -> None:
-    async with rooms(tmp_path, slow, executor(), limits={"seconds": 0.4}) as (house, _):
+    async with rooms(tmp_path, slow, executor(), limits={"seconds": SHORT_SECONDS}) as (house, _):
         failed = await house.run()
         assert (failed.status, house.failing()["kind"]) == (RunStatus.FAILED, "time_limit")
         house.app.store.add_override(LimitRuns(seconds=30), reason="it is slow", actor="tests", seconds=60)
@@ -165,7 +167,7 @@ async def test_a_run_that_was_interrupted_goes_on_with_what_it_had(tmp_path: Pat
             house = Rooms(tmp_path, app)
             await house.until(lambda: len(model.asked) == 2)
             await app.launcher.stop([run.id], "interrupted")
-        configure(tmp_path, model.url, executor(limits={"seconds": 0.4}))
+        configure(tmp_path, model.url, executor(limits={"seconds": SHORT_SECONDS}))
         async with application(str(file)) as app:
             house = Rooms(tmp_path, app)
             assert (await resumed(house, run)).status is RunStatus.SUCCEEDED

@@ -22,7 +22,7 @@ from orchestration.config.overrides import PinConfiguration
 from orchestration.domain.run_status import RunStatus
 from orchestration.workflows.step_count import count_steps
 from tests.integration.agents.rooms import DONE, TOOLS, calls, configure, looks, rooms, says
-from tests.support.patience import Stopwatch, until_async
+from tests.support.patience import Stopwatch, patient, until_async
 
 # Put together here, so that no scanner takes this file for a leak.
 SECRET = "ghp_" + "A1b2C3d4E5" * 3
@@ -161,8 +161,10 @@ async def test_an_agents_time_is_limited_and_does_not_count_against_the_provider
 
 
 async def test_a_runs_time_is_limited_over_all_its_agents(tmp_path: Path) -> None:
+    answers_in = patient(1.0)
+
     def slow(body: dict[str, Any]) -> Any:
-        time.sleep(1.0)
+        time.sleep(answers_in)
         return says({"text": "fine"})
 
     agents = [{"id": name} for name in ("one", "two", "three")]
@@ -171,7 +173,7 @@ async def test_a_runs_time_is_limited_over_all_its_agents(tmp_path: Path) -> Non
         file = tmp_path / "config" / "agents.config.json"
         file.write_text(json.dumps({**json.loads(file.read_text()), **edges}))
         await house.until(lambda: house.app.configuration.workflow)
-        run = await house.run(agent=None, options={"seconds": 1.6})
+        run = await house.run(agent=None, options={"seconds": 1.6 * answers_in})
         assert run.status is RunStatus.FAILED
         assert "working time" in run.reason
         assert len(model.asked) == 2
@@ -286,7 +288,8 @@ def blocks(given):
 )
 async def test_own_code_does_an_agents_work(tmp_path: Path, name: str, kind: str | None, said: str) -> None:
     (tmp_path / "own.py").write_text(OWN)
-    agents = [{"id": "own", "entryPoint": f"own:{name}", "limits": {"seconds": 1.0, "commandSeconds": 0.01}}]
+    limits = {"seconds": 1.0 if kind == "time_limit" else patient(30), "commandSeconds": 0.01}
+    agents = [{"id": "own", "entryPoint": f"own:{name}", "limits": limits}]
     async with rooms(tmp_path, lambda body: 500, agents) as (house, model):
         run = await house.run(agent="own")
         assert model.asked == []

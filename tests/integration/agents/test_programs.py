@@ -12,6 +12,7 @@ import pytest
 
 from orchestration.domain.run_status import RunStatus
 from tests.integration.agents.rooms import Rooms, rooms, says
+from tests.support.patience import patient
 
 # Written with what every machine has, since none of our packages is there where a program runs.
 ASK = """\
@@ -138,7 +139,8 @@ async def test_it_waits_while_no_provider_can_answer(tmp_path: Path) -> None:
     ],
 )
 async def test_how_it_failed_is_named(tmp_path: Path, script: str, kind: str, words: str) -> None:
-    agents = program(tmp_path, script, limits={"seconds": 1.5, "memoryMb": 48})
+    seconds = 1.5 if kind == "time_limit" else patient(30)
+    agents = program(tmp_path, script, limits={"seconds": seconds, "memoryMb": 48})
     async with rooms(tmp_path, lambda _: 500, agents) as (house, _):
         assert (await house.run(agent="tool")).status is RunStatus.FAILED
         assert house.failing()["kind"] == kind
