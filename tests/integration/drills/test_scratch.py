@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from orchestration.errors import UsageError
+from orchestration.storage.database import Database
 from orchestration.storage.scratch import scratch_database
-from tests.support.database import migrated
 
 
 def names(url: str) -> set[str]:
@@ -21,7 +21,8 @@ def names(url: str) -> set[str]:
 def test_a_scratch_database_can_be_used_and_is_gone_afterwards(postgres_url: str) -> None:
     before = names(postgres_url)
     with scratch_database(postgres_url, "drill_one") as url:
-        database = migrated(url)
+        database = Database(url)
+        database.migrate()
         assert database.version() is not None
         # Left open on purpose: whoever still holds a connection does not keep it from being dropped.
         assert names(postgres_url) == before | {"drill_one"}
