@@ -344,7 +344,12 @@ def test_every_page_and_every_error_has_every_header(server: RunningWebServer, s
 def test_a_fault_of_ours_has_every_header_and_says_nothing(
     server: RunningWebServer, monkeypatch: pytest.MonkeyPatch, signed_in: httpx2.Client
 ) -> None:
-    def fail(*_: Any, **__: Any) -> Any:
+    whole = server.app.runs.list
+
+    def fail(*statuses: Any, **wanted: Any) -> Any:
+        # What works beside the requests names its limit, and goes on.
+        if "limit" in wanted:
+            return whole(*statuses, **wanted)
         raise RuntimeError("secret detail of a fault")
 
     monkeypatch.setattr(server.app.runs, "list", fail)
