@@ -28,14 +28,15 @@ async def complete_resumed(
     """
     answer, tries = _ShownAnswer(on_chunk), list[RouteTry]()
     broken: StreamInterruptedError | None = None
-    for breaks in range(_MOST_BREAKS + 1):
+    breaks = 0
+    while True:
         try:
             rest = replace(call, shown=answer.text, native=None if answer.text else call.native)
             completion = await gateway.complete(body, rest, answer.take)
         except StreamInterruptedError as error:
-            broken = error
+            broken, breaks = error, breaks + 1
             tries += error.tries
-            if breaks == _MOST_BREAKS:
+            if breaks > _MOST_BREAKS:
                 raise
             answer.break_off()
             # It does no harm to ask the same model again where there is no other.
@@ -47,7 +48,6 @@ async def complete_resumed(
         else:
             await answer.end()
             return (completion if broken is None else answer.joined(completion, tries)), broken is not None
-    raise AssertionError("the last break raises")
 
 
 class _ShownAnswer:

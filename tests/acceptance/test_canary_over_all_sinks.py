@@ -237,9 +237,9 @@ def _worked_off(system: System, client: httpx2.Client) -> Iterator[tuple[str, st
 
     until(is_over, seconds=90)
     # Only now: agents have no tools while the system is isolated.
-    yield "isolation", client.post("/api/v1/isolation", json={"reason": one["isolation reason"]}).text
-    ended = client.request("DELETE", "/api/v1/isolation", json={"reason": one["override reason"]})
-    yield "isolation off", ended.text
+    for method, reason in (("POST", "isolation reason"), ("DELETE", "override reason")):
+        answer = client.request(method, "/api/v1/isolation", json={"reason": one[reason]})
+        yield f"{method} isolation", answer.text + str(answer.headers)
     until(lambda: len(system.mailbox.mails) >= 2 and len(system.hook.received) >= 3, seconds=60)
 
 
