@@ -22,6 +22,7 @@ from orchestration.cli.tasks import (
     run_reviewer,
     validate_config,
 )
+from tests.support.patience import processor_speed
 
 __all__ = [
     "coordinator_run",
@@ -49,6 +50,11 @@ _CHECKS = (
     "codespell",
 )
 _AT_ONCE = 2
+# Most of the time tests wait for real processes, so five at once suit two cores. On slow ones they wait for the
+# processors: more at once would end no sooner, and each would take longer for the others.
+_TESTS_AT_ONCE = 5
+_TESTS_AT_ONCE_WHEN_SLOW = 3
+_SLOW = 0.7  # of the usual speed
 
 
 @task(help={"only": "arguments for pytest, to run a part", "fast": "leave out the checks of style and types"})
@@ -58,9 +64,9 @@ def test(_: Context, only: str = "", fast: bool = False) -> None:  # noqa: PT028
     with subprocess.Popen([_BIN / "python", "-m", "tests.support.debian"]):  # noqa: S603 (words of ours)
         if not fast and not only:
             _check()
-    # Most of the time tests wait for real processes, so five at once suit two cores; a file's tests share a server.
-    # The order is that of `tests/conftest.py`: the longest first.
-    arguments = only.split() or ["--numprocesses=5", "--dist=loadfile", "--no-loadscope-reorder"]
+    at_once = _TESTS_AT_ONCE if processor_speed() >= _SLOW else _TESTS_AT_ONCE_WHEN_SLOW
+    # A file's tests share a server. The order is that of `tests/conftest.py`: the longest first.
+    arguments = only.split() or [f"--numprocesses={at_once}", "--dist=loadfile", "--no-loadscope-reorder"]
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606 (no shell is wanted)
 
 

@@ -42,6 +42,11 @@ def slowness() -> float:
     return _last[1]
 
 
+def processor_speed() -> float:
+    """How fast a processor of this machine is now, as a share of the usual speed."""
+    return _measured()[1] / _USUAL_SPEED
+
+
 def slowness_of(held_up: float, speed: float, load: float, processors: int) -> float:
     """The factor from what was measured. Pure.
 

@@ -3,7 +3,8 @@
 Arguments: the configuration, the workspace, a file with the steps at which one has died, a seed, and how many of a
 hundred steps to die at. The seed decides whether that is before a step's work is done, or after it but before its
 record is written, which is where an effect would be repeated. What the engine records without work of ours, such as the
-start of a child, its result or a mark, is died at afterwards.
+start of a child, its result or a mark, is died at afterwards. What is decided does not depend on the run's name, which
+is another each time: the same seed dies at the same steps.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -23,7 +25,13 @@ from orchestration.app import application
 from orchestration.workflows.engine import Flow, flow
 
 CONFIG, WORKSPACE, DIED, SEED, PERCENT = sys.argv[1:]
+IDENTIFIER = re.compile(r"(run|check)-[0-9a-z]{14}")
 GOAL = "write the two files and mend the third"
+
+
+def dice(key: str, what: str) -> random.Random:
+    """The dice that decide something about a step: those of the seed and the step, whatever the run is called."""
+    return random.Random(f"{SEED}/{IDENTIFIER.sub('', key)}/{what}")
 
 
 def die(key: str) -> None:
@@ -31,7 +39,7 @@ def die(key: str) -> None:
     died = Path(DIED)
     if key in died.read_text().splitlines():
         return
-    if random.Random(f"{SEED}/{key}/whether").randrange(100) >= int(PERCENT):
+    if dice(key, "whether").randrange(100) >= int(PERCENT):
         return
     with died.open("a") as file:
         file.write(f"{key}\n")
@@ -51,7 +59,7 @@ def fatal(step: Any) -> Callable[[], Awaitable[Any]]:
 
     async def wrapped() -> Any:
         key = key_of(step.name)
-        late = random.Random(f"{SEED}/{key}").random() < 0.6
+        late = dice(key, "when").random() < 0.6
         if not late:
             die(key)
         found = await work()

@@ -47,7 +47,7 @@ def test_killed_again_and_again_it_ends_as_it_should_and_nothing_was_done_twice(
         incident, ended = run_until(tmp_path, incident, marks)
         kills += not ended
         assert kills < 40, "it does not get on"
-    assert kills >= 2, "it was hardly killed at all"
+    assert kills, "it came to its end before it was killed"
     done = [line.split() for line in (tmp_path / EFFECTS).read_text().splitlines()]
     assert [name for verb, name, *_ in done if verb == "do"] == ["a", "b", "cure", "tidied"]
     assert max(Counter((verb, name) for verb, name, *_ in done).values()) == 1
