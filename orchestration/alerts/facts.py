@@ -126,6 +126,7 @@ _BUILDERS: Mapping[FactKind, Callable[[RuleResult, FactContext], dict[str, Any]]
         FactKind.DATA_LOSS: _flag("data_loss"),
         FactKind.BREACH: _flag("breach"),
         FactKind.SECRET: _flag("secret_exposed"),
+        FactKind.SUSPECTED_SECRET: _flag("secret_suspected"),
         FactKind.ACCESS: _flag("access_refused"),
         FactKind.VULNERABILITY: _flag("vulnerability"),
         FactKind.MINOR: _flag("has_workaround"),

@@ -63,6 +63,7 @@ class FactKind(StrEnum):
     DATA_LOSS = "data-loss"
     BREACH = "breach"
     SECRET = "secret"  # noqa: S105 (a word, not a secret)
+    SUSPECTED_SECRET = "suspected-secret"  # noqa: S105 (words)
     ACCESS = "access"
     VULNERABILITY = "vulnerability"
     MINOR = "minor"

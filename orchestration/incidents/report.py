@@ -42,6 +42,7 @@ class Facts:
     data_loss: bool = False
     breach: bool = False
     secret_exposed: bool = False
+    secret_suspected: bool = False
     access_refused: bool = False
     vulnerability: bool = False
     resource_exhausted: bool = False

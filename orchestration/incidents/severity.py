@@ -33,6 +33,7 @@ class SeverityReason(StrEnum):
     DEGRADATION = "performance-degradation"
     UNRESPONSIVE = "resource-exhausted"
     SECRET_EXPOSED = "secret-exposed"  # noqa: S105 (a word, not a password)
+    SECRET_SUSPECTED = "secret-suspected"  # noqa: S105 (words)
     ONE_AGENT_FAILING = "single-agent-failing"
     ELEVATED_ERRORS = "elevated-errors"
     PROVIDER_LOST = "provider-down-with-fallback"
@@ -79,6 +80,8 @@ _RULES: tuple[_Rule, ...] = (
     (Severity.P2, SeverityReason.RUNS_AFFECTED, lambda facts: facts.runs_affected > 0),
     (Severity.P2, SeverityReason.ACCESS_REFUSED, lambda facts: facts.access_refused),
     (Severity.P2, SeverityReason.VULNERABILITY, lambda facts: facts.vulnerability and not facts.has_workaround),
+    # Most are values of examples and tests, for which nobody is woken.
+    (Severity.P3, SeverityReason.SECRET_SUSPECTED, lambda facts: facts.secret_suspected),
     (Severity.P3, SeverityReason.WORKAROUND, lambda facts: facts.has_workaround),
 )
 
@@ -126,6 +129,7 @@ _FLAGS = (
     "data_loss",
     "breach",
     "secret_exposed",
+    "secret_suspected",
     "access_refused",
     "vulnerability",
     "resource_exhausted",

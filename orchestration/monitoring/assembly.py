@@ -104,7 +104,15 @@ class Monitoring:
         self._log_errors = LogErrors(logs / NAME, clock)
         self._backups = BackupWatch(timeline, clock)
         record = ScanRecord(context.root / runtime.state_directory / "secret-scan.json")
-        self._secrets = SecretWatch(artifacts, ArtifactTable(database), runs, context.redactor.find, clock, record)
+        self._secrets = SecretWatch(
+            artifacts,
+            ArtifactTable(database),
+            runs,
+            context.redactor.find,
+            clock,
+            record,
+            own=(context.root / runtime.state_directory, logs),
+        )
         self.monitor = Monitor(
             context.bus,
             clock,

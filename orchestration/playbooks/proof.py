@@ -34,7 +34,7 @@ _RULES: Mapping[Scenario, Mapping[str, Kind]] = MappingProxyType(
             "unresponsive": Kind.EVENT_LOOP,
         },
         Scenario.SECURITY_ALERT: {
-            **dict.fromkeys(("secret-exposed", "secret-redacted"), Kind.SECRETS),
+            **dict.fromkeys(("secret-exposed", "secret-suspected", "secret-redacted"), Kind.SECRETS),
             **dict.fromkeys(("sign-ins-failed", "token-revoked"), Kind.SIGN_INS),
             **dict.fromkeys(("tool-refused", "tool-held"), Kind.TOOL_USE),
             "vulnerability": Kind.PACKAGES,

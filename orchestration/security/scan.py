@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.security.permissions import holds_secrets
 from orchestration.security.safe_folder import SKIPPED
-from orchestration.security.secret_search import SecretMatch
+from orchestration.security.secret_search import SUSPECTED_KINDS, SecretMatch
 
 Find = Callable[[str], list[SecretMatch]]
 
@@ -27,6 +27,11 @@ class SecretFinding:
     place: str
     lines: tuple[int, ...]
 
+    @property
+    def is_suspected(self) -> bool:
+        """Whether it may as well be none."""
+        return self.kind in SUSPECTED_KINDS
+
 
 def scan_text(find: Find, text: str, place: str) -> tuple[SecretFinding, ...]:
     """The secrets in a text, one finding for each kind."""
@@ -42,13 +47,23 @@ class FolderScan:
     Files that hold secrets by custom (`.env`) are where secrets belong, and are left out, as are links, folders that
     tools keep for themselves, and files that are no text. `since` leaves out what was there before: seconds, as files
     have them. `newest_first` is for a folder whose folders are named by their time: there may be more than are read.
+    `left_out` are folders that are not read where they are below this one.
     """
 
-    def __init__(self, root: Path, find: Find, *, since: float = 0.0, newest_first: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        find: Find,
+        *,
+        since: float = 0.0,
+        newest_first: bool = False,
+        left_out: Sequence[Path] = (),
+    ) -> None:
         self._root = root
         self._find = find
         self._since = since
         self._newest_first = newest_first
+        self._left_out = frozenset(_below(root, folder) for folder in left_out)
         self._seen: dict[str, tuple[int, int]] = {}
         self.complete = True
         """Whether the last look has read all there was to read."""
@@ -73,10 +88,13 @@ class FolderScan:
             findings += scan_text(self._find, text, path) if text else ()
         return tuple(findings)
 
+    def _is_read(self, folder: str, name: str) -> bool:
+        return name not in SKIPPED and os.path.join(folder, name) not in self._left_out  # noqa: PTH118 (as below)
+
     def _files(self, below: str) -> Iterator[tuple[str, os.stat_result]]:
         count = 0
         for folder, folders, names in os.walk(self._root / below, followlinks=False):
-            folders[:] = sorted((name for name in folders if name not in SKIPPED), reverse=self._newest_first)
+            folders[:] = sorted((name for name in folders if self._is_read(folder, name)), reverse=self._newest_first)
             for name in sorted(names):
                 count += 1
                 if count > _MOST_FILES:
@@ -92,6 +110,14 @@ class FolderScan:
                 recent = max(found.st_mtime, found.st_ctime) >= self._since
                 if stat.S_ISREG(found.st_mode) and 0 < found.st_size <= _MOST_BYTES and recent:
                     yield path, found
+
+
+def _below(root: Path, folder: Path) -> str:
+    """The folder as a walk from that root comes to it; itself where it does not."""
+    try:
+        return str(root / folder.resolve().relative_to(root.resolve()))
+    except ValueError:
+        return str(folder)
 
 
 def scan_file(find: Find, path: Path) -> tuple[SecretFinding, ...]:

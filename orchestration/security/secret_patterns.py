@@ -139,6 +139,9 @@ def _is_login(value: str) -> bool:
     return not is_placeholder(user) and not is_placeholder(password) and len(user + password) >= _SHORTEST_LOGIN
 
 
+GIVEN_AWAY_BY_CONTEXT = frozenset(
+    {"database-url", "url-password", "authorization", "bearer-token", "cookie", *(one.kind for one in ASSIGNED_SECRETS)}
+)
 # The order decides what an overlap is called: the more telling kind first.
 PATTERNS: tuple[SecretPattern, ...] = (
     *_SHAPED,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestration.security.secret_context import ASSIGNED_AFTER, CONTEXT_KIND, is_vendors_value
-from orchestration.security.secret_patterns import PATTERNS, SecretPattern
+from orchestration.security.secret_patterns import GIVEN_AWAY_BY_CONTEXT, PATTERNS, SecretPattern
 from orchestration.security.secret_values import has_randomness
 from orchestration.security.token_shapes import shape_anchor, shape_expression
 from orchestration.security.vendor_tokens import vendor_tokens
@@ -143,6 +143,8 @@ KINDS: tuple[str, ...] = tuple(
         ["private-key", *(kind for kind, _ in vendor_tokens()), *(pattern.kind for pattern in PATTERNS), CONTEXT_KIND]
     )
 )
+# A value that only what stands around it gives away may as well be one of an example or of a test.
+SUSPECTED_KINDS = GIVEN_AWAY_BY_CONTEXT | {CONTEXT_KIND}
 
 
 def find_patterns(text: str) -> Iterator[SecretMatch]:

@@ -30,9 +30,9 @@ def rules() -> Iterator[AlertRule]:
 
 
 def _secrets() -> Iterator[AlertRule]:
-    yield counted("secret-exposed", "secret_found", _SECURITY, at_least=1, window=_DAY).replace(
+    exposed = counted("secret-exposed", "secret_found", _SECURITY, at_least=1, window=_DAY).replace(
         aggregate=Aggregate.LAST,  # the secret stays exposed until a scan no longer finds it
-        where=parse_matchers(['redacted!="true"']),
+        where=parse_matchers(['redacted!="true"', 'suspected!="true"']),
         by=("kind", "place"),
         subject="{place}",
         facts=FactKind.SECRET,
@@ -46,6 +46,15 @@ def _secrets() -> Iterator[AlertRule]:
                 "rotate or revoke the credential ({kind}) that was in {place}, or establish that it is worthless",
             ),
         ),
+    )
+    yield exposed
+    yield exposed.replace(
+        name="secret-suspected",
+        where=parse_matchers(['redacted!="true"', 'suspected="true"']),
+        facts=FactKind.SUSPECTED_SECRET,
+        title="What may be a secret was written to {place}",
+        summary="{place} holds what looks like a secret ({kind}), to judge by what is around it; whoever can read the"
+        " file has it",
     )
     yield counted("secret-redacted", "secret_found", _SECURITY, at_least=1, window=600).replace(
         aggregate=Aggregate.SUM,

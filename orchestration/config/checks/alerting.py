@@ -50,6 +50,7 @@ KNOWN_RULES = frozenset(
         "schedule-late",
         "secret-exposed",
         "secret-redacted",
+        "secret-suspected",
         "sign-ins-failed",
         "token-revoked",
         "tool-held",

@@ -104,6 +104,7 @@ def _security(dossier: ReviewDossier) -> str:
     flags = {
         "a breach is suspected": facts.breach,
         "a secret was exposed": facts.secret_exposed,
+        "a secret may have been exposed": facts.secret_suspected,
         "access was refused": facts.access_refused,
         "a dependency is vulnerable": facts.vulnerability,
         "data was lost": facts.data_loss,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from orchestration.events.agents import AgentFinished, ToolCallFinished
 from orchestration.events.runs import ArtifactWritten, RunCancelled, RunFinished, RunStopped
 from orchestration.monitoring.collectors.scan_record import FoundSecret, ScannedFile, ScanRecord, State
 from orchestration.security.scan import Find, FolderScan, SecretFinding, scan_file
+from orchestration.security.secret_search import SUSPECTED_KINDS
 from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.runs import Run, Runs
 
@@ -60,10 +61,19 @@ class SecretWatch:
 
     What is found in a file is told once, and again when it has become more or less; that it has gone is told too, with
     the value 0. `record` keeps how far it has come, so that what ended while nobody watched is looked at as well.
+    `own` are the folders in which this system keeps its state and its logs. No run can write there, and a workspace
+    that is the project's own folder holds them as well.
     """
 
     def __init__(
-        self, artifacts: Path, table: ArtifactTable, runs: Runs, find: Find, clock: Clock, record: ScanRecord
+        self,
+        artifacts: Path,
+        table: ArtifactTable,
+        runs: Runs,
+        find: Find,
+        clock: Clock,
+        record: ScanRecord,
+        own: Sequence[Path] = (),
     ) -> None:
         self._artifacts = artifacts
         self._table = table
@@ -71,6 +81,7 @@ class SecretWatch:
         self._find = find
         self._clock = clock
         self._record = record
+        self._own = (artifacts, *own)
         # `scan_due` and `collect` run on the threads of two loops and change the same records.
         self._lock = threading.Lock()
         self._due: deque[str] = deque(maxlen=_MOST_DUE)
@@ -160,7 +171,8 @@ class SecretWatch:
             standing.state, self._unsaved = state, True
             for kind in [kind for kind in standing.found if kind not in kinds]:
                 labels = standing.found.pop(kind).labels
-                yield Signal("secret_found", self._clock.now(), 0.0, labels, {"redacted": False})
+                evidence = {"redacted": False, "suspected": kind in SUSPECTED_KINDS}
+                yield Signal("secret_found", self._clock.now(), 0.0, labels, evidence)
             if not standing.found:
                 del self._standing[path]
 
@@ -182,7 +194,7 @@ class SecretWatch:
 
     def _workspace(self, run: Run) -> _Workspace:
         since = (run.started_at or run.created_at).timestamp()
-        scan = FolderScan(Path(run.folder), self._find, since=since)
+        scan = FolderScan(Path(run.folder), self._find, since=since, left_out=self._own)
         return self._workspaces.setdefault(run.id, _Workspace(scan))
 
     def _report(self, finding: SecretFinding, place: str, run: str, agent: str) -> Iterator[Signal]:
@@ -196,7 +208,11 @@ class SecretWatch:
             standing = self._standing.setdefault(path, ScannedFile(_state(path)))
             standing.found[finding.kind] = FoundSecret(labels, count)
             self._unsaved = True
-        evidence = {"redacted": False, "lines": list(finding.lines[:_SHOWN_LINES])}
+        evidence = {
+            "redacted": False,
+            "suspected": finding.is_suspected,
+            "lines": list(finding.lines[:_SHOWN_LINES]),
+        }
         yield Signal("secret_found", self._clock.now(), float(count), labels, evidence)
 
     def _save_what_is_new(self) -> None:

@@ -259,7 +259,7 @@ SIGNALS: tuple[SignalDescriptor, ...] = (
     SignalDescriptor(
         "secret_found",
         ("kind", "place", "run", "agent"),
-        "how many, 0 when gone; evidence: redacted, lines",
+        "how many, 0 when gone; evidence: redacted, suspected (only what stands around it says that it is one), lines",
         unit="secrets",
         source="secrets",
     ),

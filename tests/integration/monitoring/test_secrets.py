@@ -40,11 +40,18 @@ class House:
 
     def restart(self) -> None:
         find = Redactor().find
-        self.watch = SecretWatch(self.artifacts, self.table, self.runs, find, self.clock, self.record)
+        own = (self.root / "var", self.root / "logs")
+        self.watch = SecretWatch(self.artifacts, self.table, self.runs, find, self.clock, self.record, own)
 
-    def run(self, name: str, status: RunStatus = RunStatus.RUNNING, finished_at: datetime | None = None) -> None:
+    def run(
+        self,
+        name: str,
+        status: RunStatus = RunStatus.RUNNING,
+        finished_at: datetime | None = None,
+        workspace: Path | None = None,
+    ) -> None:
         started = NOON - timedelta(hours=1)
-        self.runs.add(Run(name, "g", str(self.workspace), started, status, finished_at=finished_at))
+        self.runs.add(Run(name, "g", str(workspace or self.workspace), started, status, finished_at=finished_at))
 
     def write(self, name: str, text: str, at: datetime | None = None) -> Path:
         """Write a file in the workspace, or among the artifacts, as it would be at noon."""
@@ -73,7 +80,7 @@ def test_a_secret_is_found_with_its_run_and_its_agent_and_seen_to_be_gone(house:
     (signal,) = house.watch.collect()
     place = "artifacts/run-1/plan.md"
     assert signal.labels == {"kind": "openai-key", "place": place, "run": "run-1", "agent": "planner"}
-    assert signal.evidence == {"redacted": False, "lines": [2]}
+    assert signal.evidence == {"redacted": False, "suspected": False, "lines": [2]}
     settings = house.write("work/settings.py", f"KEY = '{KEY}'\n")
     house.runs.set_status("run-1", RunStatus.SUCCEEDED)
     (signal,) = house.watch.collect()
@@ -90,6 +97,28 @@ def test_a_secret_is_found_with_its_run_and_its_agent_and_seen_to_be_gone(house:
     (gone,) = house.watch.collect()
     assert (gone.value, gone.labels["place"]) == (0.0, place)
     assert house.watch.collect() == ()
+
+
+def test_in_the_projects_own_folder_what_this_system_keeps_there_was_written_by_no_run(house: House) -> None:
+    house.run("run-1", workspace=house.root)
+    for own in ("var/reviews/inc-1.md", "logs/orchestrator.log", "work/var/config.py"):
+        house.write(own, KEY)
+    (signal,) = house.watch.collect()
+    assert signal.labels["place"] == str(house.root / "work/var/config.py"), (
+        "a folder of that name elsewhere is not ours"
+    )
+
+
+def test_of_what_only_its_surroundings_give_away_is_said_that_it_is_suspected_also_when_it_is_gone(
+    house: House,
+) -> None:
+    house.run("run-1")
+    settings = house.write("work/settings.py", "password = 'Sommer-2026-am-See'\n")
+    (signal,) = house.watch.collect()
+    assert signal.evidence == {"redacted": False, "suspected": True, "lines": [1]}
+    settings.unlink()
+    (gone,) = house.watch.collect()
+    assert (gone.value, gone.evidence) == (0.0, {"redacted": False, "suspected": True})
 
 
 @pytest.mark.parametrize("kind", ["tool_call.finished", "artifact.written", "agent.finished", "run.finished"])

@@ -76,6 +76,7 @@ def test_a_check_of_something_else_is_found(verify: str, is_proof: bool) -> None
     ("name", "rule", "proves"),
     [
         ("security-alert", "secret-exposed", True),
+        ("security-alert", "secret-suspected", True),
         ("security-alert", "sign-ins-failed", False),
         ("security-alert", "vulnerability", True),
         ("high-resource-usage", "disk-low", True),

@@ -74,6 +74,8 @@ EXAMPLES = [
 ]
 
 HARMLESS = [
+    "notice=initial key=inc-1m8ph2zxenw1g7:initial-1:operator:log attempt=1",
+    "agent=planner key=run-1m8ph3fx2y17wh.planner/1 outcome=no_route",
     "commit 3f786850e387550fdab836ed7e6dc881de23001b",
     f"run {uuid.UUID(int=0x12345678123456781234567812345678)} finished",
     f"sha256:{hashlib.sha256(b'x').hexdigest()}  requirements.txt",
