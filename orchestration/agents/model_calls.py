@@ -156,9 +156,13 @@ class ModelCalls:
         tools = request.body.get("tools", ())
         # Read before it is recorded, so that a later release, which may read more, comes to the same on a replay.
         read = read_reply(completion.message, completion.finish_reason, tools, request.output, request.number)
-        said = {"message": read.message, "route": str(completion.route)}
-        clean = self._redactor.data(said, "a model's answer", run_id=call.run_id, agent=call.agent)
-        return ModelReply(use=_use(completion), as_text=read.as_text, cut=read.cut, **clean)
+        said = {name: value for name, value in read.message.items() if name != "tool_calls"}
+        whose = {"run_id": call.run_id, "agent": call.agent}
+        message = self._redactor.data(said, "a model's answer", **whose)
+        if calls := read.message.get("tool_calls"):
+            message["tool_calls"] = self._redactor.work(calls, "a model's answer", **whose)
+        route = str(completion.route)
+        return ModelReply(message=message, use=_use(completion), route=route, as_text=read.as_text, cut=read.cut)
 
     async def complete_for(
         self,

@@ -15,6 +15,7 @@ from orchestration.agents import patches, sandbox
 from orchestration.agents.call_recorder import CallRecorder
 from orchestration.agents.context_budget import map_tokens
 from orchestration.agents.network_gate import hosts_reached
+from orchestration.agents.original_files import OriginalFiles
 from orchestration.agents.project_brief import project_brief, project_map
 from orchestration.agents.sandbox import OutputCallback, SandboxLimits
 from orchestration.agents.workspace import FileChange, Workspace, WorkspaceError
@@ -26,6 +27,8 @@ from orchestration.events import EventBus
 from orchestration.events.runs import ArtifactRestored, ArtifactWritten, CheckFinished, WorktreeUpdated
 from orchestration.ids import new_id
 from orchestration.security.redaction_events import ReportingRedactor
+from orchestration.security.scan import added
+from orchestration.security.secret_search import is_suspected
 from orchestration.storage.call_records import CallKind
 from orchestration.storage.runs import Run
 from orchestration.workflows.artifacts import QUARANTINE, ArtifactStore
@@ -65,6 +68,7 @@ class RunWorkspace:
         self._window = window
         self._own = (state_folder, artifacts.folder, *own)
         self.worktrees = Worktrees(state_folder / "worktrees", self._own)
+        self.originals = OriginalFiles(state_folder / "shadow", self.worktrees)
         # Weak references: while somebody uses a workspace, all users of it share its lock.
         self._open: WeakValueDictionary[str, Workspace] = WeakValueDictionary()
 
@@ -80,7 +84,9 @@ class RunWorkspace:
     async def open(self, run: Run) -> str:
         """Make the run's worktree, if it is to have one; returns a record of the files that it begins with."""
         if not run.has_worktree:
-            return await self.snapshot(run)
+            tree = await self.snapshot(run)
+            await anyio.to_thread.run_sync(self.originals.remember, run.id, tree)
+            return tree
         record = await self.worktrees.open(run.id, Path(run.workspace), partial(self._history, run.id))
         return record.baseline
 
@@ -158,11 +164,16 @@ class RunWorkspace:
         await self.worktrees.commit(run.id, history, tree, patches.commit_message(run, secret), secret)
 
     async def _is_secret(self, history: Workspace, change: FileChange) -> bool:
+        """Whether a change brings a secret, which must not get into a commit, since that is for ever. What was in the
+        file before is in the user's history already; what only may be a secret is for the user to judge."""
         if change.new is None:
             return False
-        # A commit is for ever; what redaction would take out of a patch must not get into one.
-        text = (await history.blob(change.new)).decode("utf-8", "replace")
-        return await anyio.to_thread.run_sync(self._redactor.quiet, text) != text
+        new = (await history.blob(change.new)).decode("utf-8", "replace")
+        found = await anyio.to_thread.run_sync(self._redactor.find, new)
+        if all(is_suspected(one.kind) for one in found):
+            return False
+        old = "" if change.old is None else (await history.blob(change.old)).decode("utf-8", "replace")
+        return any(not is_suspected(one.kind) for one in added(found, new, old))
 
     def _redacted(self, patch: bytes, run: Run) -> bytes:
         """The patch without secrets. The data of binary files is left alone: it is compressed, and a change would break

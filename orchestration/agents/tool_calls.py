@@ -269,6 +269,7 @@ class ToolCalls:
             on_output,
             FolderNotes(Path(self._state[0]) / "notes" / run.id, self._redactor.quiet),
             Call(run.id, agent.id, run.folder, key),
+            self._redactor.find,
         )
         return await self._invoke(run, task, tool, context, text)
 

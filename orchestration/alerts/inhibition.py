@@ -50,7 +50,6 @@ DEFAULTS: tuple[Inhibition, ...] = (
     _ours("run-stalled", "alertname=run-overdue", equal=("run",)),
     _ours("agent-unplaced", "alertname=~run-(stalled|overdue)", equal=("run",), linger=60),
     _ours("secret-exposed", "alertname=secret-redacted", equal=("kind", "run"), linger=600),
-    _ours("secret-suspected", "alertname=secret-redacted", equal=("kind", "run"), linger=600),
     _ours("loop-silent", "alertname=loop-late", equal=("loop",)),
 )
 

@@ -162,6 +162,7 @@ class IncidentResponse:
             redactor=app.redactor,
             root=app.root,
             engine_file=_file_of(app.engine_url),
+            original=app.workspaces.originals.text,
         )
 
     @contextlib.asynccontextmanager

@@ -47,7 +47,7 @@ from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.route_states import RouteStates
-from orchestration.storage.runs import Runs
+from orchestration.storage.runs import Run, Runs
 from orchestration.storage.samples import Samples
 from orchestration.storage.timeline import Timeline
 
@@ -57,7 +57,8 @@ _MOST_RECALLED = 5000
 
 @dataclass(frozen=True, slots=True)
 class MonitoringContext:
-    """The dependencies of the monitoring. `engine_file` is the engine's own SQLite file, if it has one."""
+    """The dependencies of the monitoring. `engine_file` is the engine's own SQLite file, if it has one; `original`
+    returns what a file held when a run began."""
 
     configuration: Callable[[], Configuration]
     credentials: CredentialSource
@@ -67,6 +68,7 @@ class MonitoringContext:
     redactor: Redactor
     root: Path
     engine_file: Path | None = None
+    original: Callable[[Run, Path], str] = lambda _run, _path: ""
 
 
 class Monitoring:
@@ -112,6 +114,7 @@ class Monitoring:
             clock,
             record,
             own=(context.root / runtime.state_directory, logs),
+            original=context.original,
         )
         self.monitor = Monitor(
             context.bus,

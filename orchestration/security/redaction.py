@@ -9,10 +9,11 @@ from typing import Any
 from orchestration.config.secrets import names_a_secret
 from orchestration.security.hidden_characters import SeenText, seen_texts, unwrapped_texts
 from orchestration.security.known_values import KnownValues
-from orchestration.security.secret_search import KINDS, SecretMatch, find_patterns, first_beginning
+from orchestration.security.secret_search import KINDS, SecretMatch, find_patterns, first_beginning, is_suspected
 
 _KNOWN = "credential"
-_RANKS = {kind: rank for rank, kind in enumerate([*KINDS, _KNOWN])}
+# A value that is known is no mere suspicion, whatever stands around it.
+_RANKS = {kind: rank for rank, kind in enumerate(sorted([*KINDS, _KNOWN], key=is_suspected))}
 _WORDS_OF_A_SECRET = 5
 _LONGEST_SEQUENCE = 32
 _LONGEST_SECRET = 4096
@@ -74,6 +75,19 @@ class Redactor:
                 return [self.data(inner) for inner in value]
             case _:
                 return self.text(str(value))
+
+    def certain(self, value: Any) -> Any:
+        """JSON values without the secrets that are known, or that their own form gives away. What only stands where
+        secrets do is left."""
+        match value:
+            case str():
+                return _replaced(value, [one for one in self.find(value) if not is_suspected(one.kind)], len(value))
+            case dict():
+                return {key: self.certain(inner) for key, inner in value.items()}
+            case list() | tuple():
+                return [self.certain(inner) for inner in value]
+            case _:
+                return value
 
     def find(self, text: str) -> list[SecretMatch]:
         """All secrets, in order, none overlapping another."""

@@ -26,6 +26,7 @@ class RedactionEvents(Protocol):
     def text(self, text: str) -> str: ...
     def growing(self, text: str) -> str: ...
     def data(self, value: Any) -> Any: ...
+    def certain(self, value: Any) -> Any: ...
 
 
 class ReportingRedactor:
@@ -50,6 +51,10 @@ class ReportingRedactor:
             self._report([text], place, run_id, agent)
         return clean
 
+    def find(self, text: str) -> list[SecretMatch]:
+        """The secrets in a text, without an event."""
+        return self._redactor.find(text)
+
     def quiet(self, text: str) -> str:
         """The text without secrets, and without an event: for a text that goes to another sink as well."""
         return self._redactor.text(text)
@@ -61,6 +66,14 @@ class ReportingRedactor:
     def data(self, value: Any, place: str, *, run_id: str | None = None, agent: str | None = None) -> Any:
         """JSON values without secrets."""
         clean = self._redactor.data(value)
+        if clean != value:
+            self._report(_texts(value), place, run_id, agent)
+        return clean
+
+    def work(self, value: Any, place: str, *, run_id: str | None = None, agent: str | None = None) -> Any:
+        """JSON values in which an agent says what is to be written or done, without certain secrets. The password of a
+        test that it has made up stays: with a mark in its place, the test would fail."""
+        clean = self._redactor.certain(value)
         if clean != value:
             self._report(_texts(value), place, run_id, agent)
         return clean

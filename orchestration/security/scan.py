@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.security.permissions import holds_secrets
 from orchestration.security.safe_folder import SKIPPED
-from orchestration.security.secret_search import SUSPECTED_KINDS, SecretMatch
+from orchestration.security.secret_search import SecretMatch, is_suspected
 
 Find = Callable[[str], list[SecretMatch]]
+Before = Callable[[str], str]
+"""Returns what a file held before, by its path; nothing for one that was not there."""
 
 _MOST_BYTES = 2_000_000
 _MOST_FILES = 5_000
 _BYTES_A_LOOK = 20_000_000
+
+
+def nothing_before(_path: str) -> str:
+    """For what was not there before."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +37,21 @@ class SecretFinding:
     @property
     def is_suspected(self) -> bool:
         """Whether it may as well be none."""
-        return self.kind in SUSPECTED_KINDS
+        return is_suspected(self.kind)
 
 
-def scan_text(find: Find, text: str, place: str) -> tuple[SecretFinding, ...]:
-    """The secrets in a text, one finding for each kind."""
+def added(matches: Iterable[SecretMatch], text: str, before: str) -> Iterator[SecretMatch]:
+    """Of what was found in a text, what an earlier version of it does not hold."""
+    return (one for one in matches if text[one.start : one.end] not in before)
+
+
+def scan_text(find: Find, text: str, place: str, before: Before = nothing_before) -> tuple[SecretFinding, ...]:
+    """The secrets in a text that it did not hold before, one finding for each kind."""
+    matches = find(text)
+    if not matches:
+        return ()
     lines: dict[str, list[int]] = {}
-    for match in find(text):
+    for match in added(matches, text, before(place)):
         lines.setdefault(match.kind, []).append(text.count("\n", 0, match.start) + 1)
     return tuple(SecretFinding(kind, place, tuple(found)) for kind, found in lines.items())
 
@@ -47,7 +62,7 @@ class FolderScan:
     Files that hold secrets by custom (`.env`) are where secrets belong, and are left out, as are links, folders that
     tools keep for themselves, and files that are no text. `since` leaves out what was there before: seconds, as files
     have them. `newest_first` is for a folder whose folders are named by their time: there may be more than are read.
-    `left_out` are folders that are not read where they are below this one.
+    `left_out` are folders that are not read where they are below this one. `before` is asked where something is found.
     """
 
     def __init__(
@@ -58,11 +73,13 @@ class FolderScan:
         since: float = 0.0,
         newest_first: bool = False,
         left_out: Sequence[Path] = (),
+        before: Before = nothing_before,
     ) -> None:
         self._root = root
         self._find = find
         self._since = since
         self._newest_first = newest_first
+        self._before = before
         self._left_out = frozenset(_below(root, folder) for folder in left_out)
         self._seen: dict[str, tuple[int, int]] = {}
         self.complete = True
@@ -85,7 +102,7 @@ class FolderScan:
             text = _text(Path(path))
             # The state is from before the reading: what is written meanwhile changes it, and is read the next time.
             self._seen[path] = state
-            findings += scan_text(self._find, text, path) if text else ()
+            findings += scan_text(self._find, text, path, self._before) if text else ()
         return tuple(findings)
 
     def _is_read(self, folder: str, name: str) -> bool:
@@ -120,10 +137,10 @@ def _below(root: Path, folder: Path) -> str:
         return str(folder)
 
 
-def scan_file(find: Find, path: Path) -> tuple[SecretFinding, ...]:
-    """All findings in a file as it is now; none where it is gone, or is no text."""
+def scan_file(find: Find, path: Path, before: Before = nothing_before) -> tuple[SecretFinding, ...]:
+    """The findings in a file as it is now; none where it is gone, or is no text."""
     text = _text(path)
-    return scan_text(find, text, str(path)) if text else ()
+    return scan_text(find, text, str(path), before) if text else ()
 
 
 def _text(path: Path) -> str:

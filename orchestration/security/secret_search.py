@@ -143,8 +143,13 @@ KINDS: tuple[str, ...] = tuple(
         ["private-key", *(kind for kind, _ in vendor_tokens()), *(pattern.kind for pattern in PATTERNS), CONTEXT_KIND]
     )
 )
-# A value that only what stands around it gives away may as well be one of an example or of a test.
-SUSPECTED_KINDS = GIVEN_AWAY_BY_CONTEXT | {CONTEXT_KIND}
+_SUSPECTED = GIVEN_AWAY_BY_CONTEXT | {CONTEXT_KIND}
+
+
+def is_suspected(kind: str) -> bool:
+    """Whether secrets of that kind are given away only by what stands around them: they may as well be values of an
+    example or of a test."""
+    return kind in _SUSPECTED
 
 
 def find_patterns(text: str) -> Iterator[SecretMatch]:

@@ -15,6 +15,7 @@ from orchestration.config.agents import AgentSettings
 from orchestration.declarations.task import Call
 from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.security.safe_folder import SafeFolder
+from orchestration.security.secret_search import SecretMatch
 
 
 class Arguments(BaseModel):
@@ -41,10 +42,15 @@ class RunNotes(Protocol):
         ...
 
 
+def _find_nothing(_text: str) -> Sequence[SecretMatch]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """What a tool works with. `on_output` receives what a command prints, as it comes: a sign of progress. `call` says
-    which call this is; the same one, if it is repeated after a crash, has the same key."""
+    which call this is; the same one, if it is repeated after a crash, has the same key. `find` finds the secrets in a
+    text, which agents see as marks."""
 
     folder: SafeFolder
     commands: Sequence[str]
@@ -52,6 +58,7 @@ class ToolContext:
     on_output: Callable[[str], None]
     notes: RunNotes
     call: Call | None = None
+    find: Callable[[str], Sequence[SecretMatch]] = _find_nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from orchestration.agents.tools.line_match import split_lines
 from orchestration.agents.tools.patch_application import apply_hunks
 from orchestration.agents.tools.patch_text import FilePatch, PatchError, parse_patch
 from orchestration.agents.tools.replacement import ReplacementError, replace, without_fence, without_line_numbers
+from orchestration.agents.tools.shown_text import Find, HiddenSecretError, ShownText, has_marks
 from orchestration.agents.tools.syntax import new_problem
 
 # Lines around a change that are shown after it.
@@ -65,22 +66,34 @@ async def _run(context: ToolContext, edit: Callable[[EditHistory], str]) -> Tool
     history = EditHistory(context.folder, context.notes)
     try:
         return ToolResult(await anyio.to_thread.run_sync(edit, history))
-    except (EditError, ReplacementError, PatchError, UndoError) as error:
+    except (EditError, ReplacementError, PatchError, UndoError, HiddenSecretError) as error:
         return ToolResult(str(error), ok=False)
 
 
 async def _write(context: ToolContext, arguments: WriteArguments) -> ToolResult:
-    return await _run(context, partial(_write_file, arguments))
+    return await _run(context, partial(_write_file, arguments, context.find))
 
 
-def _write_file(arguments: WriteArguments, history: EditHistory) -> str:
+def _write_file(arguments: WriteArguments, find: Find, history: EditHistory) -> str:
     path = arguments.path
     before = history.content(path)
     content, overlooked = _meant(path, arguments.content)
     _refuse_elision(content, _text(before))
-    changed = history.write(path, content.encode())
+    if has_marks(content):
+        content = "\n".join(ShownText(_text(before), find).restored(content))
+    changed = history.write(path, _bytes(content))
     what = "wrote" if changed else "left as it was, with the same content,"
-    return f"{what} {path} ({len(split_lines(content))} lines){overlooked}{_problem(path, before, content)}"
+    said = f"{what} {path} ({len(split_lines(content))} lines){overlooked}{_problem(path, before, content)}"
+    return said + _marks_left(content)
+
+
+def _marks_left(content: str) -> str:
+    if not has_marks(content):
+        return ""
+    return (
+        "\nnote: marks such as [redacted:password] stand for secrets that you are not shown. Those in the new text are "
+        "in the file now as they are; code that needs the secret should read it from the environment"
+    )
 
 
 def _meant(path: str, content: str) -> tuple[str, str]:
@@ -105,12 +118,13 @@ def _refuse_elision(new: str, old: str) -> None:
 
 
 async def _replace(context: ToolContext, arguments: ReplaceArguments) -> ToolResult:
-    return await _run(context, partial(_replace_in_file, arguments))
+    return await _run(context, partial(_replace_in_file, arguments, context.find))
 
 
-def _replace_in_file(arguments: ReplaceArguments, history: EditHistory) -> str:
+def _replace_in_file(arguments: ReplaceArguments, find: Find, history: EditHistory) -> str:
     path, before = arguments.path, _editable(arguments.path, history)
-    text = _text(before)
+    shown = _shown(_text(before), find, arguments.old, arguments.new)
+    text = shown.text
     if arguments.old == arguments.new:
         raise EditError("`old` and `new` are the same, so nothing was changed")
     if _is_done(text, arguments):
@@ -118,11 +132,21 @@ def _replace_in_file(arguments: ReplaceArguments, history: EditHistory) -> str:
         return f"{path} holds the new text already; nothing was changed"
     _refuse_elision(arguments.new, arguments.old)
     done = replace(text, arguments.old, arguments.new, everywhere=arguments.everywhere)
-    history.write(path, _bytes(done.text))
+    new, line = _restored(shown, done.text, done.line)
+    history.write(path, _bytes(new))
     overlooked = f"; {done.overlooked} was overlooked" if done.overlooked else ""
-    return f"replaced in {path}{overlooked}\n{_around(done.text, done.line, done.lines)}" + _problem(
-        path, before, done.text
-    )
+    return f"replaced in {path}{overlooked}\n{_around(new, line, done.lines)}{_problem(path, before, new)}"
+
+
+def _shown(text: str, find: Find, *edits: str) -> ShownText:
+    """The text as the edits mean it: with its secrets hidden if they have marks."""
+    return ShownText(text, find if has_marks(*edits) else lambda _: ())
+
+
+def _restored(shown: ShownText, edited: str, line: int) -> tuple[str, int]:
+    """The edited text with its secrets, and the number that a line of it has there."""
+    lines = shown.restored(edited)
+    return "\n".join(lines), line + sum(each.count("\n") for each in lines[: line - 1])
 
 
 def _is_done(text: str, arguments: ReplaceArguments) -> bool:
@@ -132,12 +156,12 @@ def _is_done(text: str, arguments: ReplaceArguments) -> bool:
 
 
 async def _patch(context: ToolContext, arguments: PatchArguments) -> ToolResult:
-    return await _run(context, partial(_apply_patch, arguments))
+    return await _run(context, partial(_apply_patch, arguments, context.find))
 
 
-def _apply_patch(arguments: PatchArguments, history: EditHistory) -> str:
+def _apply_patch(arguments: PatchArguments, find: Find, history: EditHistory) -> str:
     """All files or none: everything is computed before anything is written."""
-    planned = [(one, *_patched(one, history)) for one in parse_patch(arguments.patch)]
+    planned = [(one, *_patched(one, find, history)) for one in parse_patch(arguments.patch)]
     said = []
     for one, text, line in planned:
         if one.new is None:
@@ -154,7 +178,7 @@ def _apply_patch(arguments: PatchArguments, history: EditHistory) -> str:
     return "\n".join(said)
 
 
-def _patched(one: FilePatch, history: EditHistory) -> tuple[str, int]:
+def _patched(one: FilePatch, find: Find, history: EditHistory) -> tuple[str, int]:
     """A file's text after the patch, and the first changed line."""
     if one.new is None:
         return "", 1
@@ -170,14 +194,14 @@ def _patched(one: FilePatch, history: EditHistory) -> tuple[str, int]:
         if there != made.encode():
             raise PatchError(f"{one.path} is there already, so the patch cannot make it; nothing was changed")
         return made, 1
-    text = _text(_checked(one.path, there))
+    shown = _shown(_text(_checked(one.path, there)), find, *(line for hunk in one.hunks for _, line in hunk.ops))
     for hunk in one.hunks:
-        _refuse_elision("\n".join(hunk.new), text)
+        _refuse_elision("\n".join(hunk.new), shown.text)
     try:
-        applied = apply_hunks(text, one.hunks)
+        applied = apply_hunks(shown.text, one.hunks)
     except PatchError as error:
         raise PatchError(f"{one.path}: {error}. Nothing was changed, in no file of the patch") from error
-    return applied.text, applied.line
+    return _restored(shown, applied.text, applied.line)
 
 
 async def _delete(context: ToolContext, arguments: PathArguments) -> ToolResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,8 +20,8 @@ from orchestration.events import Event
 from orchestration.events.agents import AgentFinished, ToolCallFinished
 from orchestration.events.runs import ArtifactWritten, RunCancelled, RunFinished, RunStopped
 from orchestration.monitoring.collectors.scan_record import FoundSecret, ScannedFile, ScanRecord, State
-from orchestration.security.scan import Find, FolderScan, SecretFinding, scan_file
-from orchestration.security.secret_search import SUSPECTED_KINDS
+from orchestration.security.scan import Before, Find, FolderScan, SecretFinding, nothing_before, scan_file
+from orchestration.security.secret_search import is_suspected
 from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.runs import Run, Runs
 
@@ -62,7 +62,8 @@ class SecretWatch:
     What is found in a file is told once, and again when it has become more or less; that it has gone is told too, with
     the value 0. `record` keeps how far it has come, so that what ended while nobody watched is looked at as well.
     `own` are the folders in which this system keeps its state and its logs. No run can write there, and a workspace
-    that is the project's own folder holds them as well.
+    that is the project's own folder holds them as well. `original` returns what a file held when a run began: what was
+    there already was not written by it, though a worktree is full of new files.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class SecretWatch:
         clock: Clock,
         record: ScanRecord,
         own: Sequence[Path] = (),
+        original: Callable[[Run, Path], str] = lambda _run, _path: "",
     ) -> None:
         self._artifacts = artifacts
         self._table = table
@@ -82,6 +84,7 @@ class SecretWatch:
         self._clock = clock
         self._record = record
         self._own = (artifacts, *own)
+        self._original = original
         # `scan_due` and `collect` run on the threads of two loops and change the same records.
         self._lock = threading.Lock()
         self._due: deque[str] = deque(maxlen=_MOST_DUE)
@@ -167,11 +170,12 @@ class SecretWatch:
         for path, standing in list(self._standing.items()):
             if (state := _state(path)) == standing.state:
                 continue
-            kinds = {finding.kind for finding in scan_file(self._find, path)}
+            run = next((self._run(one.labels["run"]) for one in standing.found.values()), None)
+            kinds = {finding.kind for finding in scan_file(self._find, path, self._before(run))}
             standing.state, self._unsaved = state, True
             for kind in [kind for kind in standing.found if kind not in kinds]:
                 labels = standing.found.pop(kind).labels
-                evidence = {"redacted": False, "suspected": kind in SUSPECTED_KINDS}
+                evidence = {"redacted": False, "suspected": is_suspected(kind)}
                 yield Signal("secret_found", self._clock.now(), 0.0, labels, evidence)
             if not standing.found:
                 del self._standing[path]
@@ -194,8 +198,11 @@ class SecretWatch:
 
     def _workspace(self, run: Run) -> _Workspace:
         since = (run.started_at or run.created_at).timestamp()
-        scan = FolderScan(Path(run.folder), self._find, since=since, left_out=self._own)
+        scan = FolderScan(Path(run.folder), self._find, since=since, left_out=self._own, before=self._before(run))
         return self._workspaces.setdefault(run.id, _Workspace(scan))
+
+    def _before(self, run: Run | None) -> Before:
+        return nothing_before if run is None else lambda path: self._original(run, Path(path))
 
     def _report(self, finding: SecretFinding, place: str, run: str, agent: str) -> Iterator[Signal]:
         """A finding, unless it is known. What is beyond the bound is told each time that it is seen."""

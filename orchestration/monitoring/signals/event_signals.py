@@ -30,6 +30,7 @@ from orchestration.events.runs import (
 from orchestration.events.security import RevokedTokenUsed, SecretRedacted, SignInFailed
 from orchestration.events.tools import ToolHeld, ToolServerFailed, ToolServerRecovered
 from orchestration.events.workers import WorkerKilled, WorkerLost, WorkerReplaced, WorkerStarted
+from orchestration.security.secret_search import is_suspected
 
 
 def signals_of(event: Event) -> tuple[Signal, ...]:
@@ -128,7 +129,8 @@ def _(payload: ToolCallRefused, event: Event) -> Iterator[Signal]:
 @_signals.register
 def _(payload: SecretRedacted, event: Event) -> Iterator[Signal]:
     labels = {"kind": payload.found, "place": payload.place, "run": event.run_id or "", "agent": event.agent or ""}
-    yield _signal(event, "secret_found", labels, {"redacted": True}, float(payload.count))
+    evidence = {"redacted": True, "suspected": is_suspected(payload.found)}
+    yield _signal(event, "secret_found", labels, evidence, float(payload.count))
 
 
 @_signals.register

@@ -125,18 +125,27 @@
   const sought = document.getElementById("palette-text");
   const results = document.getElementById("palette-results");
   let asked = 0;
+  let shown = "";
+  const links = () => [...results.querySelectorAll("a")];
+  const show = (text, nodes) => {
+    const at = links().indexOf(document.activeElement);
+    results.replaceChildren(...nodes);
+    shown = text;
+    // What replaces the link that was chosen already is chosen.
+    if (at >= 0) (links()[Math.min(at, links().length - 1)] ?? sought).focus();
+  };
   const search = async () => {
     const number = ++asked;
     const text = sought.value.trim();
     if (!text) {
-      results.replaceChildren();
+      show(text, []);
       return;
     }
     const answer = await fetch(`/search?q=${encodeURIComponent(text)}`, { headers: { "HX-Request": "true" } }).catch(() => null);
     if (answer) refused(answer.status);
     if (!answer?.ok || number !== asked) return;
     const found = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("results");
-    if (found) results.replaceChildren(...found.childNodes);
+    if (found) show(text, found.childNodes);
   };
   let pause = 0;
   sought.addEventListener("input", () => { clearTimeout(pause); pause = setTimeout(search, 120); });
@@ -157,9 +166,15 @@
   });
   const typing = (target) => target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName);
   const step = (by) => {
-    const links = [...results.querySelectorAll("a")];
-    const at = links.indexOf(document.activeElement) + by;
-    if (at < 0) sought.focus(); else links[Math.min(at, links.length - 1)]?.focus();
+    const at = links().indexOf(document.activeElement) + by;
+    if (at < 0) sought.focus(); else links()[Math.min(at, links().length - 1)]?.focus();
+  };
+  const follow = async () => {
+    clearTimeout(pause);
+    // The results may still be those of what was typed before.
+    if (shown !== sought.value.trim()) await search();
+    const [first] = links();
+    if (first) first.click(); else sought.form.requestSubmit();
   };
   document.addEventListener("keydown", (event) => {
     if ((event.key === "k" && (event.ctrlKey || event.metaKey)) || (event.key === "/" && !typing(event.target))) {
@@ -169,11 +184,8 @@
       event.preventDefault();
       step(event.key === "ArrowDown" ? 1 : -1);
     } else if (palette.open && event.key === "Enter" && document.activeElement === sought) {
-      const first = results.querySelector("a");
-      if (first) {
-        event.preventDefault();
-        first.click();
-      }
+      event.preventDefault();
+      follow();
     } else if (event.key === "Escape") {
       closeMenus();
     }

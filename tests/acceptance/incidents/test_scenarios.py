@@ -84,7 +84,7 @@ def test_an_agent_that_crashes(provider: RehearsalProcess, watch: Watch) -> None
 
 
 def test_a_step_that_hangs(provider: RehearsalProcess, watch: Watch) -> None:
-    with watch() as project:
+    with watch(monitoring={"thresholds": {"stalledSeconds": 4}}) as project:
         project.serve()
         provider.set_fault("hang", match={"role": "reviewer"})
         project.start_run()
@@ -129,7 +129,7 @@ def test_memory_that_is_nearly_used_up(provider: RehearsalProcess, watch: Watch)
     """The limit is a lower one, so that nothing is killed for want of memory."""
     with (
         a_memory_group(1000) as group,
-        watch(monitoring={"thresholds": {"memoryPercent": 75, "stalledSeconds": 120}}) as project,
+        watch(monitoring={"thresholds": {"memoryPercent": 75}}) as project,
     ):
         with group.inside():
             project.serve()

@@ -83,7 +83,8 @@ def test_an_agent_that_crashed_once_is_restarted_and_its_run_succeeds(provider: 
 
 
 def test_a_step_that_hung_once_is_stopped_and_its_run_succeeds(provider: RehearsalProcess, watch: Watch) -> None:
-    with watch(automation=AUTOMATIC, response={"stabilitySeconds": 30}) as project:
+    stalled = {"thresholds": {"stalledSeconds": 4}}
+    with watch(automation=AUTOMATIC, response={"stabilitySeconds": 30}, monitoring=stalled) as project:
         project.serve()
         provider.set_fault("hang", match={"role": "reviewer"}, count=1)
         project.start_run()

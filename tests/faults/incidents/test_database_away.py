@@ -17,7 +17,6 @@ from tests.support.rehearsal import RehearsalProcess
 from tests.support.watched import PROBED_SOON, Watched, a_watched_project
 
 EVERYBODY = (("ada", "hook"), ("ada", "mail"), ("ben", "mail"), ("cleo", "mail"), ("sam", "mail"))
-PATIENT = {"thresholds": {"stalledSeconds": 120}}
 
 
 def check_told_without_the_database(project: Watched, serve: Command, detail: str) -> None:
@@ -52,7 +51,7 @@ def journal(project: Watched) -> str:
 
 def test_postgresql_is_stopped_and_started_again_under_a_run(provider: RehearsalProcess, tmp_path: Path) -> None:
     providers = {"first": provider_at(provider.url, breaker=PROBED_SOON)}
-    settings = {"runtime": {"databaseUrlEnv": "DATABASE_URL"}, "monitoring": PATIENT}
+    settings = {"runtime": {"databaseUrlEnv": "DATABASE_URL"}}
     with a_postgres_server() as server, a_watched_project(tmp_path / "p", providers, **settings) as project:
         url = server.new_database()
         project.write_env(DATABASE_URL=url)
@@ -85,7 +84,7 @@ def status(project: Watched) -> str:
 
 
 def test_a_file_that_another_program_keeps_locked(watch: Watch) -> None:
-    with watch(monitoring=PATIENT) as project:
+    with watch() as project:
         serve = project.serve(workers=0)
         with closing(sqlite3.connect(project.root / "var" / "orchestrator.db", isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
@@ -97,7 +96,7 @@ def test_a_file_that_another_program_keeps_locked(watch: Watch) -> None:
 
 
 def test_a_file_that_is_moved_away_and_put_back(watch: Watch) -> None:
-    with watch(monitoring=PATIENT) as project:
+    with watch() as project:
         serve = project.serve()
         file = project.root / "var" / "orchestrator.db"
         file.rename(project.root / "away.db")
@@ -110,7 +109,7 @@ def test_a_file_that_is_moved_away_and_put_back(watch: Watch) -> None:
 
 
 def test_a_file_that_is_damaged_is_told_as_corruption(watch: Watch) -> None:
-    with watch(monitoring=PATIENT) as project:
+    with watch() as project:
         serve = project.serve(workers=0)
         for name in ("orchestrator.db", "orchestrator.db-wal"):  # what is in the log beside it counts as well
             with (project.root / "var" / name).open("r+b") as stream:
