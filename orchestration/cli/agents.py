@@ -120,7 +120,9 @@ async def _start(
     app: Application, agents: Sequence[str], goal: str, workspace: Path | None, provider: str | None
 ) -> list[Run]:
     folder = workspace or Path.cwd()
-    return [await app.launcher.start(goal, folder, agent=name, provider=provider) for name in agents]
+    started = [await app.launcher.start(goal, folder, agent=name, provider=provider) for name in agents]
+    common.tell_what_is_hidden(goal, started[0].goal)
+    return started
 
 
 async def _restart(app: Application, agents: Sequence[str], *, every: bool, quiet: bool) -> list[Run]:

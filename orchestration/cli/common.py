@@ -148,6 +148,16 @@ def read_goal(words: Sequence[str], file: Path | None) -> str | None:
     return checked_goal(text)
 
 
+def tell_what_is_hidden(goal: str, recorded: str) -> None:
+    """Say on standard error what agents are not told of a goal."""
+    if recorded != goal:
+        echo(
+            f"note: what looks like a secret is hidden from agents, and they read: {recorded}\n"
+            "      If they need it, put it into a file of the workspace and name that.",
+            err=True,
+        )
+
+
 def _read(file: Path) -> str:
     try:
         with file.open("rb") as stream:

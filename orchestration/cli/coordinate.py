@@ -57,6 +57,7 @@ def coordinate(
             going = [state.run for state in states if state.need.continues]
             if text is not None:
                 going.append(await app.launcher.start(text, workspace or Path.cwd(), provider=provider))
+                common.tell_what_is_hidden(text, going[-1].goal)
             return await _continue(app, going, states, patience, as_json=as_json)
 
     return common.run_async(work)

@@ -111,6 +111,7 @@ def run(
         async with application(config) as app:
             # None lets the launcher decide by whether workers are running; False would keep the run in this process.
             new = await app.launcher.start(text, root, queue=queue or None, **arguments)
+            common.tell_what_is_hidden(text, new.goal)
             if queue:
                 return _say_queued(new, as_json=as_json)
             return await follow_to_end(app, [new], patience, as_json)

@@ -65,6 +65,7 @@ def test_not_when_it_stands_in_the_goal(tmp_path: Path) -> None:
     with a_project(tmp_path / "p", {}) as project:
         project.write_env(SOME_API_KEY=_CANARY)
         workspace = str(project.sample.workspace)
-        project.call("run", "--provider", "rehearsal", "--workspace", workspace, f"log in with {_CANARY}")
+        said = project.call("run", "--provider", "rehearsal", "--workspace", workspace, f"log in with {_CANARY}")
+        assert "is hidden from agents, and they read: log in with [redacted:credential]" in said
         assert "log in with [redacted:credential]" in project.show()["goal"]
         assert files_that_hold_it(project) == []

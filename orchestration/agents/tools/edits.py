@@ -14,11 +14,11 @@ from orchestration.agents.tools import AgentTool, Arguments, ToolContext, ToolRe
 from orchestration.agents.tools.edit_history import MOST_BYTES, EditHistory, UndoError
 from orchestration.agents.tools.excerpt import numbered
 from orchestration.agents.tools.files import is_text
-from orchestration.agents.tools.line_match import split_lines
+from orchestration.agents.tools.line_match import line_end, split_lines
 from orchestration.agents.tools.patch_application import apply_hunks
 from orchestration.agents.tools.patch_text import FilePatch, PatchError, parse_patch
 from orchestration.agents.tools.replacement import ReplacementError, replace, without_fence, without_line_numbers
-from orchestration.agents.tools.shown_text import Find, HiddenSecretError, ShownText, has_marks
+from orchestration.agents.tools.shown_text import Find, HiddenTextError, PlainText, ShownText, has_marks, hides
 from orchestration.agents.tools.syntax import new_problem
 
 # Lines around a change that are shown after it.
@@ -27,9 +27,11 @@ _MOST_SHOWN_LINES = 40
 # "# … rest of the code unchanged": models shorten what they find tedious, and a file would lose its code.
 _ELIDED = re.compile(
     r"^[ \t]*(?:#|//|/\*|<!--|--|;)*[ \t]*(?:\.\.\.|…)[ \t]*\(?(?:the )?"
-    r"(?:rest|existing|remaining|remainder|other|previous|same|unchanged|omitted)\b",
+    r"(?:rest|existing|remaining|remainder|other|previous|same|unchanged|omitted)\b"
+    r"|^\[… (?:lines \d+ to \d+ of \d+ left out|\d+ more lines|only the first)",
     re.IGNORECASE | re.MULTILINE,
 )
+_BYTE_ORDER = "\ufeff"
 _MARKDOWN = frozenset({".md", ".markdown", ".mdx", ".rst", ".txt"})
 
 
@@ -66,7 +68,7 @@ async def _run(context: ToolContext, edit: Callable[[EditHistory], str]) -> Tool
     history = EditHistory(context.folder, context.notes)
     try:
         return ToolResult(await anyio.to_thread.run_sync(edit, history))
-    except (EditError, ReplacementError, PatchError, UndoError, HiddenSecretError) as error:
+    except (EditError, ReplacementError, PatchError, UndoError, HiddenTextError) as error:
         return ToolResult(str(error), ok=False)
 
 
@@ -79,8 +81,9 @@ def _write_file(arguments: WriteArguments, find: Find, history: EditHistory) -> 
     before = history.content(path)
     content, overlooked = _meant(path, arguments.content)
     _refuse_elision(content, _text(before))
-    if has_marks(content):
-        content = "\n".join(ShownText(_text(before), find).restored(content))
+    content = _in_form(content, _text(before))
+    if hides(content):
+        content = "\n".join(ShownText(_text(before), find, cut=True).restored(content))
     changed = history.write(path, _bytes(content))
     what = "wrote" if changed else "left as it was, with the same content,"
     said = f"{what} {path} ({len(split_lines(content))} lines){overlooked}{_problem(path, before, content)}"
@@ -105,6 +108,17 @@ def _meant(path: str, content: str) -> tuple[str, str]:
         return bare, "; the fence around it was left out"
     bare = without_line_numbers(content)
     return (content, "") if bare == content else (bare, "; the line numbers were left out")
+
+
+def _in_form(content: str, before: str) -> str:
+    """The content with the byte order mark and the ends of lines of the file, none of which agents are shown."""
+    if line_end(before) == "\r\n" and "\r\n" not in content:
+        content = content.replace("\n", "\r\n")
+    if before.startswith(_BYTE_ORDER) and not content.startswith(_BYTE_ORDER):
+        content = _BYTE_ORDER + content
+    if before.endswith("\n") and content and not content.endswith("\n"):
+        content += line_end(before)
+    return content
 
 
 def _refuse_elision(new: str, old: str) -> None:
@@ -138,12 +152,12 @@ def _replace_in_file(arguments: ReplaceArguments, find: Find, history: EditHisto
     return f"replaced in {path}{overlooked}\n{_around(new, line, done.lines)}{_problem(path, before, new)}"
 
 
-def _shown(text: str, find: Find, *edits: str) -> ShownText:
-    """The text as the edits mean it: with its secrets hidden if they have marks."""
-    return ShownText(text, find if has_marks(*edits) else lambda _: ())
+def _shown(text: str, find: Find, *edits: str) -> ShownText | PlainText:
+    """The text as the edits mean it."""
+    return ShownText(text, find) if hides(*edits) else PlainText(text)
 
 
-def _restored(shown: ShownText, edited: str, line: int) -> tuple[str, int]:
+def _restored(shown: ShownText | PlainText, edited: str, line: int) -> tuple[str, int]:
     """The edited text with its secrets, and the number that a line of it has there."""
     lines = shown.restored(edited)
     return "\n".join(lines), line + sum(each.count("\n") for each in lines[: line - 1])

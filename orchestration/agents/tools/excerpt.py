@@ -10,10 +10,11 @@ _LONGEST_LINE = 2000
 
 def numbered(lines: Sequence[str], first: int) -> str:
     """The lines with their numbers before a tab, as `cat -n` writes them."""
-    return "\n".join(f"{number:>6}\t{_shortened(line)}" for number, line in enumerate(lines, first))
+    return "\n".join(f"{number:>6}\t{shortened(line)}" for number, line in enumerate(lines, first))
 
 
-def _shortened(line: str) -> str:
+def shortened(line: str) -> str:
+    """The beginning of a line that is too long, and how much more there is of it."""
     return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}[… {len(line) - _LONGEST_LINE:,} more]"
 
 

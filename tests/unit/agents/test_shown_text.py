@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.agents.tools.shown_text import HiddenSecretError, ShownText, has_marks
+from orchestration.agents.tools.shown_text import HiddenTextError, ShownText, has_marks, hides
 from orchestration.security.redaction import Redactor
 
 FIND = Redactor().find
@@ -55,7 +55,7 @@ def test_of_one_secret_it_is_clear_what_is_meant() -> None:
 
 
 def test_of_several_none_is_guessed() -> None:
-    with pytest.raises(HiddenSecretError, match="which of the 2 in the file is not clear"):
+    with pytest.raises(HiddenTextError, match="which of the 2 in the file is not clear"):
         edited(SETTINGS, ("DB_PASSWORD = ", "SOMETHING_ELSE = "))
 
 
@@ -84,6 +84,34 @@ def test_a_mark_of_a_kind_that_the_file_does_not_hold_is_left() -> None:
 
 def test_what_is_no_mark_is_none() -> None:
     assert not has_marks("[redacted", "[redacted:]", "redacted:password", "[redacted:Two words]")
+
+
+LONG = "x" * 2500
+DATA = (
+    b"first = 1\nname = 'caf\xe9'\nother = 'fa\xe7ade'\n".decode("utf-8", "surrogateescape")
+    + f"data = '{LONG}'\nlast = 2\n"
+)
+
+
+def test_bytes_that_are_no_utf8_and_the_rest_of_long_lines_stay() -> None:
+    shown = ShownText(DATA, FIND, cut=True)
+    assert "caf\ufffd" in shown.text
+    assert "[… 509 more]" in shown.text
+    new = shown.text.replace("first = 1", "first = 3").replace("name = 'caf", "    name = 'caf")
+    assert hides(new)
+    assert "\n".join(shown.restored(new)) == DATA.replace("first = 1", "first = 3").replace("name", "    name")
+
+
+@pytest.mark.parametrize("line", ["place = 'caf\ufffd'", f"more = '{'y' * 1990}[… 509 more]"])
+def test_a_line_of_which_not_all_was_shown_cannot_be_made_up(line: str) -> None:
+    shown = ShownText(DATA, FIND, cut=True)
+    with pytest.raises(HiddenTextError, match="you were not shown all"):
+        shown.restored(f"{shown.text}{line}\n")
+
+
+def test_where_nothing_is_hidden_such_signs_are_text() -> None:
+    shown = ShownText("a = 1\n", FIND, cut=True)
+    assert shown.restored("a = '\ufffd'\nb [… 2 more]") == ["a = '\ufffd'", "b [… 2 more]"]
 
 
 SECRETS = st.sampled_from(["Sommer-2026-am-See", "Winter-2025-im-Wald", "ghp_" + "a1B2c3D4" * 5])
