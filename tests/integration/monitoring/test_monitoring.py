@@ -204,7 +204,7 @@ async def test_what_redaction_catches_in_an_agents_text_is_a_signal(tmp_path: Pa
         ReportingRedactor(Redactor(), house.bus, house.clock).text(f"use {KEY} {KEY}", "a model's answer")
         signal = await house.wait_for("secret_found")
     assert (signal.labels["kind"], signal.labels["place"], signal.value) == ("openai-key", "a model's answer", 2)
-    assert signal.evidence == {"redacted": True}
+    assert signal.evidence == {"redacted": True, "suspected": False}
     assert "orchestration_secrets_found_total 2.0" in house.monitoring.metrics.render().decode()
 
 
