@@ -88,21 +88,21 @@ def test_what_is_no_mark_is_none() -> None:
 
 LONG = "x" * 2500
 DATA = (
-    b"first = 1\nname = 'caf\xe9'\nother = 'fa\xe7ade'\n".decode("utf-8", "surrogateescape")
+    b"first = 1\nname = 'x\xe9y'\nother = 'fa\xe7ade'\n".decode("utf-8", "surrogateescape")
     + f"data = '{LONG}'\nlast = 2\n"
 )
 
 
 def test_bytes_that_are_no_utf8_and_the_rest_of_long_lines_stay() -> None:
     shown = ShownText(DATA, FIND, cut=True)
-    assert "caf\ufffd" in shown.text
+    assert "x\ufffdy" in shown.text
     assert "[… 509 more]" in shown.text
-    new = shown.text.replace("first = 1", "first = 3").replace("name = 'caf", "    name = 'caf")
+    new = shown.text.replace("first = 1", "first = 3").replace("name = 'x", "    name = 'x")
     assert hides(new)
     assert "\n".join(shown.restored(new)) == DATA.replace("first = 1", "first = 3").replace("name", "    name")
 
 
-@pytest.mark.parametrize("line", ["place = 'caf\ufffd'", f"more = '{'y' * 1990}[… 509 more]"])
+@pytest.mark.parametrize("line", ["place = 'x\ufffdy'", f"more = '{'y' * 1990}[… 509 more]"])
 def test_a_line_of_which_not_all_was_shown_cannot_be_made_up(line: str) -> None:
     shown = ShownText(DATA, FIND, cut=True)
     with pytest.raises(HiddenTextError, match="you were not shown all"):
