@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import TypeVar
 
 import anyio
@@ -14,6 +14,7 @@ from orchestration.domain.playbook_state import ActionState
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.model import Drill, Inject
 from orchestration.drills.observer import DrillObserver
+from orchestration.drills.processes import DrillError
 from orchestration.incidents.model import Incident
 from orchestration.incidents.resolution import BlockerKind, blockers
 from orchestration.storage.database import StorageError
@@ -44,13 +45,14 @@ async def _answer_questions(drill: Drill, environment: DrillEnvironment) -> None
     Raises DrillError."""
     answered: set[str] = set()
     while drill.expects.answers:
-        for incident, key, action, question in await _open(environment, drill.expects.answers):
+        for asked in await _open(environment, drill.expects.answers):
+            incident, key, action, question = asked
             if key not in answered:
                 answered.add(key)
                 if first := drill.before_answering.get(action):
                     await first(environment)
                 words = ("incidents", "approve", incident, "--question", question, "--reason", _REASON)
-                await environment.command(*words)
+                await _command(environment, words, asked, lambda: _open(environment, drill.expects.answers))
         await environment.clock.sleep(_POLL_SECONDS)
 
 
@@ -69,7 +71,7 @@ async def _end_duties(environment: DrillEnvironment, kinds: Collection[DutyKind]
             if (incident, number) not in ended:
                 ended.add((incident, number))
                 words = ("incidents", "duty-done", incident, str(number), "--evidence", _REASON)
-                await environment.command(*words)
+                await _command(environment, words, (incident, number), lambda: _duties(environment, kinds))
         await environment.clock.sleep(_POLL_SECONDS)
 
 
@@ -78,21 +80,37 @@ async def _close_incidents(environment: DrillEnvironment) -> None:
     looked. Ends by being cancelled. Raises DrillError."""
     closed: set[str] = set()
 
-    def due() -> list[str]:
+    def to_be_ended() -> list[str]:
         return [one.id for one in DrillObserver(environment).incidents() if _only_a_person_can_end(one)]
 
+    async def due() -> list[str]:
+        return await _read(environment, to_be_ended) or []
+
     while True:
-        for incident in await _read(environment, due) or ():
+        for incident in await due():
             if incident not in closed:
                 closed.add(incident)
                 environment.mark_repaired()
-                await environment.command("incidents", "resolve", incident, "--resolution", _REASON)
+                words = ("incidents", "resolve", incident, "--resolution", _REASON)
+                await _command(environment, words, incident, due)
         await environment.clock.sleep(_POLL_SECONDS)
 
 
 def _only_a_person_can_end(one: Incident) -> bool:
     found = {each.kind for each in blockers(one)}
     return one.status is IncidentStatus.MITIGATED and found == {BlockerKind.SILENT}
+
+
+async def _command(
+    environment: DrillEnvironment, words: Sequence[str], one: T, due: Callable[[], Awaitable[Collection[T]]]
+) -> None:
+    """Give a command about something that was due. Automation may have done it meanwhile, with a proof of its own; then
+    it does not matter that the command is refused. Raises DrillError."""
+    try:
+        await environment.command(*words)
+    except DrillError:
+        if one in await due():
+            raise
 
 
 async def _read(environment: DrillEnvironment, function: Callable[[], T]) -> T | None:
