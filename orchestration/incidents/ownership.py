@@ -52,7 +52,7 @@ def _automation(entries: Sequence[TimelineEntry], response: PlaybookRun | None, 
             return f"the playbook {name} has been at work since {_time(response.started_at)}"
         case PlaybookRunState.HANDED_OVER:
             to = _handed_over_to(entries, response)
-            return f"the playbook {name} handed it over to {to} at {ended} and waits for a person to acknowledge it"
+            return f"at {ended} the playbook {name} handed it over to {to}, and waits for a person to acknowledge it"
         case PlaybookRunState.HELPED:
             return f"the playbook {name} ended at {ended}: {one_line(response.summary)}"
         case PlaybookRunState.SUPERSEDED | PlaybookRunState.FAILED:

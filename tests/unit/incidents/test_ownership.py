@@ -51,7 +51,8 @@ def test_a_playbook_is_at_work_only_while_it_is() -> None:
 )
 def test_a_hand_over_says_to_whom_when_and_what_is_waited_for(entries: list[TimelineEntry], to: str) -> None:
     text = ownership(INCIDENT, entries, ended(PlaybookRunState.HANDED_OVER), [])
-    assert f"handed it over to {to} at {NOON:%Y-%m-%d} {NOON.hour:02}:07:00 UTC" in text
+    assert f"at {NOON:%Y-%m-%d} {NOON.hour:02}:07:00 UTC the playbook" in text
+    assert f"handed it over to {to}, and" in text
     assert text.endswith("waits for a person to acknowledge it")
 
 
