@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from orchestration.agents.sandbox import environment
@@ -17,15 +18,15 @@ _SECONDS = 30
 
 
 class OriginalFiles:
-    """Reads them. `shadows` is the folder with the histories of runs. Blocks, and is safe from any thread."""
+    """Reads them. `shadow_of` returns the folder with the history of a run. Blocks, and is safe from any thread."""
 
-    def __init__(self, shadows: Path, worktrees: Worktrees) -> None:
-        self._shadows = shadows
+    def __init__(self, shadow_of: Callable[[str], Path], worktrees: Worktrees) -> None:
+        self._shadow_of = shadow_of
         self._worktrees = worktrees
 
     def remember(self, run_id: str, tree: str) -> None:
         """Keep which snapshot a run without a worktree began with."""
-        replace_text(self._shadow(run_id) / _BEGAN_WITH, tree)
+        replace_text(self._shadow_of(run_id) / _BEGAN_WITH, tree)
 
     def text(self, run: Run, path: Path) -> str:
         """What a file held when the run began; empty if it was not there, or if nothing is known of it any more."""
@@ -36,8 +37,8 @@ class OriginalFiles:
             return ""
         if not tree:
             return ""
-        words = ("git", *GIT_OPTIONS, f"--git-dir={self._shadow(run.id)}", "cat-file", "blob", f"{tree}:{inside}")
-        variables = environment(self._shadow(run.id), GIT_ENVIRONMENT)
+        words = ("git", *GIT_OPTIONS, f"--git-dir={self._shadow_of(run.id)}", "cat-file", "blob", f"{tree}:{inside}")
+        variables = environment(self._shadow_of(run.id), GIT_ENVIRONMENT)
         try:
             done = subprocess.run(words, env=variables, capture_output=True, timeout=_SECONDS, check=False)  # noqa: S603 (words of ours)
         except (OSError, subprocess.SubprocessError):
@@ -48,10 +49,7 @@ class OriginalFiles:
         """The folder that was recorded, and its snapshot."""
         with contextlib.suppress(OSError, ValueError):
             if not run.has_worktree:
-                return Path(run.folder), (self._shadow(run.id) / _BEGAN_WITH).read_text(encoding="utf-8")
+                return Path(run.folder), (self._shadow_of(run.id) / _BEGAN_WITH).read_text(encoding="utf-8")
             if (record := self._worktrees.record(run.id)) is not None:
                 return Path(record.top), record.baseline
         return Path(run.folder), ""
-
-    def _shadow(self, run_id: str) -> Path:
-        return self._shadows / f"{run_id}.git"

@@ -68,7 +68,7 @@ class RunWorkspace:
         self._window = window
         self._own = (state_folder, artifacts.folder, *own)
         self.worktrees = Worktrees(state_folder / "worktrees", self._own)
-        self.originals = OriginalFiles(state_folder / "shadow", self.worktrees)
+        self.originals = OriginalFiles(self._shadow, self.worktrees)
         # Weak references: while somebody uses a workspace, all users of it share its lock.
         self._open: WeakValueDictionary[str, Workspace] = WeakValueDictionary()
 
@@ -170,10 +170,11 @@ class RunWorkspace:
             return False
         new = (await history.blob(change.new)).decode("utf-8", "replace")
         found = await anyio.to_thread.run_sync(self._redactor.find, new)
-        if all(is_suspected(one.kind) for one in found):
+        certain = [one for one in found if not is_suspected(one.kind)]
+        if not certain:
             return False
         old = "" if change.old is None else (await history.blob(change.old)).decode("utf-8", "replace")
-        return any(not is_suspected(one.kind) for one in added(found, new, old))
+        return next(added(certain, new, old), None) is not None
 
     def _redacted(self, patch: bytes, run: Run) -> bytes:
         """The patch without secrets. The data of binary files is left alone: it is compressed, and a change would break

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestration.security.permissions import holds_secrets
 from orchestration.security.safe_folder import SKIPPED
-from orchestration.security.secret_search import SecretMatch, is_suspected
+from orchestration.security.secret_search import SecretMatch
 
 Find = Callable[[str], list[SecretMatch]]
 Before = Callable[[str], str]
@@ -33,11 +33,6 @@ class SecretFinding:
     kind: str
     place: str
     lines: tuple[int, ...]
-
-    @property
-    def is_suspected(self) -> bool:
-        """Whether it may as well be none."""
-        return is_suspected(self.kind)
 
 
 def added(matches: Iterable[SecretMatch], text: str, before: str) -> Iterator[SecretMatch]:

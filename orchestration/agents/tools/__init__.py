@@ -15,6 +15,7 @@ from orchestration.config.agents import AgentSettings
 from orchestration.declarations.task import Call
 from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.security.safe_folder import SafeFolder
+from orchestration.security.scan import Find
 from orchestration.security.secret_search import SecretMatch
 
 
@@ -42,8 +43,8 @@ class RunNotes(Protocol):
         ...
 
 
-def _find_nothing(_text: str) -> Sequence[SecretMatch]:
-    return ()
+def _find_nothing(_text: str) -> list[SecretMatch]:
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class ToolContext:
     on_output: Callable[[str], None]
     notes: RunNotes
     call: Call | None = None
-    find: Callable[[str], Sequence[SecretMatch]] = _find_nothing
+    find: Find = _find_nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ from orchestration.agents.tools.line_match import line_end, split_lines
 from orchestration.agents.tools.patch_application import apply_hunks
 from orchestration.agents.tools.patch_text import FilePatch, PatchError, parse_patch
 from orchestration.agents.tools.replacement import ReplacementError, replace, without_fence, without_line_numbers
-from orchestration.agents.tools.shown_text import Find, HiddenTextError, PlainText, ShownText, has_marks, hides
+from orchestration.agents.tools.shown_text import HiddenTextError, PlainText, ShownText, has_marks, hides
 from orchestration.agents.tools.syntax import new_problem
+from orchestration.security.scan import Find
 
 # Lines around a change that are shown after it.
 _AROUND = 3

@@ -8,13 +8,12 @@ would replace the user's password by the word, and lose the rest.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
 from orchestration.agents.tools.excerpt import shortened
+from orchestration.security.scan import Find
 from orchestration.security.secret_search import SecretMatch
-
-Find = Callable[[str], Sequence[SecretMatch]]
 
 _BEGINNING = "[redacted:"
 _MARK = re.compile(r"\[redacted:[a-z0-9-]{1,40}\]")

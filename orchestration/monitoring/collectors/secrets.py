@@ -217,7 +217,7 @@ class SecretWatch:
             self._unsaved = True
         evidence = {
             "redacted": False,
-            "suspected": finding.is_suspected,
+            "suspected": is_suspected(finding.kind),
             "lines": list(finding.lines[:_SHOWN_LINES]),
         }
         yield Signal("secret_found", self._clock.now(), float(count), labels, evidence)

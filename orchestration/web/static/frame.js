@@ -173,7 +173,7 @@
     clearTimeout(pause);
     // The results may still be those of what was typed before.
     if (shown !== sought.value.trim()) await search();
-    const [first] = links();
+    const [first] = shown === sought.value.trim() ? links() : [];
     if (first) first.click(); else sought.form.requestSubmit();
   };
   document.addEventListener("keydown", (event) => {

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from orchestration.security.redaction import Redactor
-from tests.support.project import provider_at, wait_until
-from tests.support.rehearsal import RehearsalProcess
-from tests.support.watched import PROBED_SOON, a_watched_project
+from tests.acceptance.incidents.conftest import Watch
+from tests.support.project import wait_until
 
-QUICK = {"automation": {"enabled": True}}
+AUTOMATIC = {"enabled": True}
 
 
 def test_a_run_in_the_projects_own_folder_whose_logs_and_state_are_there_is_no_incident(
-    provider: RehearsalProcess, tmp_path: Path
+    watch: Watch,
 ) -> None:
-    first = {"first": provider_at(provider.url, breaker=PROBED_SOON)}
-    with a_watched_project(tmp_path / "p", first, **QUICK) as project:
+    with watch(automation=AUTOMATIC) as project:
         project.serve()
         run = project.start("run", "--workspace", str(project.root), project.sample.goal)
         run.wait()
@@ -26,14 +22,14 @@ def test_a_run_in_the_projects_own_folder_whose_logs_and_state_are_there_is_no_i
         wait_until(lambda: scanned.stat().st_mtime_ns > made, "for the next one")
         assert [one for one in project.incidents() if one[0] == "security-alert"] == []
         written = (project.root / "logs" / "orchestrator.log").read_text()
+        assert " key=run-" in written
         assert [written[one.start - 40 : one.end] for one in Redactor().find(written)] == []
 
 
 def test_what_may_be_a_password_is_a_ticket_that_a_person_dismisses_and_the_result_stays(
-    provider: RehearsalProcess, tmp_path: Path
+    watch: Watch,
 ) -> None:
-    first = {"first": provider_at(provider.url, breaker=PROBED_SOON)}
-    with a_watched_project(tmp_path / "p", first, **QUICK) as project:
+    with watch(automation=AUTOMATIC) as project:
         project.serve()
         run = project.start_run()
         assert run.wait() == 0, run.output
@@ -46,9 +42,7 @@ def test_what_may_be_a_password_is_a_ticket_that_a_person_dismisses_and_the_resu
         assert "What may be a secret was written" in shown
         assert "Sommer-2026" not in shown
         notes.unlink()
-        dismissed = ("incidents", "duty-dismiss", "latest", "1", "--reason", "the password of a test")
-        wait_until(lambda: "duty" in project.call("incidents", "show", "latest"), "for the duty")
-        project.call(*dismissed)
+        project.call("incidents", "duty-dismiss", "latest", "1", "--reason", "the password of a test")
         project.wait_for_incident("resolved", 60)
         moved = "SELECT 1 FROM action_runs WHERE action = 'security.quarantine' AND state = 'done'"
         assert project.rows(moved) == [], "nothing was taken from anybody"
