@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, expect
 
 from tests.support.patience import patient
 
@@ -30,17 +30,16 @@ _QUIETLY = (
 
 
 @contextmanager
-def chromium(program: str = SHELL) -> Iterator[Browser]:
+def chromium(playwright: Playwright, program: str = SHELL) -> Iterator[Browser]:
     """The browser; skips the test where there is none."""
     if not Path(program).exists():
         pytest.skip(f"THE DASHBOARD WAS NOT DRIVEN: there is no {program}; as root: python -m tests.support.debian")
     expect.set_options(timeout=patient(10) * 1000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(_QUIETLY))
-        try:
-            yield browser
-        finally:
-            browser.close()
+    browser = playwright.chromium.launch(executable_path=program, args=list(_QUIETLY))
+    try:
+        yield browser
+    finally:
+        browser.close()
 
 
 @contextmanager

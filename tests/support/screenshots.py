@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, sync_playwright
 
 from tests.support.browser import WIDE, chromium, opening
 from tests.support.dashboard import Dashboard, a_dashboard
@@ -29,7 +29,8 @@ def take_screenshots(
     with (
         tempfile.TemporaryDirectory(prefix="screenshots-") as project,
         a_dashboard(ProjectFolder(Path(project), {}).configuration_file) as dashboard,
-        chromium() as browser,
+        sync_playwright() as playwright,
+        chromium(playwright) as browser,
         opening(browser) as open_page,
     ):
         page = open_page(dashboard.url, "/", screen)

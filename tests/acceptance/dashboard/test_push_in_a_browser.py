@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Playwright, expect
 
 from orchestration.domain.message_verb import MessageVerb
 from orchestration.notifications.channels.channel import ChannelMessage
@@ -32,9 +32,9 @@ def dashboard(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(playwright: Playwright) -> Iterator[Browser]:
     """The whole browser: its shell has no push messages."""
-    with chromium(CHROMIUM) as one:
+    with chromium(playwright, CHROMIUM) as one:
         yield one
 
 
