@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
+from enum import StrEnum, unique
 from typing import Any, Self
 
 from orchestration.errors import UsageError
@@ -21,6 +21,7 @@ class FindingLevel(StrEnum):
     WARNING = "warning"
 
 
+@unique
 class FindingCode(StrEnum):
     """Every code and its meaning. The reference page is generated from this table."""
 
@@ -62,6 +63,7 @@ class FindingCode(StrEnum):
     NOT_AN_OBJECT = "E026", "The file is JSON, but not an object."
     PROVIDER_TYPE_MISSING = "E027", "No installed package has the type of a provider that would be used."
     RESERVED_TOOL = "E028", "A tool has the name of one that ships."
+    API_MISSING = "E029", "A provider's type has no such `api`, so calls to it fail."
     RULE_INCOMPLETE = "E030", "An alert rule neither changes a built-in rule nor is complete in itself."
     BAD_MATCHER = "E031", "A label matcher is invalid."
     BAD_TEMPLATE = "E032", "A text template of an alert rule is invalid."
@@ -82,7 +84,7 @@ class FindingCode(StrEnum):
     DUPLICATE_WINDOW = "E053", "Two maintenance windows have the same name."
     BAD_CALENDAR = "E054", "The calendar of a rotation has no address, several, or one that is not a URL."
     UNKNOWN_PATH = "E055", "A route leads to an escalation path that does not exist."
-    BAD_ISSUER = "E055", "The address of the identity provider is not an `https://` URL."
+    BAD_ISSUER = "E056", "The address of the identity provider is not an `https://` URL."
     UNKNOWN_JOB = "E060", "A maintenance job does not exist."
 
     UNKNOWN_KEY = "W001", "A key is unknown. It has no effect."

@@ -16,8 +16,8 @@ import httpx2
 
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.providers.settings import ProviderSettings
-from orchestration.providers.anthropic_answer import LAST_EVENT, EventReading, chat_answer
-from orchestration.providers.anthropic_request import UntranslatableError, messages_request, signed_turns
+from orchestration.providers.anthropic_answer import LAST_EVENTS, EventReading, chat_answer
+from orchestration.providers.anthropic_request import messages_request, signed_turns
 from orchestration.providers.dialects.dialect import refuses_adaptive_thinking
 from orchestration.providers.endpoint import (
     ANTHROPIC_VERSION,
@@ -28,14 +28,14 @@ from orchestration.providers.endpoint import (
     read_chunks,
     read_document_of,
 )
-from orchestration.providers.failures import Failure, FailureKind
+from orchestration.providers.failures import Failure
+from orchestration.providers.translated_call import translating_answer, translating_request
 from orchestration.providers.wire import ChatBody, NativeRequest
 
 # Under these names a request in Anthropic's own form is put beside its translation.
 _NATIVE, _HEADERS = "anthropic_request", "anthropic_headers"
 # The API demands a limit. Every model since 2024 writes this much; the list of models says what a newer one can.
 _LEAST_ANSWER, _MOST_ANSWER = 8192, 32_000
-_MALFORMED = (AttributeError, KeyError, IndexError, TypeError, ValueError)
 
 
 class AnthropicEndpoint(Endpoint):
@@ -92,13 +92,8 @@ class AnthropicEndpoint(Endpoint):
             set_for_model = {name: body[name] for name in ("temperature", "top_p") if name in body}
             return {**set_for_model, **native, "messages": signed_turns(native["messages"]), "model": model, **streams}
         most = min(self._answers.get(model, _LEAST_ANSWER), _MOST_ANSWER)
-        try:
+        with translating_request("Anthropic"):
             request = messages_request(body, most, adaptive=model not in self._by_budget)
-        except UntranslatableError as error:
-            raise CallFailed(Failure(FailureKind.BAD_REQUEST, str(error), 400, elsewhere=True)) from None
-        except _MALFORMED as error:
-            message = f"the request is not one that Anthropic could be sent: {type(error).__name__}: {error}"
-            raise CallFailed(Failure(FailureKind.BAD_REQUEST, message)) from error
         return {"model": model, **request, **streams}
 
     def _thinks_by_budget(self, model: str, body: Mapping[str, Any], failure: Failure) -> bool:
@@ -114,10 +109,8 @@ class AnthropicEndpoint(Endpoint):
         if self.settings.streaming and "json" not in response.headers.get("content-type", ""):
             return EndpointResponse(response.headers, None, _chunks(response))
         data = read_document_of(await response.aread())
-        try:
+        with translating_answer("the answer held no message"):
             return EndpointResponse(response.headers, chat_answer(data), None)
-        except _MALFORMED as error:
-            raise CallFailed(Failure(FailureKind.MALFORMED, "the answer held no message", 200)) from error
 
     @property
     def _root(self) -> str:
@@ -127,12 +120,9 @@ class AnthropicEndpoint(Endpoint):
 
 async def _chunks(response: httpx2.Response) -> AsyncIterator[Mapping[str, Any]]:
     reading = EventReading()
-    async for event in read_chunks(response, last=LAST_EVENT):
-        try:
+    async for event in read_chunks(response, LAST_EVENTS):
+        with translating_answer("the stream held an event without its parts"):
             found = list(reading.chunks(event))
-        except _MALFORMED as error:
-            message = "the stream held an event without its parts"
-            raise CallFailed(Failure(FailureKind.MALFORMED, message, 200)) from error
         for chunk in found:
             yield chunk
 

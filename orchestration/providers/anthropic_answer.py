@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestration.providers.wire import THINKING_BLOCKS
 
-LAST_EVENT = "message_stop"
+LAST_EVENTS = frozenset({"message_stop"})
 # https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons
 _REASONS = {
     "end_turn": "stop", "stop_sequence": "stop", "pause_turn": "stop", "max_tokens": "length",

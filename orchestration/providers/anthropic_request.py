@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestration.providers.dialects.prompt_cache import CACHE_MARK
-from orchestration.providers.translation import Translation, Treatment
+from orchestration.providers.translation import Translation, Treatment, UntranslatableError
 from orchestration.providers.wire import THINKING_BLOCKS
 
 _KEPT, _IGNORED, _REFUSED = Treatment.TRANSLATED, Treatment.IGNORED, Treatment.REFUSED
@@ -53,10 +53,6 @@ _NO_THINKING = frozenset({"none", "minimal"})
 _BUDGETS = {"low": 2048, "medium": 8192}
 _MOST_BUDGET, _LEAST_BUDGET = 16_384, 1024
 _PDF = "application/pdf"
-
-
-class UntranslatableError(ValueError):
-    """A request holds something that the other API has no counterpart for."""
 
 
 def messages_request(body: Mapping[str, Any], most_tokens: int, *, adaptive: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +28,7 @@ from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.providers.event_stream import EventStreamReader, NoEventError, StreamEvent, read_document
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_running
-from orchestration.providers.wire import THINKING_BLOCKS, ChatBody, NativeRequest
+from orchestration.providers.wire import OUTPUT_OUTLINE, THINKING_BLOCKS, ChatBody, NativeRequest
 from orchestration.telemetry.propagation import outgoing_headers
 from orchestration.tls import CertificateFilesError, distrust, shared_tls_context, tls_context
 
@@ -65,6 +65,8 @@ class Endpoint:
     """A provider that speaks the OpenAI dialect."""
 
     hint = "check its address and that it is running"
+    # What only the vendor understands whose answers hold it: thoughts, signed or encrypted.
+    foreign_fields: tuple[str, ...] = (THINKING_BLOCKS, OUTPUT_OUTLINE)
 
     def __init__(self, name: str, settings: ProviderSettings, credentials: CredentialSource) -> None:
         self.name = name
@@ -109,7 +111,7 @@ class Endpoint:
         if native is not None and native.lost:
             message = f"{', '.join(native.lost)}: only a provider of the type `anthropic` can be asked for that"
             raise CallFailed(Failure(FailureKind.BAD_REQUEST, message, elsewhere=True))
-        return without_signed_thoughts(body)
+        return without_foreign_fields(body, self.foreign_fields)
 
     def chat_body(self, model: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The request body for this provider."""
@@ -333,12 +335,12 @@ def is_anthropic_refusal(status: int, body: bytes) -> bool:
     return isinstance(error, dict) and error.get("type") == "authentication_error"
 
 
-def without_signed_thoughts(body: ChatBody) -> ChatBody:
-    """The request without the thoughts that only the vendor who has signed them understands."""
+def without_foreign_fields(body: ChatBody, names: Collection[str]) -> ChatBody:
+    """The request without these fields in its messages."""
     messages = body.get("messages")
-    if not isinstance(messages, list) or not any(THINKING_BLOCKS in message for message in messages):
+    if not isinstance(messages, list) or not any(name in message for message in messages for name in names):
         return body
-    plain = [{name: value for name, value in one.items() if name != THINKING_BLOCKS} for one in messages]
+    plain = [{name: value for name, value in one.items() if name not in names} for one in messages]
     return {**body, "messages": plain}
 
 
@@ -371,8 +373,8 @@ async def _beginning(response: httpx2.Response) -> bytes:
     return body[:_MOST_ERROR_BYTES]
 
 
-async def read_chunks(response: httpx2.Response, last: str | None = None) -> AsyncIterator[Mapping[str, Any]]:
-    """The chunks of a stream of server-sent events, or of lines of JSON; `last` is the type of the one that ends it.
+async def read_chunks(response: httpx2.Response, last: Collection[str] = ()) -> AsyncIterator[Mapping[str, Any]]:
+    """The chunks of a stream of server-sent events, or of lines of JSON; `last` are the types of those that end it.
     Raises CallFailed for what is no chunk."""
     parts, reader = response.aiter_bytes(), EventStreamReader()
     try:
@@ -383,7 +385,7 @@ async def read_chunks(response: httpx2.Response, last: str | None = None) -> Asy
                     return
                 chunk = _chunk(event)
                 yield chunk
-                if last is not None and chunk.get("type") == last:
+                if last and chunk.get("type") in last:
                     await _drain(parts)
                     return
         for event in reader.close():

@@ -32,13 +32,17 @@ def make_endpoint(name: str, settings: ProviderSettings, credentials: Credential
     if kind is None:
         reason = f'no installed package has the provider type "{settings.type}"'
         return UnusableEndpoint(name, settings, credentials, reason)
+    factory = kind.factory_for(settings.api)
+    if factory is None:
+        reason = f'the provider type "{kind.name}" has no API "{settings.api}"'
+        return UnusableEndpoint(name, settings, credentials, reason)
     try:
-        endpoint = resolve_name(kind.factory)(name, settings, credentials)
+        endpoint = resolve_name(factory)(name, settings, credentials)
     except Exception as error:  # noqa: BLE001 (a user's module and class may raise anything)
         problem = f"{type(error).__name__}: {error}"
-        reason = f'the provider type "{kind.name}" cannot be loaded from {kind.factory} ({problem})'
+        reason = f'the provider type "{kind.name}" cannot be loaded from {factory} ({problem})'
         return UnusableEndpoint(name, settings, credentials, reason)
     if not isinstance(endpoint, Endpoint):
-        reason = f'the provider type "{kind.name}" cannot be used: {kind.factory} is no subclass of Endpoint'
+        reason = f'the provider type "{kind.name}" cannot be used: {factory} is no subclass of Endpoint'
         return UnusableEndpoint(name, settings, credentials, reason)
     return endpoint

@@ -18,6 +18,7 @@ import httpx2
 from orchestration.providers.endpoint import CallFailed, Endpoint, EndpointResponse, check_status, read_chunks
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.ollama_wire import NativeReading, loaded_windows, native_request, whole_answer
+from orchestration.providers.translated_call import translating_request
 
 
 class OllamaEndpoint(Endpoint):
@@ -49,11 +50,8 @@ class OllamaEndpoint(Endpoint):
             async with super().chat(model, body, now) as answer:
                 yield answer
             return
-        try:
+        with translating_request("Ollama"):
             request = native_request(model, body) | {"stream": self.settings.streaming}
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            message = f"the request is not one that Ollama could be sent: {type(error).__name__}: {error}"
-            raise CallFailed(Failure(FailureKind.BAD_REQUEST, message)) from error
         async with self._sent(f"{self._root}/api/chat", request) as response:
             await check_status(response, now)
             yield await self._native(response)

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+class UntranslatableError(ValueError):
+    """A request holds something that the other API has no counterpart for."""
+
+
 class Treatment(StrEnum):
     """What becomes of a field."""
 

@@ -15,6 +15,9 @@ ProgressCallback = Callable[["CallProgress"], None]
 
 THINKING_BLOCKS = "thinking_blocks"
 """The field of a message of the assistant with its thoughts as Anthropic gives and wants them: in blocks, signed."""
+OUTPUT_OUTLINE = "output_outline"
+"""The field of a message of the assistant with the order of its texts, thoughts and calls in the Responses API, and
+with the thoughts as that API wants them back: encrypted."""
 
 
 class ModelApi(StrEnum):

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from orchestration.clock import Clock
-from orchestration.rehearsal import messages_wire, ollama_wire, openai_wire, scenes
+from orchestration.rehearsal import messages_wire, ollama_wire, openai_wire, responses_wire, scenes
 from orchestration.rehearsal.answer import RehearsalAnswer, count_tokens, fingerprint
 from orchestration.rehearsal.call_log import CallLog, ChatCall
 from orchestration.rehearsal.conversation import RehearsalReply, RehearsalRequest, read_conversation
@@ -18,12 +18,14 @@ from orchestration.rehearsal.labels import FAULT_HEADER, MODEL, MODEL_PREFIX
 from orchestration.rehearsal.messages_requests import MessagesRequest
 from orchestration.rehearsal.request_bodies import as_shape, read_json
 from orchestration.rehearsal.requests import OllamaChatRequest, WireChatRequest
+from orchestration.rehearsal.responses_requests import ResponsesRequest
 from orchestration.rehearsal.transmission import Transmission
 from orchestration.rehearsal.wire_reply import WireReply, dialect_of, whole
 
 _MODELS = (MODEL,)
 # For clients that cannot add a header: every one of them lets its user name a model.
 _FAULT_MARK = "?fault="
+_ENCRYPTED_THOUGHTS = "reasoning.encrypted_content"
 
 Answer = Callable[[RehearsalRequest], RehearsalReply]
 Endpoint = Callable[[Request], Awaitable[Transmission]]
@@ -59,6 +61,7 @@ class RehearsalEndpoints:
             self._counted("/api/chat", self._ollama_chat, "POST"),
             self._counted("/v1/chat/completions", self._openai_chat, "POST"),
             self._counted("/v1/messages", self._message, "POST"),
+            self._counted("/v1/responses", self._response, "POST"),
         ]
 
     def _counted(self, path: str, endpoint: Endpoint, method: str) -> Route:
@@ -107,6 +110,18 @@ class RehearsalEndpoints:
             return messages_wire.message(answered, thinks=asked.thinks)
 
         return self._chat(request, asked.as_chat(), fingerprint(body["messages"]), render)
+
+    async def _response(self, request: Request) -> Transmission:
+        body = await read_json(request)
+        asked = as_shape(ResponsesRequest, body)
+        encrypts = _ENCRYPTED_THOUGHTS in asked.include
+
+        def render(answered: RehearsalAnswer) -> WireReply:
+            if asked.stream:
+                return responses_wire.stream(answered, encrypts=encrypts, pause=self._latency)
+            return responses_wire.response(answered, encrypts=encrypts)
+
+        return self._chat(request, asked.as_chat(), fingerprint(body["input"]), render)
 
     def _chat(
         self, request: Request, chat: WireChatRequest, key: str, render: Callable[[RehearsalAnswer], WireReply]

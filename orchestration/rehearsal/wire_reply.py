@@ -30,6 +30,12 @@ class WireDialect(StrEnum):
     OPENAI = "openai"
     OLLAMA = "ollama"
     MESSAGES = "messages"
+    RESPONSES = "responses"
+
+
+_DIALECTS = {"/v1/messages": WireDialect.MESSAGES, "/v1/responses": WireDialect.RESPONSES}
+# Clients of these APIs want the type of an event as its name, too.
+_NAMED_EVENTS = tuple(_DIALECTS.values())
 
 
 def dialect_of(path: str) -> WireDialect:
@@ -37,7 +43,7 @@ def dialect_of(path: str) -> WireDialect:
     # Ollama serves OpenAI's format on `/v1`, with OpenAI's errors: https://docs.ollama.com/api/openai-compatibility
     if path.startswith("/api/"):
         return WireDialect.OLLAMA
-    return WireDialect.MESSAGES if path.startswith("/v1/messages") else WireDialect.OPENAI
+    return _DIALECTS.get(path, WireDialect.OPENAI)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +89,11 @@ def whole(body: object, dialect: WireDialect = WireDialect.OPENAI) -> WireReply:
 
 
 def stream_piece(body: object, dialect: WireDialect) -> bytes:
-    """One part of a stream: a server-sent event, for Anthropic's clients with the name of its type, or Ollama's line of
-    JSON."""
+    """One part of a stream: a server-sent event, with the name of its type where clients want that, or Ollama's line
+    of JSON."""
     data = json.dumps(body).encode()
-    if dialect is WireDialect.MESSAGES and isinstance(body, dict):
-        return b"event: " + str(body["type"]).encode() + b"\ndata: " + data + b"\n\n"
+    if dialect in _NAMED_EVENTS and isinstance(body, dict):
+        return b"event: " + str(body.get("type", "error")).encode() + b"\ndata: " + data + b"\n\n"
     return data + b"\n" if dialect is WireDialect.OLLAMA else b"data: " + data + b"\n\n"
 
 

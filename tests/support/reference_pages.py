@@ -27,7 +27,7 @@ from orchestration.playbooks.actions.registry import REGISTRY
 from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.catalogue import json_schema as playbook_schema
 from orchestration.playbooks.reference import actions_page, playbook_page
-from orchestration.providers.anthropic_request import CHAT_FIELDS
+from orchestration.providers import anthropic_request, responses_request
 from orchestration.providers.reference import providers_table
 from orchestration.providers.translation import translation_table
 from orchestration.web.gateway.messages import fields as messages_fields
@@ -240,7 +240,8 @@ def translation_page() -> str:
         "Fields of Ollama's `/api/chat`": ollama_fields.REQUEST,
         "Other fields of its `/api/generate`": ollama_fields.GENERATE,
         "Its options": ollama_fields.OPTIONS,
-        "Fields of chat completions, for Anthropic": CHAT_FIELDS,
+        "Fields of chat completions, for Anthropic": anthropic_request.CHAT_FIELDS,
+        "Fields of chat completions, for the Responses API": responses_request.CHAT_FIELDS,
     }
     tables = [f"## {title}\n\n{translation_table('name', rows)}\n" for title, rows in sections.items()]
     return "\n".join([_TRANSLATION, *tables])

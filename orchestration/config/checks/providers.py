@@ -97,6 +97,9 @@ def _check_kind(name: str, settings: ProviderSettings, needed: bool) -> Iterator
         message = f'the provider "{name}" cannot be used: no installed package has the type "{settings.type}"'
         yield Problem(code, _section(name, "type"), message, hint=f"Install its package. {known}{broken}".strip())
         return
+    if kind.factory_for(settings.api) is None:
+        message = f'the type "{kind.name}" has no API "{settings.api}"'
+        yield Problem(FindingCode.API_MISSING, _section(name, "api"), message, hint='Remove "api".')
     yield from check_options(
         kind.options, settings.options, _section(name, "options"), f'a provider of the type "{kind.name}"'
     )

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from orchestration.config.document import JsonPath
 from orchestration.config.problems import Problem
 from orchestration.domain.answer_continuation import AnswerContinuation
+from orchestration.domain.provider_api import ProviderApi
 
 
 class ProviderFields(Protocol):
@@ -63,6 +64,12 @@ class ProviderDescriptor:
     status_url: str | None = None
     status_hosts: tuple[str, ...] = ()
     status_services: tuple[str, ...] = ()
+    # The class of its endpoint for the Responses API, where the vendor has it.
+    responses_factory: str | None = None
+
+    def factory_for(self, api: ProviderApi) -> str | None:
+        """The class of its endpoint for an API; None if the vendor has none such."""
+        return self.responses_factory if api is ProviderApi.RESPONSES else self.factory
 
     def default_key(self, base_url: str | None) -> str | None:
         """The variable that holds the key when the settings name none; `base_url` is the address that they give."""

@@ -21,8 +21,9 @@ from orchestration.plugins import PluginError, plugin_registry
 GROUP = "orchestration.providers"
 # With a full stop in it, as the names of a user's own actions have, so that no kind that we ship later can take it.
 OWN_KIND = re.compile(r"[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*")
-_KEYS = frozenset({"baseUrl", "defaultModel", "apiKeyEnv", "auth", "apiVersion"})
+_KEYS = frozenset({"baseUrl", "defaultModel", "apiKeyEnv", "auth", "apiVersion", "api"})
 _MODULES = "orchestration.providers"
+_RESPONSES = f"{_MODULES}.responses:ResponsesEndpoint"
 _log = logs.get_logger("providers")
 
 _SHIPPED = (
@@ -43,7 +44,8 @@ _SHIPPED = (
         "Azure OpenAI and AI Foundry; `defaultModel` is the name of the deployment",
         f"{_MODULES}.azure:AzureEndpoint",
         api_key_env="AZURE_OPENAI_API_KEY",
-        optional=("apiKeyEnv", "auth", "apiVersion"),
+        responses_factory=f"{_MODULES}.responses:AzureResponsesEndpoint",
+        optional=("apiKeyEnv", "auth", "apiVersion", "api"),
         answers_during_calls=True,
         # https://learn.microsoft.com/azure/service-health/azure-status-overview
         status_url="https://azure.status.microsoft/en-us/status/feed/",
@@ -54,6 +56,8 @@ _SHIPPED = (
         ProviderKind.OPENAI,
         "OpenAI, or with a `baseUrl` any server with a compatible API",
         f"{_MODULES}.endpoint:Endpoint",
+        responses_factory=_RESPONSES,
+        optional=("apiKeyEnv", "api"),
         base_url="https://api.openai.com/v1",
         api_key_env="OPENAI_API_KEY",
         sends_key_to_own_address=False,
@@ -88,8 +92,9 @@ _SHIPPED = (
         ProviderKind.REHEARSAL,
         "answers from a script, for drills and demonstrations; no model is called",
         f"{_MODULES}.endpoint:Endpoint",
+        responses_factory=_RESPONSES,
         required=(),
-        optional=("baseUrl", "defaultModel"),
+        optional=("baseUrl", "defaultModel", "api"),
         answers_during_calls=True,
     ),
 )

@@ -11,6 +11,7 @@ from orchestration.config.providers.kinds import ProviderType, find_provider_kin
 from orchestration.config.section import EnvironmentName, PositiveSeconds, Section
 from orchestration.domain.answer_continuation import AnswerContinuation
 from orchestration.domain.prompt_cache_mode import PromptCacheMode
+from orchestration.domain.provider_api import ProviderApi
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.proxies import DIRECT, problem_of
 
@@ -81,6 +82,7 @@ class ProviderSettings(Section):
     )
     auth: Literal["key", "entra", "none"] | None = None
     api_version: str | None = None
+    api: ProviderApi = ProviderApi.CHAT
     requests_per_minute: Annotated[int, Field(gt=0)] | None = None
     tokens_per_minute: Annotated[int, Field(gt=0)] | None = None
     # A deep probe generates tokens, which costs money at most vendors.

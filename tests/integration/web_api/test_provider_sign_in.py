@@ -271,7 +271,7 @@ def test_findings_name_what_is_missing(server: RunningWebServer) -> None:
     server.project.write()
     try:
         found = server.project.call("config", "validate", "--json").json()
-        assert {"E055", "W052", "W053"} <= {one["code"] for one in found["findings"]}
+        assert {"E056", "W052", "W053"} <= {one["code"] for one in found["findings"]}
     finally:
         document["access"]["oidc"] = kept
         refresh(server)

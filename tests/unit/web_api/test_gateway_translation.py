@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from orchestration.providers.anthropic_request import CHAT_FIELDS, UntranslatableError, messages_request
-from orchestration.providers.translation import Translation, Treatment
+from orchestration.providers import anthropic_request, responses_request
+from orchestration.providers.translation import Translation, Treatment, UntranslatableError
 from orchestration.web.gateway.dialect import ModelRequest
 from orchestration.web.gateway.errors import BadRequestError
 from orchestration.web.gateway.messages import fields as messages
@@ -59,7 +59,7 @@ OF_CHAT: dict[str, Any] = {
     "messages": [{"role": "user", "content": "y"}], "max_tokens": 7, "max_completion_tokens": 7, "temperature": 0.3,
     "top_p": 0.3, "stop": "y", "tools": [FUNCTION], "tool_choice": "required", "parallel_tool_calls": False,
     "response_format": {"type": "json_schema", "json_schema": SCHEMA}, "reasoning_effort": "low",
-    "logit_bias": {"1": 1}, "functions": [{"name": "f"}],
+    "logit_bias": {"1": 1}, "functions": [{"name": "f"}], "verbosity": "low", "metadata": {"a": "b"},
 }  # fmt: skip
 TOOLS_WITH = ("tool_choice", "parallel_tool_calls")
 
@@ -183,13 +183,27 @@ def test_each_option_of_ollamas_api(row: Translation) -> None:
     assert changed is (row.treatment is not Treatment.IGNORED)
 
 
-@pytest.mark.parametrize("row", names(CHAT_FIELDS))
-def test_each_field_of_the_chat_format_for_anthropic(row: Translation) -> None:
+APIS: dict[str, tuple[tuple[Translation, ...], Callable[[Mapping[str, Any]], Any]]] = {
+    "anthropic": (
+        anthropic_request.CHAT_FIELDS,
+        lambda body: anthropic_request.messages_request(body, 8192, adaptive=True),
+    ),
+    "responses": (
+        responses_request.CHAT_FIELDS,
+        lambda body: responses_request.responses_request(body, encrypted=True),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("api", "row"), [pytest.param(api, row, id=f"{api}-{row.name}") for api in APIS for row in APIS[api][0]]
+)
+def test_each_field_of_the_chat_format(api: str, row: Translation) -> None:
+    translate = APIS[api][1]
     more = {"tools": [FUNCTION]} if row.name in TOOLS_WITH else {}
     given = {**CHAT, **more, row.name: OF_CHAT.get(row.name, 1)}
     if row.treatment is Treatment.REFUSED:
         with pytest.raises(UntranslatableError, match=row.name):
-            messages_request(given, 8192, adaptive=True)
+            translate(given)
         return
-    changed = messages_request(given, 8192, adaptive=True) != messages_request({**CHAT, **more}, 8192, adaptive=True)
-    assert changed is (row.treatment is not Treatment.IGNORED)
+    assert (translate(given) != translate({**CHAT, **more})) is (row.treatment is not Treatment.IGNORED)
