@@ -44,6 +44,8 @@ class EventReading:
     def __init__(self) -> None:
         self._head: dict[str, Any] = {}
         self._items = ItemReading()
+        # Whether items are told apart by their ids alone, as llama.cpp does.
+        self._by_id = False
 
     def chunks(self, event: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The chunks for an event. Raises ResponseFailedError; and AttributeError, KeyError, TypeError or ValueError
@@ -60,21 +62,29 @@ class EventReading:
     def _deltas(self, kind: str, event: Mapping[str, Any]) -> Iterator[_Delta]:
         match kind:
             case "response.output_item.added":
-                yield from self._items.begun(event["output_index"], event["item"])
+                yield from self._items.begun(self._place(event), event["item"])
             case "response.output_text.delta" | "response.refusal.delta":
-                yield from self._items.said(event["output_index"], event["delta"], refused="refusal" in kind)
+                yield from self._items.said(self._place(event), event["delta"], refused="refusal" in kind)
             case "response.function_call_arguments.delta":
-                yield from self._items.argued(event["output_index"], event["delta"])
+                yield from self._items.argued(self._place(event), event["delta"])
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
                 part = event.get("summary_index") or event.get("content_index") or 0
-                yield from self._items.thought(event["output_index"], part, event["delta"])
+                yield from self._items.thought(self._place(event), part, event["delta"])
             case "response.output_item.done":
-                yield from self._items.finished(event["output_index"], event["item"])
+                yield from self._items.finished(self._place(event), event["item"])
+
+    def _place(self, event: Mapping[str, Any]) -> Any:
+        """What an event is about: the place of an item in the answer, or where a server names none, its id."""
+        if (place := event.get("output_index")) is not None:
+            return place
+        self._by_id = True
+        return event["item"]["id"] if "item" in event else event["item_id"]
 
     def _ended(self, response: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         # A server may have sent the whole answer with its end alone.
         for number, item in enumerate(response.get("output") or ()):
-            yield from (self._chunk(delta) for delta in self._items.finished(number, item))
+            place = item["id"] if self._by_id else number
+            yield from (self._chunk(delta) for delta in self._items.finished(place, item))
         reason = _end(response, called=self._items.called)
         yield {**self._head, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
         yield {**self._head, **_head(response), "choices": [], "usage": _usage(response.get("usage") or {})}
@@ -99,83 +109,83 @@ class ItemReading:
         """Whether a tool was called."""
         return bool(self._calls)
 
-    def begun(self, number: Any, item: Mapping[str, Any]) -> Iterator[_Delta]:
+    def begun(self, place: Any, item: Mapping[str, Any]) -> Iterator[_Delta]:
         """An item that is announced."""
-        if item["type"] == "function_call" and number not in self._calls:
-            self._calls[number] = len(self._calls)
+        if item["type"] == "function_call" and place not in self._calls:
+            self._calls[place] = len(self._calls)
             function = {"name": item["name"], "arguments": ""}
-            yield self._call(number, {"id": item["call_id"], "type": "function", "function": function})
+            yield self._call(place, {"id": item["call_id"], "type": "function", "function": function})
 
-    def said(self, number: Any, text: str, *, refused: bool) -> Iterator[_Delta]:
+    def said(self, place: Any, text: str, *, refused: bool) -> Iterator[_Delta]:
         """A piece of a text."""
         if not text:
             return
-        if self._speaks not in (None, number):
+        if self._speaks not in (None, place):
             yield {"content": SEPARATOR}
-        self._speaks = number
-        self._count(number, text)
+        self._speaks = place
+        self._count(place, text)
         yield {"refusal" if refused else "content": text}
 
-    def argued(self, number: Any, text: str) -> Iterator[_Delta]:
+    def argued(self, place: Any, text: str) -> Iterator[_Delta]:
         """A piece of the arguments of a call."""
-        if text and number in self._calls:
-            self._count(number, text)
-            yield self._call(number, {"function": {"arguments": text}})
+        if text and place in self._calls:
+            self._count(place, text)
+            yield self._call(place, {"function": {"arguments": text}})
 
-    def thought(self, number: Any, part: Any, text: str) -> Iterator[_Delta]:
+    def thought(self, place: Any, part: Any, text: str) -> Iterator[_Delta]:
         """A piece of a thought."""
         if not text:
             return
-        if self._part not in (None, (number, part)):
+        if self._part not in (None, (place, part)):
             text = SEPARATOR + text
-        self._part = (number, part)
-        self._count(number, text)
+        self._part = (place, part)
+        self._count(place, text)
         yield {"reasoning_content": text}
 
-    def finished(self, number: Any, item: Mapping[str, Any]) -> Iterator[_Delta]:
+    def finished(self, place: Any, item: Mapping[str, Any]) -> Iterator[_Delta]:
         """An item that is whole: what has not come of it yet, and its line of the outline."""
-        if number in self._done:
+        if place in self._done:
             return
-        self._done.add(number)
+        self._done.add(place)
         match item["type"]:
             case "message":
-                yield from self._message(number, item)
+                yield from self._message(place, item)
             case "function_call":
-                yield from self.begun(number, item)
-                if number not in self._came:
-                    yield from self.argued(number, item["arguments"])
+                yield from self.begun(place, item)
+                if place not in self._came:
+                    yield from self.argued(place, item["arguments"])
                 yield {OUTPUT_OUTLINE: [{"type": "function_call", "call_id": item["call_id"]}]}
             case "reasoning":
-                yield from self._reasoning(number, item)
+                yield from self._reasoning(place, item)
             case _:
                 pass
 
-    def _message(self, number: Any, item: Mapping[str, Any]) -> Iterator[_Delta]:
+    def _message(self, place: Any, item: Mapping[str, Any]) -> Iterator[_Delta]:
         parts = item.get("content") or ()
-        if number not in self._came:
+        if place not in self._came:
             for part in parts:
                 refused = part["type"] == "refusal"
-                yield from self.said(number, part["refusal" if refused else "text"], refused=refused)
+                yield from self.said(place, part["refusal" if refused else "text"], refused=refused)
         if sources := [_source(one) for part in parts for one in part.get("annotations") or () if _is_source(one)]:
             yield {"annotations": sources}
         phase = {"phase": item["phase"]} if item.get("phase") else {}
         if size := sum(len(part.get("text") or part.get("refusal") or "") for part in parts):
             yield {OUTPUT_OUTLINE: [{"type": "message", "characters": size, **phase}]}
 
-    def _reasoning(self, number: Any, item: Mapping[str, Any]) -> Iterator[_Delta]:
+    def _reasoning(self, place: Any, item: Mapping[str, Any]) -> Iterator[_Delta]:
         summary = item.get("summary") or []
-        if number not in self._came:
+        if place not in self._came:
             for at, part in enumerate([*summary, *(item.get("content") or ())]):
-                yield from self.thought(number, at, part["text"])
+                yield from self.thought(place, at, part["text"])
         if encrypted := item.get("encrypted_content"):
             # Without its id, which the vendor would look up, and what is not kept there is not found.
             yield {OUTPUT_OUTLINE: [{"type": "reasoning", "summary": summary, "encrypted_content": encrypted}]}
 
-    def _call(self, number: Any, part: Mapping[str, Any]) -> _Delta:
-        return {"tool_calls": [{"index": self._calls[number], **part}]}
+    def _call(self, place: Any, part: Mapping[str, Any]) -> _Delta:
+        return {"tool_calls": [{"index": self._calls[place], **part}]}
 
-    def _count(self, number: Any, text: str) -> None:
-        self._came[number] = self._came.get(number, 0) + len(text)
+    def _count(self, place: Any, text: str) -> None:
+        self._came[place] = self._came.get(place, 0) + len(text)
 
 
 def _join(message: dict[str, Any], delta: _Delta) -> None:

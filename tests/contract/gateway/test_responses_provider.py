@@ -384,6 +384,7 @@ async def test_its_failures_are_classed_as_all_others(
     assert {one.outcome for one in failed.value.tries} == {kind.value}
 
 
+WAYS = ("pieces", "by id", "items", "end")
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 ITEMS = st.one_of(
     st.builds(said, TEXTS, phase=st.sampled_from(["commentary", "final_answer"])),
@@ -394,15 +395,16 @@ ITEMS = st.one_of(
 )  # fmt: skip
 
 
-@given(st.lists(ITEMS, min_size=1, max_size=5), st.integers(1, 9), st.sampled_from(["pieces", "items", "end"]))
+@given(st.lists(ITEMS, min_size=1, max_size=5), st.integers(1, 9), st.sampled_from(WAYS))
 def test_however_an_answer_comes_it_is_the_same_and_goes_back_as_it_came(
     output: list[dict[str, Any]], size: int, way: str
 ) -> None:
     output = [{**item, "id": f"it_{n}", **_with_id(item, n)} for n, item in enumerate(output)]
     whole = chat_answer(response(output))["choices"][0]
     reading, assembly = EventReading(), StreamAssembly()
-    for line in events(output, size=size, pieces=way == "pieces", items=way != "end"):
-        for chunk in reading.chunks(json.loads(line.decode().partition("data: ")[2])):
+    for line in events(output, size=size, pieces=way in ("pieces", "by id"), items=way != "end"):
+        told = json.loads(line.decode().partition("data: ")[2])
+        for chunk in reading.chunks(_without_place(told) if way == "by id" else told):
             assembly.add(chunk)
     message = assembly.message()
     assert {k: v for k, v in message.items() if v is not None} == {
@@ -418,6 +420,11 @@ def test_however_an_answer_comes_it_is_the_same_and_goes_back_as_it_came(
         assert sent == [*texts, *(_sent(item) for item in output if item["type"] == "function_call")]
     else:
         assert sent == [_sent(item) for item in output]
+
+
+def _without_place(event: dict[str, Any]) -> dict[str, Any]:
+    """An event as llama.cpp sends it."""
+    return {name: value for name, value in event.items() if name != "output_index"}
 
 
 def _with_id(item: dict[str, Any], number: int) -> dict[str, Any]:
