@@ -29,7 +29,7 @@ from orchestration.providers.endpoint import (
 )
 from orchestration.providers.failures import Failure
 from orchestration.providers.responses_answer import LAST_EVENTS, EventReading, ResponseFailedError, chat_answer
-from orchestration.providers.responses_request import ENCRYPTED_THOUGHTS, responses_request
+from orchestration.providers.responses_request import ENCRYPTED_THOUGHTS, longest_answer, responses_request
 from orchestration.providers.translated_call import translating_answer, translating_request
 from orchestration.providers.wire import THINKING_BLOCKS
 
@@ -67,7 +67,7 @@ class ResponsesEndpoint(Endpoint):
                     raise CallFailed(_in_chat_words(error.failure)) from error
                 await stack.aclose()
                 response = await self._asked(stack, model, body, now)
-            yield await self._read(response)
+            yield await self._read(response, longest_answer(body))
 
     async def _asked(
         self, stack: AsyncExitStack, model: str, body: Mapping[str, Any], now: datetime
@@ -87,14 +87,14 @@ class ResponsesEndpoint(Endpoint):
         self._without_thoughts.add(model)
         return True
 
-    async def _read(self, response: httpx2.Response) -> EndpointResponse:
+    async def _read(self, response: httpx2.Response, most: int | None) -> EndpointResponse:
         # A server may ignore `stream` and answer with one object; the content type tells.
         if self.settings.streaming and "json" not in response.headers.get("content-type", ""):
-            return EndpointResponse(response.headers, None, _chunks(response))
+            return EndpointResponse(response.headers, None, _chunks(response, most))
         data = read_document_of(await response.aread())
         with translating_answer("the answer held no message"):
             try:
-                return EndpointResponse(response.headers, chat_answer(data), None)
+                return EndpointResponse(response.headers, chat_answer(data, most), None)
             except ResponseFailedError as error:
                 raise CallFailed(classification.from_error(error.error)) from error
 
@@ -108,8 +108,8 @@ class AzureResponsesEndpoint(ResponsesEndpoint, AzureEndpoint):
         return super().responses_url(model)
 
 
-async def _chunks(response: httpx2.Response) -> AsyncIterator[Mapping[str, Any]]:
-    reading = EventReading()
+async def _chunks(response: httpx2.Response, most: int | None) -> AsyncIterator[Mapping[str, Any]]:
+    reading = EventReading(most)
     async for event in read_chunks(response, LAST_EVENTS):
         with translating_answer("the stream held an event without its parts"):
             try:

@@ -25,23 +25,24 @@ class ResponseFailedError(ValueError):
         self.error = error
 
 
-def chat_answer(response: Mapping[str, Any]) -> dict[str, Any]:
-    """A whole answer. Raises ResponseFailedError; and AttributeError, KeyError, TypeError or ValueError for what is
-    none."""
+def chat_answer(response: Mapping[str, Any], most: int | None = None) -> dict[str, Any]:
+    """A whole answer to a request that permitted so many tokens at `most`. Raises ResponseFailedError; and
+    AttributeError, KeyError, TypeError or ValueError for what is none."""
     reading = ItemReading()
     message: dict[str, Any] = {"role": "assistant", "content": None}
     for number, item in enumerate(response["output"]):
         for delta in reading.finished(number, item):
             _join(message, delta)
-    choice = {"index": 0, "message": message, "finish_reason": _end(response, called="tool_calls" in message)}
+    choice = {"index": 0, "message": message, "finish_reason": _end(response, most, called="tool_calls" in message)}
     return {**_head(response), "choices": [choice], "usage": _usage(response.get("usage") or {})}
 
 
 class EventReading:
-    """Turns the events of a stream into chunks. What a server sends of an item only when that is finished, is passed on
-    then."""
+    """Turns the events of a stream into chunks; the request permitted so many tokens at `most`. What a server sends of
+    an item only when that is finished, is passed on then."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
         self._head: dict[str, Any] = {}
         self._items = ItemReading()
         # Whether items are told apart by their ids alone, as llama.cpp does.
@@ -85,7 +86,7 @@ class EventReading:
         for number, item in enumerate(response.get("output") or ()):
             place = item["id"] if self._by_id else number
             yield from (self._chunk(delta) for delta in self._items.finished(place, item))
-        reason = _end(response, called=self._items.called)
+        reason = _end(response, self._most, called=self._items.called)
         yield {**self._head, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
         yield {**self._head, **_head(response), "choices": [], "usage": _usage(response.get("usage") or {})}
 
@@ -213,8 +214,10 @@ def _source(annotation: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "url_citation", "url_citation": {name: annotation.get(name) for name in names}}
 
 
-def _end(response: Mapping[str, Any], *, called: bool) -> str | None:
+def _end(response: Mapping[str, Any], most: int | None, *, called: bool) -> str | None:
     match response.get("status"):
+        case "completed" if _may_be_cut(response, most):
+            return "length"
         case "completed":
             return "tool_calls" if called else "stop"
         case "incomplete":
@@ -224,6 +227,13 @@ def _end(response: Mapping[str, Any], *, called: bool) -> str | None:
             raise ResponseFailedError(response.get("error") or {"message": f"the answer was {response['status']}"})
         case _:
             return None
+
+
+def _may_be_cut(response: Mapping[str, Any], most: int | None) -> bool:
+    """Whether a server that never says that an answer was cut, as llama.cpp's does not, has written all that it was
+    permitted to."""
+    written = (response.get("usage") or {}).get("output_tokens")
+    return most is not None and "incomplete_details" not in response and isinstance(written, int) and written >= most
 
 
 def _head(response: Mapping[str, Any]) -> dict[str, Any]:

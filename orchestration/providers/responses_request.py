@@ -71,13 +71,19 @@ def responses_request(body: Mapping[str, Any], *, encrypted: bool) -> dict[str, 
         **{name: body[name] for name in _AS_IT_IS if body.get(name) is not None},
         **_tools(body),
     }
-    if most := body.get("max_completion_tokens") or body.get("max_tokens"):
-        request["max_output_tokens"] = max(_LEAST_ANSWER, most)
+    if (most := longest_answer(body)) is not None:
+        request["max_output_tokens"] = most
     # A configuration may set these in the vendor's own form for a model.
     effort = {"effort": body["reasoning_effort"]} if body.get("reasoning_effort") else {}
     include = dict.fromkeys([*([ENCRYPTED_THOUGHTS] if encrypted else []), *body.get("include", ())])
     parts = {"text": _text(body), "reasoning": effort | body.get("reasoning", {}), "include": list(include)}
     return request | {name: value for name, value in parts.items() if value}
+
+
+def longest_answer(body: Mapping[str, Any]) -> int | None:
+    """How many tokens the request permits an answer to have; None if it sets no limit."""
+    most = body.get("max_completion_tokens") or body.get("max_tokens")
+    return max(_LEAST_ANSWER, most) if most else None
 
 
 def _text(body: Mapping[str, Any]) -> dict[str, Any]:

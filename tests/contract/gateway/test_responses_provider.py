@@ -272,6 +272,18 @@ async def test_an_answer_ends_as_it_says(
 
 
 @pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize(("written", "finish"), [(20, "length"), (19, "stop")])
+async def test_a_server_that_never_says_so_has_cut_an_answer_of_all_the_tokens_permitted(
+    make_desk: MakeDesk, first: Vendor, streaming: bool, written: int, finish: str
+) -> None:
+    ended = response([said("One, two")], usage={"input_tokens": 3, "output_tokens": written})
+    del ended["incomplete_details"]
+    first.answer = lambda asked: stream([event("response.completed", response=ended)]) if streaming else as_json(ended)
+    desk = make_desk(responses(first.url, streaming=streaming), desk=KEY)
+    assert (await desk.ask(body={**BODY, "max_tokens": 20})).finish_reason == finish
+
+
+@pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
