@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from orchestration.agents.workspace import WorkspaceError, run_git
 from orchestration.errors import UsageError
@@ -14,6 +15,7 @@ from orchestration.security.permissions import holds_secrets
 from orchestration.security.safe_folder import SKIPPED
 from orchestration.security.scan import Find
 from orchestration.security.secret_baseline import SecretBaseline
+from orchestration.security.vendors.vendor import CredentialProbe
 
 # A larger file is no source, configuration or log that anybody reads; it is reported as left out.
 _MOST_BYTES = 50_000_000
@@ -37,11 +39,14 @@ class FoundInScan:
 
 @dataclass(frozen=True, slots=True)
 class ReportedSecret:
-    """A secret as the report has it. Lines count from 1."""
+    """A secret as the report has it. Lines count from 1. `status` is what its vendor says of it, with the `evidence`;
+    both are empty where no vendor was to be asked."""
 
     kind: str
     place: str
     line: int
+    status: str = ""
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +102,21 @@ class SecretScan:
         except WorkspaceError as error:
             raise UsageError(f"expected a git repository in '{folder}' to scan the history of, got: {error}") from error
 
-    def report(self, baseline: SecretBaseline) -> SecretScanReport:
-        """What was found and is not accepted, each secret once for each place."""
+    def report(
+        self, baseline: SecretBaseline, probes: Mapping[str, CredentialProbe] = MappingProxyType({})
+    ) -> SecretScanReport:
+        """What was found and the baseline does not accept, each secret once for each place; `probes` are what vendors
+        have said of the values."""
         new = [one for one in self.found if not baseline.accepts(one.value)]
-        findings = dict.fromkeys(ReportedSecret(one.kind, one.place, one.line) for one in new)
+        findings = dict.fromkeys(self._reported(one, probes.get(one.value)) for one in new)
         return SecretScanReport(
             tuple(findings), len(self.found) - len(new), self.files, self.objects, tuple(self.skipped)
+        )
+
+    def _reported(self, found: FoundInScan, probe: CredentialProbe | None) -> ReportedSecret:
+        plain = ReportedSecret(found.kind, found.place, found.line)
+        return (
+            plain if probe is None else replace(plain, status=probe.status.value, evidence=self._show(probe.evidence))
         )
 
     def _skip(self, name: str) -> None:

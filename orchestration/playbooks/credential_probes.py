@@ -7,7 +7,6 @@ from datetime import datetime
 from orchestration.config.schema import Configuration
 from orchestration.providers.credential_probe import accepts_any_key, probe_key
 from orchestration.security.exposed_credentials import ExposedValue
-from orchestration.security.vendors.http import VendorError
 from orchestration.security.vendors.registry import VendorRegistry
 from orchestration.security.vendors.vendor import CredentialProbe, CredentialStatus
 
@@ -47,14 +46,8 @@ async def _at_providers(exposed: ExposedValue, configuration: Configuration, now
 
 
 async def _at_vendor(exposed: ExposedValue, vendors: VendorRegistry) -> list[CredentialProbe]:
-    match = vendors.find(exposed.variable, exposed.kind)
-    if match is None:
-        return []
-    try:
-        async with vendors.connected(match) as vendor:
-            return [await vendor.probe(exposed.value)]
-    except VendorError as error:
-        return [CredentialProbe(CredentialStatus.UNKNOWN, str(error), error.retry_after)]
+    probe = await vendors.probe(exposed.variable, exposed.kind, exposed.value)
+    return [] if probe is None else [probe]
 
 
 def _verdict(probes: list[CredentialProbe]) -> CredentialProbe:

@@ -16,7 +16,7 @@ from orchestration.config.vendors.kinds import find_vendor, vendor_of_kind
 from orchestration.config.vendors.settings import RevokerSettings
 from orchestration.security.redaction import Redactor
 from orchestration.security.vendors.http import VendorError, VendorHttp
-from orchestration.security.vendors.vendor import CredentialVendor
+from orchestration.security.vendors.vendor import CredentialProbe, CredentialStatus, CredentialVendor
 
 _PATTERNS = Redactor()
 
@@ -68,6 +68,17 @@ class VendorRegistry:
     def is_configured(self, variable: str) -> bool:
         """Whether a revoker names the variable."""
         return any(variable in one.variables for one in self._configuration().revokers.values() if one.enabled)
+
+    async def probe(self, variable: str, kind: str, value: str) -> CredentialProbe | None:
+        """What the vendor of a value says of it; None where nothing tells the vendor."""
+        match = self.find(variable, kind)
+        if match is None:
+            return None
+        try:
+            async with self.connected(match) as vendor:
+                return await vendor.probe(value)
+        except VendorError as error:
+            return CredentialProbe(CredentialStatus.UNKNOWN, str(error), error.retry_after)
 
     @asynccontextmanager
     async def connected(self, match: VendorMatch) -> AsyncIterator[CredentialVendor]:

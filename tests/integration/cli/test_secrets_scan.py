@@ -14,6 +14,8 @@ import pytest
 
 from orchestration.cli import cli
 from orchestration.errors import UsageError
+from tests.support.console import ConsoleProject
+from tests.support.credential_vendors import github, vendor_in_a_thread
 
 Scan = Callable[..., tuple[int, str]]
 
@@ -59,8 +61,8 @@ def test_secrets_are_found_by_kind_and_place_and_never_shown(root: Path, scan: S
     code, out = scan("--json")
     assert code == 1
     assert findings(out) == [
-        {"kind": "github-token", "place": "notes.md", "line": 1},
-        {"kind": "credential", "place": "logs/orchestrator.log", "line": 2},
+        {"kind": "github-token", "place": "notes.md", "line": 1, "status": "", "evidence": ""},
+        {"kind": "credential", "place": "logs/orchestrator.log", "line": 2, "status": "", "evidence": ""},
     ]
     code, text = scan()
     assert code == 1
@@ -140,3 +142,37 @@ def test_wrong_requests_say_what_to_do(root: Path, scan: Scan) -> None:
         scan("--history")
     with pytest.raises(UsageError, match="expected to write the baseline"):
         scan("--write-baseline", "--baseline", str(root / "no" / "folder"))
+
+
+def test_a_vendor_is_asked_about_its_own_tokens_alone_and_once(tmp_path: Path) -> None:
+    project, good, bad = ConsoleProject(tmp_path), made_token(), made_token()
+    password = secrets.token_urlsafe(12)
+    (tmp_path / "notes.md").write_text(f"{good}\n{bad}\nagain {good}\npassword = '{password}'\n")
+    with vendor_in_a_thread(github, good) as vendor:
+        project.document["revokers"] = {"main": {"vendor": "github", "baseUrl": vendor.url}}
+        project.write()
+        plain = project.call("secrets", "scan", "notes.md")
+        assert not vendor.received, "nobody is asked without the option"
+        told = project.call("secrets", "scan", "notes.md", "--verify", "--json")
+        shown = project.call("secrets", "scan", "notes.md", "--verify")
+        asked = [(one.method, one.path, one.bearer) for one in vendor.received]
+    found = {one["line"]: (one["status"], one["evidence"]) for one in told.json()["findings"]}
+    assert (plain.code, told.code, shown.code) == (1, 1, 1)
+    assert found[1] == found[3] == ("accepted", "GitHub answered 200 to GET /user")
+    assert found[2] == ("refused", "GitHub answered 401 Bad credentials to GET /user")
+    assert found[4] == ("unknown", "its form does not tell whom to ask")
+    assert sorted(asked) == sorted(2 * [("GET", "/user", good), ("GET", "/user", bad)]), "each once in each scan"
+    assert "accepted: GitHub answered 200" in " ".join(shown.out.split())
+    said = f"{told.out} {told.err} {shown.out} {shown.err}"
+    assert not [value for value in (good, bad, password) if value in said]
+
+
+def test_a_vendor_that_is_away_leaves_it_unknown_and_the_scan_done(tmp_path: Path) -> None:
+    project = ConsoleProject(tmp_path)
+    (tmp_path / "notes.md").write_text(f"{made_token()}\n")
+    project.document["revokers"] = {"main": {"vendor": "github", "baseUrl": "http://127.0.0.1:1", "timeout": 1}}
+    project.write()
+    told = project.call("secrets", "scan", "notes.md", "--verify", "--json")
+    (one,) = told.json()["findings"]
+    assert (told.code, one["status"]) == (1, "unknown")
+    assert one["evidence"] == "127.0.0.1:1 was not reached (ConnectError)"
