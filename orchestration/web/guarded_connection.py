@@ -1,4 +1,4 @@
-"""What guards each connection of the web server: a place among those that are allowed, and patience that ends.
+"""What guards each connection of the web server: patience that ends.
 
 uvicorn limits the time between two requests only. A client that begins a request and does not end it, or does not read
 the response, would keep its connection for ever.
@@ -10,14 +10,10 @@ import asyncio
 from enum import StrEnum
 from typing import Any
 
-from orchestration.web.connection_limits import ConnectionCounts, SlownessLimits, source_network
+from orchestration.web.connection_limits import SlownessLimits
 from orchestration.web.gathered_writes import GatheredWrites
 
 _LOOK_SECONDS = 1.0
-_BUSY = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 21\r\n"
-    b"retry-after: 5\r\nconnection: close\r\n\r\ntoo many connections\n"
-)
 _LATE = (
     b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 24\r\n"
     b"connection: close\r\n\r\nthe request was too slow"
@@ -40,7 +36,6 @@ class GuardedConnection:
     than reading the packet does.
     """
 
-    counts: ConnectionCounts | None = None
     slowness: SlownessLimits = SlownessLimits()
     # Of uvicorn's protocol.
     transport: Any
@@ -48,7 +43,6 @@ class GuardedConnection:
     flow: Any
     cycle: Any
 
-    _source: str | None = None
     _timer: asyncio.TimerHandle | None = None
     # Since when what is awaited from the client is awaited; None while nothing is.
     _waiting_since: float | None = None
@@ -59,26 +53,15 @@ class GuardedConnection:
     _cycle_before: Any = None
 
     def connection_made(self, transport: Any) -> None:
-        """Take a place, or say that there is none."""
+        """Begin to look after the connection."""
         super().connection_made(GatheredWrites(transport, self.loop))  # type: ignore[misc]
-        peer = transport.get_extra_info("peername")
-        source = source_network(str(peer[0]) if isinstance(peer, tuple) and peer else "")
-        if self.counts is not None:
-            if not self.counts.open(source):
-                transport.write(_BUSY)
-                transport.close()
-                return
-            self._source = source
         self._timer = self.loop.call_later(_LOOK_SECONDS, self._look)
         self._wait_for(Awaited.HEAD)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Give the place back."""
+        """Look after it no more."""
         if self._timer is not None:
             self._timer.cancel()
-        if self.counts is not None and self._source is not None:
-            self.counts.close(self._source)
-            self._source = None
         super().connection_lost(error)  # type: ignore[misc]
 
     def data_received(self, data: bytes) -> None:

@@ -11,7 +11,7 @@ import importlib.util
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from orchestration.web.connection_limits import ConnectionCounts, SlownessLimits
+from orchestration.web.connection_limits import SlownessLimits
 from orchestration.web.guarded_connection import GuardedConnection
 
 
@@ -19,9 +19,7 @@ class GuardedH11Protocol(GuardedConnection, H11Protocol):
     """uvicorn's protocol on h11, which is slower and runs everywhere."""
 
 
-def http_protocol(
-    counts: ConnectionCounts | None = None, slowness: SlownessLimits | None = None
-) -> type[asyncio.Protocol]:
+def http_protocol(slowness: SlownessLimits | None = None) -> type[asyncio.Protocol]:
     """The protocol for uvicorn, with these limits; h11's on a platform for which there is no httptools."""
     found: type[GuardedConnection] = GuardedH11Protocol
     # Not left to uvicorn, which would choose the one without a limit as soon as something else installs httptools.
@@ -30,4 +28,4 @@ def http_protocol(
 
         found = LimitedHttpProtocol
     # uvicorn makes the connections itself, from a class: what they share has to be part of it.
-    return type(found.__name__, (found,), {"counts": counts, "slowness": slowness or SlownessLimits()})
+    return type(found.__name__, (found,), {"slowness": slowness or SlownessLimits()})

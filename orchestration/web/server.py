@@ -41,6 +41,7 @@ from orchestration.web.answer import AnswerPages
 from orchestration.web.auth_middleware import AuthMiddleware
 from orchestration.web.configured_provider import ConfiguredProvider
 from orchestration.web.connection_limits import connection_counts
+from orchestration.web.counted_listener import CountedListener
 from orchestration.web.device_cookie import DeviceCookies
 from orchestration.web.exposure import MAX_HEAD_BYTES, Exposure
 from orchestration.web.feed import Feed
@@ -144,7 +145,10 @@ async def serving_web(
     the configured one is taken. Raises UsageError if the address cannot be used."""
     secret = partial(LiveCredentials(app.store).get, SECRET_VARIABLE)
     check_secret(exposure.proxies, secret())
-    listening = _listen(exposure, any_port=any_port)
+    counts = connection_counts(exposure.proxies)
+    listening: socket.socket = CountedListener(
+        _listen(exposure, any_port=any_port), counts, encrypted=exposure.certificate is not None
+    )
     public = urlsplit(app.configuration.response.dashboard_url or "").hostname or ""
     found = replace(exposure, port=listening.getsockname()[1], public_name=public)
     web = build(app, control, found)
@@ -190,7 +194,7 @@ def _settings(asgi: ASGIApp, exposure: Exposure) -> uvicorn.Config:
         # An address alone would be believed here.
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        http=http_protocol(connection_counts(exposure.proxies)),
+        http=http_protocol(),
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         **more,
     )

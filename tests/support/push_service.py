@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import json
 import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.support.certificates import own_certificate
 from tests.support.receivers import HttpReceiver, Received
 
 
@@ -83,10 +83,7 @@ class PushService(HttpReceiver):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.certificate, key = folder / "push-cert.pem", folder / "push-key.pem"
-        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=push"
-        files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(self.certificate)]
-        subprocess.run([*command.split(), *files], check=True, capture_output=True)
+        self.certificate, key = own_certificate(folder)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, key)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import pytest
 from orchestration.providers.failures import NoRouteError
 from orchestration.proxies import problem_of
 from tests.contract.gateway.conftest import MakeDesk
+from tests.support.certificates import CertificateFiles, own_certificate
 from tests.support.gateway import configuration, provider
 from tests.support.vendor import Vendor
 
@@ -28,14 +28,9 @@ VARIABLES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_prox
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
     """A certificate that signs itself, for the servers and for us, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    names = f"subjectAltName=DNS:localhost,DNS:{NAME}"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run([*command, "-addext", names, *files], check=True, capture_output=True)
-    return folder / "cert.pem", folder / "key.pem"
+    return own_certificate(tmp_path_factory.mktemp("tls"), NAME)
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from orchestration.web.exposure import DEFAULT_PORT
+from tests.support.certificates import own_certificate
 from tests.support.console import ConsoleProject, free_port, stop, wait_for_line
 from tests.support.patience import Stopwatch, patient, until
 from tests.support.web import PASSWORD
@@ -152,14 +153,7 @@ def test_what_is_not_safe_is_refused_before_anything_starts(project: ConsoleProj
 
 
 def test_with_a_certificate_everything_goes_by_tls(project: ConsoleProject, tmp_path: Path) -> None:
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-keyout", str(key), "-out", str(certificate), "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    assert made.returncode == 0, "this test needs openssl"
+    certificate, key = own_certificate(tmp_path)
     options = ("--port", str(free_port()), "--certificate", str(certificate), "--key", str(key))
     with serving(project, *options) as (process, url, lines):
         assert url.startswith("https://127.0.0.1:")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,8 +13,10 @@ import pytest
 import uvicorn
 
 from orchestration.web import guarded_connection
-from orchestration.web.connection_limits import ConnectionCounts, SlownessLimits
+from orchestration.web.connection_limits import ConnectionCounts, SlownessLimits, source_network
+from orchestration.web.counted_listener import CountedListener
 from orchestration.web.http_protocol import GuardedH11Protocol, http_protocol
+from tests.support.certificates import CertificateFiles, own_certificate
 from tests.support.patience import fail_after
 
 _FAST = SlownessLimits(head=0.3, body=0.3, body_bytes=500, reading=0.3)
@@ -35,17 +39,25 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
 @pytest.fixture(params=["h11", "httptools"])
 def protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[Any]:
     monkeypatch.setattr(guarded_connection, "_LOOK_SECONDS", 0.05)
-    made = http_protocol(ConnectionCounts(40, 20), _FAST)
+    made = http_protocol(_FAST)
     return made if request.param == "httptools" else type("H11", (GuardedH11Protocol,), dict(vars(made)))
 
 
+@pytest.fixture(scope="module")
+def encrypted(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
+    return own_certificate(tmp_path_factory.mktemp("certificate"))
+
+
 @asynccontextmanager
-async def served(protocol: type[Any]) -> AsyncIterator[int]:
-    config = uvicorn.Config(answer, http=protocol, port=0, lifespan="off", log_config=None, access_log=False)
+async def served(protocol: type[Any], encrypted: CertificateFiles | None = None) -> AsyncIterator[int]:
+    tls = {} if encrypted is None else {"ssl_certfile": encrypted.certificate, "ssl_keyfile": str(encrypted.key)}
+    config = uvicorn.Config(answer, http=protocol, lifespan="off", log_config=None, access_log=False, **tls)
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
-    await server.startup()
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    await server.startup([CountedListener(listening, ConnectionCounts(40, 20), encrypted=bool(tls))])
     try:
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:
@@ -138,6 +150,32 @@ async def test_one_source_gets_half_of_all_connections_and_gives_them_back(proto
                 await asyncio.sleep(0.05)
 
 
+async def test_a_handshake_that_is_never_done_counts_as_a_connection(
+    protocol: type[Any], encrypted: CertificateFiles
+) -> None:
+    context = ssl.create_default_context(cafile=str(encrypted.certificate))
+
+    async def is_served(port: int) -> bool:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
+        except (OSError, ssl.SSLError):
+            return False
+        writer.write(_WHOLE)
+        said = await reader.read()
+        writer.close()
+        return b"200 OK" in said
+
+    async with served(protocol, encrypted) as port:
+        assert await is_served(port)
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        assert not await is_served(port), "the one source has its half"
+        for _, writer in silent:
+            writer.close()
+        with fail_after(10):
+            while not await is_served(port):
+                await asyncio.sleep(0.05)
+
+
 def test_counts_know_networks_and_leave_a_proxy_its_clients() -> None:
     counts = ConnectionCounts(8, 4, ("10.0.0.0/24",))
     assert [counts.open("2001:db8::/64") for _ in range(5)] == [True] * 4 + [False]
@@ -155,4 +193,4 @@ def test_counts_know_networks_and_leave_a_proxy_its_clients() -> None:
     ],
 )  # fmt: skip
 def test_what_counts_as_one_source(address: str, network: str) -> None:
-    assert guarded_connection.source_network(address) == network
+    assert source_network(address) == network
