@@ -28,7 +28,7 @@ from orchestration.providers.endpoint import (
     read_document_of,
 )
 from orchestration.providers.failures import Failure
-from orchestration.providers.responses_answer import LAST_EVENTS, EventReading, ResponseFailedError, chat_answer
+from orchestration.providers.responses_answer import LAST_EVENTS, ResponseEventReading, ResponseFailedError, chat_answer
 from orchestration.providers.responses_request import ENCRYPTED_THOUGHTS, longest_answer, responses_request
 from orchestration.providers.translated_call import translating_answer, translating_request
 from orchestration.providers.wire import THINKING_BLOCKS
@@ -109,7 +109,7 @@ class AzureResponsesEndpoint(ResponsesEndpoint, AzureEndpoint):
 
 
 async def _chunks(response: httpx2.Response, most: int | None) -> AsyncIterator[Mapping[str, Any]]:
-    reading = EventReading(most)
+    reading = ResponseEventReading(most)
     async for event in read_chunks(response, LAST_EVENTS):
         with translating_answer("the stream held an event without its parts"):
             try:

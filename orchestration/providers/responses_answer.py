@@ -13,6 +13,7 @@ from orchestration.providers.wire import OUTPUT_OUTLINE
 
 LAST_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _CUT = {"max_output_tokens": "length", "content_filter": "content_filter"}
+_REFUSED = "response.refusal.delta"
 _OF_ANSWER = ("id", "model", "service_tier")
 _Delta = dict[str, Any]
 
@@ -33,11 +34,11 @@ def chat_answer(response: Mapping[str, Any], most: int | None = None) -> dict[st
     for number, item in enumerate(response["output"]):
         for delta in reading.finished(number, item):
             _join(message, delta)
-    choice = {"index": 0, "message": message, "finish_reason": _end(response, most, called="tool_calls" in message)}
+    choice = {"index": 0, "message": message, "finish_reason": _end(response, most, called=reading.called)}
     return {**_head(response), "choices": [choice], "usage": _usage(response.get("usage") or {})}
 
 
-class EventReading:
+class ResponseEventReading:
     """Turns the events of a stream into chunks; the request permitted so many tokens at `most`. What a server sends of
     an item only when that is finished, is passed on then."""
 
@@ -65,7 +66,7 @@ class EventReading:
             case "response.output_item.added":
                 yield from self._items.begun(self._place(event), event["item"])
             case "response.output_text.delta" | "response.refusal.delta":
-                yield from self._items.said(self._place(event), event["delta"], refused="refusal" in kind)
+                yield from self._items.said(self._place(event), event["delta"], refused=kind == _REFUSED)
             case "response.function_call_arguments.delta":
                 yield from self._items.argued(self._place(event), event["delta"])
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":

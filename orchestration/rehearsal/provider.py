@@ -18,7 +18,7 @@ from orchestration.rehearsal.labels import FAULT_HEADER, MODEL, MODEL_PREFIX
 from orchestration.rehearsal.messages_requests import MessagesRequest
 from orchestration.rehearsal.request_bodies import as_shape, read_json
 from orchestration.rehearsal.requests import OllamaChatRequest, WireChatRequest
-from orchestration.rehearsal.responses_requests import ResponsesRequest
+from orchestration.rehearsal.responses_requests import WireResponsesRequest
 from orchestration.rehearsal.transmission import Transmission
 from orchestration.rehearsal.wire_reply import WireReply, dialect_of, whole
 
@@ -113,7 +113,7 @@ class RehearsalEndpoints:
 
     async def _response(self, request: Request) -> Transmission:
         body = await read_json(request)
-        asked = as_shape(ResponsesRequest, body)
+        asked = as_shape(WireResponsesRequest, body)
         encrypts = _ENCRYPTED_THOUGHTS in asked.include
 
         def render(answered: RehearsalAnswer) -> WireReply:

@@ -47,7 +47,7 @@ class ResponsesTool(BaseModel):
     name: str
 
 
-class ResponsesRequest(BaseModel):
+class WireResponsesRequest(BaseModel):
     """`POST /v1/responses`."""
 
     model: str

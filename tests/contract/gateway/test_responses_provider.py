@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 
 from orchestration.providers.failures import FailureKind, NoRouteError, RequestRefusedError
-from orchestration.providers.responses_answer import EventReading, chat_answer
+from orchestration.providers.responses_answer import ResponseEventReading, chat_answer
 from orchestration.providers.responses_request import responses_request
 from orchestration.providers.stream_assembly import StreamAssembly
 from orchestration.providers.wire import OUTPUT_OUTLINE
@@ -413,7 +413,7 @@ def test_however_an_answer_comes_it_is_the_same_and_goes_back_as_it_came(
 ) -> None:
     output = [{**item, "id": f"it_{n}", **_with_id(item, n)} for n, item in enumerate(output)]
     whole = chat_answer(response(output))["choices"][0]
-    reading, assembly = EventReading(), StreamAssembly()
+    reading, assembly = ResponseEventReading(), StreamAssembly()
     for line in events(output, size=size, pieces=way in ("pieces", "by id"), items=way != "end"):
         told = json.loads(line.decode().partition("data: ")[2])
         for chunk in reading.chunks(_without_place(told) if way == "by id" else told):
