@@ -99,8 +99,8 @@ class ItemReading:
     """The items of one answer, each in pieces, or whole when it is finished, as parts of a message."""
 
     def __init__(self) -> None:
-        # Of each item that has begun: how much of it has come.
-        self._came: dict[Any, int] = {}
+        # The items of which something has come in pieces.
+        self._came: set[Any] = set()
         self._done: set[Any] = set()
         self._calls: dict[Any, int] = {}
         self._part: Any = None
@@ -125,13 +125,13 @@ class ItemReading:
         if self._speaks not in (None, place):
             yield {"content": SEPARATOR}
         self._speaks = place
-        self._count(place, text)
+        self._came.add(place)
         yield {"refusal" if refused else "content": text}
 
     def argued(self, place: Any, text: str) -> Iterator[_Delta]:
         """A piece of the arguments of a call."""
         if text and place in self._calls:
-            self._count(place, text)
+            self._came.add(place)
             yield self._call(place, {"function": {"arguments": text}})
 
     def thought(self, place: Any, part: Any, text: str) -> Iterator[_Delta]:
@@ -141,7 +141,7 @@ class ItemReading:
         if self._part not in (None, (place, part)):
             text = SEPARATOR + text
         self._part = (place, part)
-        self._count(place, text)
+        self._came.add(place)
         yield {"reasoning_content": text}
 
     def finished(self, place: Any, item: Mapping[str, Any]) -> Iterator[_Delta]:
@@ -185,9 +185,6 @@ class ItemReading:
 
     def _call(self, place: Any, part: Mapping[str, Any]) -> _Delta:
         return {"tool_calls": [{"index": self._calls[place], **part}]}
-
-    def _count(self, place: Any, text: str) -> None:
-        self._came[place] = self._came.get(place, 0) + len(text)
 
 
 def _join(message: dict[str, Any], delta: _Delta) -> None:

@@ -304,6 +304,7 @@ class ResourceEvidence(EvidenceAction[NoParameters]):
         "memory_percent",
         "disk_free_percent",
         "disk_short",
+        "only_disk_short",
         "short",
         "unresponsive",
         "own_bytes",
@@ -317,7 +318,7 @@ class ResourceEvidence(EvidenceAction[NoParameters]):
         free = min((min(disk.free_percent, disk.free_files_percent) for disk in seen.disks), default=100.0)
         disk_short = free < limits.disk_free_percent
         cpu = seen.cpu_percent or 0.0
-        short = disk_short or cpu > limits.cpu_percent or seen.memory_percent > limits.memory_percent
+        busy = cpu > limits.cpu_percent or seen.memory_percent > limits.memory_percent
         summary = f"processor {cpu:.0f} %, memory {seen.memory_percent:.0f} %, disk {free:.1f} % free"
         return ActionOutcome(
             summary,
@@ -326,7 +327,8 @@ class ResourceEvidence(EvidenceAction[NoParameters]):
                 "memory_percent": seen.memory_percent,
                 "disk_free_percent": free,
                 "disk_short": disk_short,
-                "short": short,
+                "only_disk_short": disk_short and not busy,
+                "short": disk_short or busy,
                 "unresponsive": unresponsive(seen),
                 "own_bytes": own,
                 "top": [f"{process.command[:60]} ({process.pid})" for process in seen.top[:3]],

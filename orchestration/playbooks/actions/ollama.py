@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -25,7 +24,7 @@ from orchestration.playbooks.actions import (
     UndoState,
     action,
 )
-from orchestration.playbooks.actions.providers import is_local_ollama
+from orchestration.playbooks.actions.providers import is_local_ollama, ollama_program
 from orchestration.playbooks.model import Mode, Risk
 
 # It answers before any model is loaded, so this is the start of the server alone.
@@ -109,7 +108,7 @@ class StartOllama(ReversibleAction[NoParameters, OllamaUndo]):
         return None
 
     def _binary(self) -> str:
-        found = shutil.which("ollama")
+        found = ollama_program()
         if found is None:
             raise ActionError("Ollama is not installed on this machine; install it, or start it on its own machine")
         return found

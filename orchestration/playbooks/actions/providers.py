@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -78,6 +79,11 @@ def chain_of(configuration: Configuration) -> tuple[str, ...]:
     return tuple(name for name in names if name in runtime.providers)
 
 
+def ollama_program() -> str | None:
+    """The program that would be started as Ollama on this machine; None if it is not installed."""
+    return shutil.which("ollama")
+
+
 class ProviderAction(Action[P]):
     """What the actions on providers share."""
 
@@ -105,7 +111,7 @@ class ProbeAction(ProviderAction[SomeProviders]):
     name = "provider.probe"
     summary = "ask each provider whether it works"
     proves = frozenset({SubjectKind.PROVIDERS})
-    finds = ("down", "up", "outcomes", "local_ollama_down")
+    finds = ("down", "up", "outcomes", "local_ollama_down", "ollama_installed")
 
     async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
         names = self.chosen(parameters.providers)
@@ -127,6 +133,7 @@ class ProbeAction(ProviderAction[SomeProviders]):
                 "up": [one.provider for one in ordered if one.ok],
                 "outcomes": sorted({one.outcome for one in down}),
                 "local_ollama_down": any(self._is_local_ollama(one) for one in down),
+                "ollama_installed": ollama_program() is not None,
             },
             {one.provider: {"outcome": one.outcome, "detail": one.detail, "seconds": one.seconds} for one in ordered},
         )

@@ -51,7 +51,8 @@ def a_status_page(text: str) -> Iterator[str]:
         thread.join()
 
 
-async def test_a_probe_tells_who_is_down_and_how(tmp_path: Path) -> None:
+async def test_a_probe_tells_who_is_down_and_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
     with a_provider() as one, a_provider() as two:
         closed = {"local": {"type": "ollama", "host": a_closed_port(), "defaultModel": "m"}}
         providers = {"one": provider_at(one.url), "two": provider_at(two.url), **closed}
@@ -63,9 +64,16 @@ async def test_a_probe_tells_who_is_down_and_how(tmp_path: Path) -> None:
                 "up": ["two"],
                 "outcomes": ["unreachable"],
                 "local_ollama_down": False,
+                "ollama_installed": False,
             }
+            Path(tmp_path, "ollama").write_text("#!/bin/sh\n")
+            Path(tmp_path, "ollama").chmod(0o755)
             every = (await ward.run("provider.probe")).findings
-            assert (every["down"], every["local_ollama_down"]) == (["one", "local"], True)
+            assert (every["down"], every["local_ollama_down"], every["ollama_installed"]) == (
+                ["one", "local"],
+                True,
+                True,
+            )
 
 
 async def test_a_probe_tells_the_ways_to_refuse_apart(tmp_path: Path) -> None:

@@ -49,3 +49,39 @@ def test_time_was_too_short_only_for_work_that_never_stood_still(
     facts = {"incident.label.alertname": alert, "runs.progressing": progressing, **activity}
     assert hypotheses.rank(playbook.hypotheses, facts)[0].id == cause
     assert [one.id for one in playbook.mitigate if conditions.holds(one.when, facts)] == fitting
+
+
+@pytest.mark.parametrize(
+    ("installed", "usable", "cause", "starts", "escalates"),
+    [
+        (True, [], "ollama-stopped", True, []),
+        (False, [], "ollama-missing", False, [2]),
+        (False, ["other"], "ollama-missing", False, []),
+    ],
+)
+def test_an_ollama_that_is_not_installed_is_not_to_be_started(
+    installed: bool, usable: list[str], cause: str, starts: bool, escalates: list[int]
+) -> None:
+    playbook = PLAYBOOKS["provider-unavailable"]
+    facts = {
+        "probe.down": ["ollama"], "probe.outcomes": ["unreachable"], "probe.local_ollama_down": True,
+        "probe.ollama_installed": installed, "chain.usable": usable,
+    }  # fmt: skip
+    assert hypotheses.rank(playbook.hypotheses, facts)[0].id == cause
+    assert ("start-ollama" in [one.id for one in playbook.mitigate if conditions.holds(one.when, facts)]) is starts
+    assert [one.level for one in playbook.escalate if conditions.holds(one.when, facts)] == escalates
+
+
+@pytest.mark.parametrize(
+    ("disk", "busy", "fitting"),
+    [(True, False, ["clear-away"]), (True, True, ["clear-away", "less-at-once"]), (False, True, ["less-at-once"])],
+)
+def test_fewer_calls_are_no_remedy_for_a_full_disk(disk: bool, busy: bool, fitting: list[str]) -> None:
+    playbook = PLAYBOOKS["high-resource-usage"]
+    facts = {
+        "machine.disk_short": disk, "machine.only_disk_short": disk and not busy, "load.expected": True,
+        "load.growing": [], "load.growing_workers": [], "load.runaway": [], "settings.changed": False,
+    }  # fmt: skip
+    assert [one.id for one in playbook.mitigate if conditions.holds(one.when, facts)] == fitting
+    causes = [one.id for one in hypotheses.rank(playbook.hypotheses, facts)]
+    assert ("expected-load" in causes) is busy
