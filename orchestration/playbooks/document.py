@@ -13,8 +13,16 @@ from pydantic import ValidationError
 from orchestration.errors import UsageError
 from orchestration.playbooks.model import Playbook
 
+# libyaml reads seventeen times as fast, and the first response of a process waits until all playbooks are read.
+try:
+    from yaml import CSafeLoader as FastLoader
+except ImportError:  # a PyYAML that was built without it
+    from yaml import SafeLoader as FastLoader  # type: ignore[assignment]
+
 # Many times the largest shipped playbook: what is longer was not meant to be one.
 _MOST_BYTES = 262_144
+# Aliases can make a short text endless, or larger than any memory, once its values are spelled out.
+_MOST_NODES, _MOST_NESTED = 50_000, 50
 Path = tuple[str | int, ...]
 
 
@@ -42,7 +50,7 @@ class PlaybookError(UsageError):
         self.mistakes = mistakes
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(FastLoader):
     """YAML without its surprises: `on`, `off`, `yes` and `no` stay text, as in YAML 1.2 (a mode is called `off`); so do
     dates."""
 
@@ -64,11 +72,13 @@ def parse(text: str, file: str) -> Playbook:
         # Only nodes know their lines, and only loaded values can be validated.
         loader = _Loader(text)
         node = loader.get_single_node()
+        if unusable := node and _unusable(node, file):
+            raise PlaybookError(file, (unusable,))
         places = dict(_places(node)) if node is not None else {}
         # PyYAML silently keeps the last of two equal keys: half of a guard would be lost.
         duplicates = tuple(_duplicates(node, file))
         data = None if node is None else loader.construct_document(node)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise PlaybookError(file, (_syntax(file, error),)) from error
     if duplicates:
         raise PlaybookError(file, duplicates)
@@ -76,6 +86,30 @@ def parse(text: str, file: str) -> Playbook:
         return Playbook.model_validate(data)
     except ValidationError as error:
         raise PlaybookError(file, tuple(_mistakes(file, error, places))) from error
+
+
+def _unusable(node: yaml.Node, file: str) -> DocumentError | None:
+    """What keeps a document from being walked through, if anything does."""
+    waiting = [(node, 0)]
+    seen = 0
+    while waiting:
+        one, depth = waiting.pop()
+        seen += 1
+        if seen > _MOST_NODES or depth > _MOST_NESTED:
+            most = f"at most {_MOST_NESTED} levels and {_MOST_NODES:,} values"
+            return _at(one, file, f"expected {most}, got more; an alias may stand within what it names")
+        if isinstance(one, yaml.MappingNode):
+            for key, value in one.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    return _at(key, file, "expected a word as a key, got a list or a mapping")
+                waiting.append((value, depth + 1))
+        elif isinstance(one, yaml.SequenceNode):
+            waiting.extend((value, depth + 1) for value in one.value)
+    return None
+
+
+def _at(node: yaml.Node, file: str, message: str) -> DocumentError:
+    return DocumentError(file, node.start_mark.line + 1, node.start_mark.column + 1, "", message)
 
 
 def _places(node: yaml.Node, path: Path = ()) -> Iterator[tuple[Path, tuple[int, int]]]:
@@ -94,8 +128,7 @@ def _duplicates(node: yaml.Node | None, file: str) -> Iterator[DocumentError]:
         seen: set[str] = set()
         for key, value in node.value:
             if key.value in seen:
-                mark = key.start_mark
-                yield DocumentError(file, mark.line + 1, mark.column + 1, "", f"the key '{key.value}' stands twice")
+                yield _at(key, file, f"the key '{key.value}' stands twice")
             seen.add(key.value)
             yield from _duplicates(value, file)
     elif isinstance(node, yaml.SequenceNode):
@@ -103,7 +136,7 @@ def _duplicates(node: yaml.Node | None, file: str) -> Iterator[DocumentError]:
             yield from _duplicates(value, file)
 
 
-def _syntax(file: str, error: yaml.YAMLError) -> DocumentError:
+def _syntax(file: str, error: Exception) -> DocumentError:
     mark = getattr(error, "problem_mark", None)
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     return DocumentError(file, line, column, "", f"expected YAML: {getattr(error, 'problem', None) or error}")

@@ -297,6 +297,9 @@ def _shifted(folder: Path) -> dict[str, str]:
         "FAKETIME_TIMESTAMP_FILE": str(folder / CLOCK_FILE),
         "FAKETIME_CACHE_DURATION": "1",
         "DONT_FAKE_MONOTONIC": "1",
+        # A workaround for old C libraries. With it each wait with a time limit returns at once, and so Python's threads
+        # take the interpreter's lock from each other without end: https://github.com/wolfcw/libfaketime/issues/142
+        "FAKETIME_FORCE_MONOTONIC_FIX": "0",
         "PYTHONPATH": os.pathsep.join(filter(None, (str(folder / _SLEEP_FOLDER), os.environ.get("PYTHONPATH")))),
     }
 

@@ -304,7 +304,7 @@ class ResourceEvidence(EvidenceAction[NoParameters]):
         "memory_percent",
         "disk_free_percent",
         "disk_short",
-        "only_disk_short",
+        "mostly_ours",
         "short",
         "unresponsive",
         "own_bytes",
@@ -327,7 +327,8 @@ class ResourceEvidence(EvidenceAction[NoParameters]):
                 "memory_percent": seen.memory_percent,
                 "disk_free_percent": free,
                 "disk_short": disk_short,
-                "only_disk_short": disk_short and not busy,
+                # A disk is not made free by doing less; what is short of processor or memory may be.
+                "mostly_ours": (busy or not disk_short) and ours_mostly(seen, limits.memory_percent),
                 "short": disk_short or busy,
                 "unresponsive": unresponsive(seen),
                 "own_bytes": own,
@@ -346,6 +347,13 @@ def unresponsive(seen: ResourceSnapshot) -> bool:
     return seen.load[0] > _UNRESPONSIVE_LOAD * (os.cpu_count() or 1)
 
 
+def ours_mostly(seen: ResourceSnapshot, memory_percent: float) -> bool:
+    """Whether what is short is used by us rather than by a neighbour: memory, where more than so much is in use, and
+    otherwise the processor."""
+    ours = [process for process in seen.top if process.ours]
+    return _most(ours, seen.top, _memory if seen.memory_percent > memory_percent else _cpu)
+
+
 @action
 class LoadEvidence(EvidenceAction[NoParameters]):
     """Find what explains the load."""
@@ -359,6 +367,7 @@ class LoadEvidence(EvidenceAction[NoParameters]):
 
     def _judge(self) -> ActionOutcome:
         seen = self.services.resources.snapshot()
+        limits = self.services.configuration().monitoring.thresholds
         workers = {int(worker["pid"]): str(worker["worker"]) for worker in self.services.fleet.workers()}
         running = len(self.services.runs.list([RunStatus.RUNNING], 1000))
         ours = [process for process in seen.top if process.ours]
@@ -371,17 +380,12 @@ class LoadEvidence(EvidenceAction[NoParameters]):
             summary,
             {
                 "running": running,
-                "expected": running > 0 and self._ours_mostly(ours, seen),
+                "expected": running > 0 and ours_mostly(seen, limits.memory_percent),
                 "growing": growing,
                 "growing_workers": [workers[leak.pid] for leak in seen.leaks if leak.pid in workers],
                 "runaway": runaway,
             },
         )
-
-    def _ours_mostly(self, ours: Sequence[ProcessUse], seen: ResourceSnapshot) -> bool:
-        """Whether what is short is used by us rather than by a neighbour."""
-        short_of_memory = seen.memory_percent > self.services.configuration().monitoring.thresholds.memory_percent
-        return _most(ours, seen.top, _memory if short_of_memory else _cpu)
 
     def _runs_away(self, process: ProcessUse, ours: Sequence[ProcessUse], seen: ResourceSnapshot) -> bool:
         """Whether it takes a whole processor; or, where we have made processor or memory short, most of what we have

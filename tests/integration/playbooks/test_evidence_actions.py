@@ -15,7 +15,7 @@ from orchestration.config.overrides import effective
 from orchestration.domain.run_status import RunStatus
 from orchestration.logs.lines import timestamp
 from orchestration.monitoring.collectors.processes import ProcessUse
-from orchestration.monitoring.collectors.resources import ResourceSnapshot
+from orchestration.monitoring.collectors.resources import DiskUsage, ResourceSnapshot
 from orchestration.playbooks.actions import ActionError, parse
 from orchestration.playbooks.actions.evidence import unresponsive
 from orchestration.playbooks.actions.limits import Lower
@@ -210,6 +210,32 @@ async def test_a_busy_neighbour_is_neither_our_load_nor_a_reason_to_kill(tmp_pat
         ward.use(resources=type("Room", (), {"snapshot": lambda _: seen})(), fleet=Fleet())
         found = (await ward.run("evidence.load")).findings
         assert (found["running"], found["expected"], found["runaway"]) == (1, False, [])
+
+
+@pytest.mark.parametrize(
+    ("use", "cpu", "disk_free", "ours"),
+    [
+        ((60.0, 30.0), 95.0, 50.0, True),
+        ((30.0, 60.0), 95.0, 50.0, False),
+        # It has calmed down for a moment; who used it is still to be seen.
+        ((60.0, 30.0), 70.0, 50.0, True),
+        ((60.0, 30.0), 95.0, 1.0, True),
+        ((60.0, 30.0), 70.0, 1.0, False),
+    ],
+    ids=("ours", "a neighbour's", "calm", "a full disk too", "only a full disk"),
+)
+async def test_a_look_at_the_machine_says_whether_doing_less_could_help(
+    tmp_path: Path, use: tuple[float, float], cpu: float, disk_free: float, ours: bool
+) -> None:
+    async with a_ward(tmp_path) as ward:
+        processes = [
+            ProcessUse(pid=12, command="works", cpu_percent=use[0], memory_bytes=1, ours=True, of_agent=True),
+            ProcessUse(pid=13, command="neighbour", cpu_percent=use[1], memory_bytes=9, ours=False),
+        ]
+        disk = DiskUsage("/", disk_free, 1, 1000, 50.0)
+        seen = ResourceSnapshot("h", cpu, 1.0, 20.0, 1, 1000, False, (0.1, 0.1, 0.1), (disk,), tuple(processes))
+        ward.use(resources=type("Room", (), {"snapshot": lambda _: seen})())
+        assert (await ward.run("evidence.resources")).findings["mostly_ours"] is ours
 
 
 async def test_who_holds_much_memory_runs_away_where_that_is_short(tmp_path: Path) -> None:

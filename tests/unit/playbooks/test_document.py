@@ -56,6 +56,27 @@ def test_a_mistake_names_its_line(change: tuple[str, str], line: int, words: str
     assert f"sample.yaml:{line}:" in str(caught.value)
 
 
+BILLION = "\n".join(["a: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))])
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("playbook: sample\nidentify: &all [*all]\n", 2, "at most 50 levels"),
+        (BILLION, None, "50,000 values"),
+        ("a: " + "[" * 100_000, 1, "expected"),
+        ("- " * 5_000, 1, "expected"),
+        ("playbook: sample\n? [two, words]\n: value\n", 2, "a word as a key"),
+    ],
+    ids=("in itself", "a billion", "brackets", "dashes", "a list as a key"),
+)
+def test_a_text_without_an_end_is_refused_before_it_is_walked_through(text: str, line: int | None, words: str) -> None:
+    with pytest.raises(PlaybookError) as caught:
+        parse(text, "sample.yaml")
+    (mistake,) = caught.value.mistakes
+    assert (line in (None, mistake.line), words in mistake.message) == (True, True), str(mistake)
+
+
 @pytest.mark.parametrize(
     "text", ["", "just text", "- a\n- b\n", "!!python/object/apply:os.system ['true']", "x" * 300_000]
 )
