@@ -210,7 +210,7 @@ class Client:
             yield from page.items
 
     def run(self, run: str) -> RunRecord:
-        """One run, by an identifier, an end of one, or `latest`."""
+        """One run, by an identifier, a unique end of one, or `latest`."""
         return _record(RunRecord, self.get(f"/runs/{_part(run)}")["run"])
 
     def run_progress(self, run: str) -> Mapping[str, Any]:

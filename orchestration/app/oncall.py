@@ -133,7 +133,7 @@ class OnCallService:
         return rows
 
     def cancel(self, name: str, by: str) -> tuple[OnCallOverrideRow, ...]:
-        """End an override; of a swap both halves."""
+        """End an override; of a swap, both halves."""
         ended = self.overrides.cancel(self.overrides.find(name), self._clock.now(), by)
         self._roster.refresh(at_once=True)
         for row in ended:

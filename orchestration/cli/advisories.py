@@ -48,7 +48,7 @@ def update(config: str, source: str | None, fewer: bool, as_json: bool) -> None:
 @common.json_option
 @click.pass_obj
 def list_vulnerabilities(config: str, as_json: bool) -> int:
-    """List what is known of the installed packages. Exit code 1 for a vulnerability, and without any advisories."""
+    """List known vulnerabilities of the installed packages. Exit code 1 if there is one, or no advisories."""
     folder, _ = _folder(config)
     audited, now = _audit(folder), SystemClock().now()
     if as_json:

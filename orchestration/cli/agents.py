@@ -91,7 +91,7 @@ def run_agent(
 @click.pass_obj
 def install_framework(config: str, framework: str) -> None:
     """Install FRAMEWORK in an environment of its own, with pinned packages whose hashes are checked. Its crews, graphs
-    and agents can be agents then."""
+    and agents can then be used as agents."""
     with project(config) as here:
         environments = FrameworkEnvironments(here.state_folder, here.root)
     chosen = Framework(framework)

@@ -118,7 +118,7 @@ def key(file: Path) -> None:
 def archive(config: str, file: Path, recipients: tuple[str, ...], as_json: bool) -> None:
     """Make a backup, and write it with artifacts, configuration and `.env` to FILE, encrypted in the age format.
 
-    Only its recipients can open it: those that are named, else `maintenance.backups.recipients`.
+    Only its recipients can open it: those named here, else `maintenance.backups.recipients`.
     """
     from orchestration.app.complete_archives import write_archive
 

@@ -61,7 +61,7 @@ def blind_options(command: F) -> Callable[..., Any]:
         "thresholds",
         multiple=True,
         metavar="NAME=NUMBER",
-        help="When --blind fails, such as ended=90 (percent) or harm=0 (drills).",
+        help="The limit at which --blind fails, such as ended=90 (percent) or harm=0 (drills).",
     )
     @click.option(
         "--idle", type=click.FloatRange(min=1), metavar="SECONDS", help="Watch an idle server beside a busy neighbour."

@@ -27,7 +27,7 @@ def probe(config: str, variable: str, as_json: bool) -> int:
     """Probe a value with a harmless call at its vendor; exit code 0 if it is refused.
 
     The value is asked for, or read from standard input; it is neither shown nor stored. VARIABLE is the name that it
-    has in `.env`, which tells its vendor where its form does not.
+    has in `.env`, which names the vendor where the form of the value does not.
     """
     # Only a probe needs the vendors.
     from orchestration.app.credential_check import check_credential

@@ -48,8 +48,8 @@ def check(config: str, as_json: bool) -> int:
 @db.command()
 @click.pass_obj
 def upgrade(config: str) -> None:
-    """Bring the tables up to this release. Any other command does so, too, when it opens the database; by this one it
-    is done before the first process of a new release is started. Processes of the release before go on."""
+    """Bring the tables up to this release. Any other command does this as well when it opens the database; with this
+    one it is done before the first process of a new release starts. Processes of the previous release keep working."""
     with contextlib.closing(_opened(config)) as database:
         before = database.version()
         database.migrate()

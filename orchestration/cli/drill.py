@@ -69,7 +69,7 @@ def drill(
 ) -> int:
     """Inject real faults, each into a temporary project with its own database, and check the response.
 
-    Nothing of yours is touched, nobody is paged, and no figure counts it. Exit code 1 when a drill goes otherwise than
+    Nothing of yours is touched, nobody is paged, and no figure counts it. Exit code 1 when a drill does not go as
     expected.
     """
     if blind.idle is not None:

@@ -47,7 +47,7 @@ _SEVERITIES = click.Choice([severity.value for severity in Severity])
 
 @click.group()
 def incidents() -> None:
-    """Incidents: INCIDENT is an identifier, the unambiguous end of one, or `latest`."""
+    """Incidents: INCIDENT is an identifier, a unique end of one, or `latest`."""
 
 
 @incidents.command("list")

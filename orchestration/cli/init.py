@@ -28,8 +28,8 @@ def init(folder: Path, provider: str | None, as_json: bool) -> None:
     """Write the configuration of a new project, and the tasks of the playbook for `invoke`, into FOLDER, by default the
     current one. Existing files are kept; `.gitignore` gets what must not be committed.
 
-    What this machine offers is found: keys in the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY,
-    AZURE_OPENAI_API_KEY with AZURE_OPENAI_ENDPOINT, GITHUB_TOKEN), and an Ollama that runs.
+    It finds what this machine offers: keys in the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY,
+    AZURE_OPENAI_API_KEY with AZURE_OPENAI_ENDPOINT, GITHUB_TOKEN), and a running Ollama.
     """
     found = find_providers(os.environ, ollama_models(os.environ))
     chosen = next((one for one in found if provider in (None, one.name)), FoundProvider(provider or _USUAL, ""))

@@ -32,7 +32,7 @@ def mcp() -> None:
 @common.json_option
 @click.pass_obj
 def list_servers(config: str, servers: tuple[str, ...], workspace: Path | None, as_json: bool) -> int:
-    """Ask servers for their tools, all of the configuration or the SERVERS named, and say which are held, and why."""
+    """Ask each of SERVERS, by default all in the configuration, for its tools; say which tools are held, and why."""
     _require_sdk()
     with project(config) as here:
         names = _checked(here, servers)
@@ -53,7 +53,7 @@ def list_servers(config: str, servers: tuple[str, ...], workspace: Path | None, 
 @common.workspace_option
 @click.pass_obj
 def accept(config: str, server: str, tools: tuple[str, ...], workspace: Path | None) -> None:
-    """Accept TOOLS of a SERVER as they are now, whatever speaks against them. Read what they say first:
+    """Accept TOOLS of SERVER as they are now, whatever they were held for. Read what they say first:
     `orchestrator mcp list SERVER --json`."""
     _require_sdk()
     from orchestration.agents.mcp.acceptance import AcceptedTools

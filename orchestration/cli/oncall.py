@@ -231,7 +231,7 @@ def overrides(config: str, include_ended: bool, as_json: bool) -> None:
 @common.json_option
 @click.pass_obj
 def cancel(config: str, override: str, as_json: bool) -> None:
-    """End an override now, or before it begins; of a swap both halves."""
+    """End an override, also one that has not begun; of a swap, both halves."""
     with project(config) as opened:
         _print_changed(opened.on_call.cancel(override, common.user_name()), as_json)
 
@@ -240,7 +240,7 @@ def cancel(config: str, override: str, as_json: bool) -> None:
 @common.json_option
 @click.pass_obj
 def refresh(config: str, as_json: bool) -> int:
-    """Read the calendars of rotations now, and show how it stands with them. Fails if one cannot be read."""
+    """Read the calendars of rotations now, and show the state of each. Fails if one cannot be read."""
     with project(config) as opened:
         settings, clock = opened.response, opened.clock
         reader = OnCallCalendarReader(
@@ -276,7 +276,7 @@ def feed(config: str, rotation: str, as_json: bool) -> None:
 @oncall.command("import")
 @click.argument("export", type=click.Path())
 @click.option("--chain", help="The escalation chain to take.  [default: the one that most integrations use]")
-@click.option("--write", "write_it", is_flag=True, help="Put it into the configuration, in the place of what is there.")
+@click.option("--write", "write_it", is_flag=True, help="Write it into the configuration, in place of what is there.")
 @common.json_option
 @click.pass_obj
 def import_oncall(config: str, export: str, chain: str | None, write_it: bool, as_json: bool) -> None:

@@ -91,8 +91,8 @@ def health(config: str, names: tuple[str, ...], as_json: bool) -> int:
 @common.json_option
 @click.pass_obj
 def learned(config: str, as_json: bool) -> None:
-    """List what refusals and lists of models have taught: what each model understands, and how much it reads. All of it
-    expires after a day, and is then learned anew."""
+    """List what was learned from refusals and lists of models: what each model understands, and how much it reads. It
+    expires after a day, and is then learned again."""
     with project(config) as here:
         found = tuple(learned_routes(here.configuration, RouteStates(here.database).load(), here.clock.now()))
     if as_json:

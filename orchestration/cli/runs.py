@@ -44,7 +44,7 @@ _MOST_EVENTS = 100_000
 
 @click.group()
 def runs() -> None:
-    """Runs. RUN is an identifier, a unique start or end of one, or `latest`."""
+    """Runs. RUN is an identifier, a unique beginning or end of one, or `latest`."""
 
 
 @runs.command("list")

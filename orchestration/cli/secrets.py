@@ -49,10 +49,10 @@ def scan(
 ) -> int:
     """Scan a file or a folder for secrets; exit code 1 if there are any.
 
-    Without PATH, the project: its configuration, logs and workspace. Values are never shown. Found are the credentials
-    in `.env` in all everyday spellings, the tokens of vendors, and values that their names give away. Left out are
-    files that hold secrets by custom, such as `.env`, unless PATH names one. Nothing that a repository configures is
-    executed. With --verify, each secret is sent to the vendor whose form it has, and to nobody else.
+    Without PATH, the project: its configuration, logs and workspace. Values are never shown. It finds the
+    credentials of `.env` in every common encoding, the tokens of vendors, and values whose names give them away. Files
+    that hold secrets by custom, such as `.env`, are left out unless PATH names one. Nothing that a repository
+    configures is executed. With --verify, each secret is sent to the vendor whose form it has, and to nobody else.
     """
     from orchestration.app.project_secrets import project_redactor, project_root
     from orchestration.app.secret_scan import SecretScan

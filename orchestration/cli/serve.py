@@ -33,7 +33,9 @@ _SHOWN = (WorkerStarted, WorkerLost, WorkerKilled, WorkerReplaced, CalendarAppli
 
 
 @click.command()
-@click.option("--workers", type=click.IntRange(0, 64), help="How many.  [default: the configuration's runtime.workers]")
+@click.option(
+    "--workers", type=click.IntRange(0, 64), help="How many workers.  [default: the configuration's runtime.workers]"
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port",

@@ -20,7 +20,7 @@ from orchestration.storage.access import TokenRow
 
 @click.group()
 def tokens() -> None:
-    """Manage tokens. TOKEN is an identifier, or the unambiguous end of one."""
+    """Manage tokens. TOKEN is an identifier, or a unique end of one."""
 
 
 @tokens.command("list")

@@ -30,14 +30,18 @@ _HAND_BACK_SECONDS = 10.0
 @click.command()
 @click.option("--name", default=socket.gethostname, show_default="the host's", help="The name of this worker.")
 @click.option("--label", "labels", multiple=True, help="Work on agents with this `runsOn`. Repeatable.")
-@click.option("--only-labels", is_flag=True, help="Work on those agents alone, and on no runs.")
-@click.option("--capacity", type=click.IntRange(1, 1000), help="Runs at once, and agents at once of each label.")
+@click.option("--only-labels", is_flag=True, help="Work only on those agents, not on runs.")
+@click.option(
+    "--capacity",
+    type=click.IntRange(1, 1000),
+    help="How many runs at once, and how many agents at once for each label.",
+)
 @click.option(
     "--drain",
     type=click.FloatRange(0, 86_400),
     default=60.0,
     show_default=True,
-    help="When stopped, go on for so many seconds with what was begun; then hand it back.",
+    help="When stopped, finish what was begun for at most this many seconds; then hand it back.",
 )
 @click.option("--list", "listed", is_flag=True, help="List the workers that are running; start none.")
 @common.json_option
@@ -54,8 +58,8 @@ def worker(
 ) -> int:
     """Work on the runs of a project until stopped (Ctrl-C, SIGTERM).
 
-    It joins by the database: the one of the configuration, or where there is none here, the one in
-    ORCHESTRATOR_DATABASE_URL, from which the configuration comes then.
+    It joins through the database that the configuration names. On a machine without a configuration, the variable
+    ORCHESTRATOR_DATABASE_URL names the database, and the configuration is read from there.
     """
     if listed:
         return _list(config, as_json=as_json)

@@ -158,7 +158,7 @@ class Project:
                     yield event
 
     async def get(self, run: str = "latest", *, patience: float = _PATIENCE_SECONDS) -> RunHandle:
-        """A run, by its identifier, an end of one, or `latest`. Raises NotFoundError."""
+        """A run, by its identifier, a unique end of one, or `latest`. Raises NotFoundError."""
         return RunHandle(self._backend, await self._backend.run(run), patience)
 
     async def runs(self, *status: str) -> Sequence[RunHandle]:

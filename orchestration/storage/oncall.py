@@ -82,8 +82,8 @@ class OnCallOverrides:
             return tuple(_override(row) for row in connection.execute(query))
 
     def cancel(self, override: OnCallOverrideRow, now: datetime, by: str) -> tuple[OnCallOverrideRow, ...]:
-        """End an override now, or before it begins; of a swap both halves. Returns what was ended; raises ConflictError
-        if there was nothing to end."""
+        """End an override, also one that has not begun; of a swap, both halves. Returns what was ended; raises
+        ConflictError if there was nothing to end."""
         table = oncall_overrides
         same = table.c.swap == override.swap if override.swap else table.c.id == override.id
         lasting = sa.and_(same, table.c.cancelled_at.is_(None), table.c.ends_at > now)

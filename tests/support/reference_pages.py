@@ -66,7 +66,7 @@ The paths below are relative to `/api/v1`. [Who may use them](../how-to/sign-in.
   from `GET /me` as `X-CSRF-Token` with every request except `GET`.
 - **Role and scope**: the roles are viewer, responder, operator and admin; each includes the ones before it. A token
   with scopes is valid for those areas only.
-- **Identifiers**: `{run}`, `{incident}`, `{alert}` and so on are identifiers, or the unambiguous end of one; `latest`
+- **Identifiers**: `{run}`, `{incident}`, `{alert}` and so on are identifiers, or a unique end of one; `latest`
   is the newest run or incident.
 - **Pagination**: lists of runs, incidents, alerts and the audit trail return `items` and `next`. Repeat the request
   with `cursor=next` until `next` is null. `limit` is at most 500.

@@ -29,7 +29,7 @@ class Snooze(IncidentCommand):
     reason: Annotated[OptionalText, Input("Why; kept on the timeline.", label="Reason", hint="if it helps others")] = ""
 
     spec: ClassVar = CommandSpec(
-        summary="Hold the pages of the incident for a while; they go on by themselves, and at once if it gets worse.",
+        summary="Hold back the pages of the incident for a while; they resume by themselves, at once if it gets worse.",
         console="snooze",
         api=ApiRoute("snooze", "snooze"),
         page=PageForm(

@@ -52,7 +52,7 @@ class LastGood(ReversibleAction[ForAgents, OverridesUndo]):
     name = "config.last-good"
     summary = "put the last configuration with which the agents succeeded in force, until the file is edited"
     risk = Risk.REVERSIBLE
-    undo_summary = "the file counts again"
+    undo_summary = "the configuration file applies again"
     finds = ("version",)
 
     def targets(self, parameters: ForAgents) -> tuple[str, ...]:

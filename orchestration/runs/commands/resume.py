@@ -29,7 +29,7 @@ class ResumeRun(RunCommand):
     keep_base: Annotated[
         bool,
         Input(
-            "Go on without what was committed to the workspace since, which the run's worktree gets otherwise.",
+            "Leave out what was committed to the workspace since; otherwise the run's worktree gets it.",
             label="Without what was committed to the workspace since",
         ),
     ] = False

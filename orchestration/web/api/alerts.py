@@ -75,7 +75,7 @@ def show_alert(services: Services, alert: Name) -> AlertRow:
 
 @router.get("/heartbeats", dependencies=_VIEW)
 def list_heartbeats(services: Services) -> list[HeartbeatView]:
-    """List what has to report that it is alive, at `/heartbeat/NAME`, and how it is; what is down comes first."""
+    """List what has to report that it is alive, at `/heartbeat/NAME`, with its state; what is down comes first."""
     return list(heartbeats_of(services.app))
 
 

@@ -102,7 +102,7 @@ def list_incidents(
 
 @router.get("/incidents/{incident}", dependencies=_READ)
 def show_incident(services: Services, incident: Name) -> IncidentDetails:
-    """One incident, with its timeline and clocks. `incident` is an identifier, an end of one, or `latest`."""
+    """One incident, with its timeline and clocks. `incident` is an identifier, a unique end of one, or `latest`."""
     records = services.app.incident_service.records
     found = records.find(incident)
     entries = records.entries(found.id)

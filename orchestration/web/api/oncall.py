@@ -88,7 +88,7 @@ def add_on_call_swap(services: Services, principal: Caller, body: NewSwap) -> li
 
 @router.delete("/on-call/overrides/{override}", dependencies=_RESPOND)
 def cancel_on_call_override(services: Services, principal: Caller, override: Name) -> list[OnCallOverrideRow]:
-    """End an override now, or before it begins; of a swap both halves."""
+    """End an override, also one that has not begun; of a swap, both halves."""
     return list(services.app.on_call.cancel(override, principal.name))
 
 

@@ -142,8 +142,8 @@ async def start_run(
 
 @router.get("/runs/{run}", dependencies=_VIEW)
 def show_run(services: Services, run: Name) -> RunDetails:
-    """Show a run with its progress, agents, artifacts and pending approvals. `run` is an identifier, the end of one, or
-    `latest`."""
+    """Show a run with its progress, agents, artifacts and pending approvals. `run` is an identifier, a unique end of
+    one, or `latest`."""
     app = services.app
     found = app.find_run(run)
     events = [event for _, event in app.timeline.list(found.id, limit=_MAX_EVENTS)]
@@ -189,7 +189,7 @@ async def _progress_lines(services: ApiServices, run_id: str) -> AsyncIterator[s
 def list_run_events(
     services: Services, run: Name, after: Annotated[int, Query(ge=0, le=2**53)] = 0, limit: Limit = 100
 ) -> list[NumberedEvent]:
-    """List the events of a run in order, starting behind the number `after`."""
+    """List the events of a run in order, starting after the number `after`."""
     found = services.app.timeline.list(services.app.find_run(run).id, after=after, limit=limit)
     return [NumberedEvent(id=number, event=event) for number, event in found]
 

@@ -52,7 +52,7 @@ _TEMPLATES = {
 }
 _INSTRUCTIONS = (
     "Runs, incidents, playbooks and approvals of an agent orchestration system. Every call is made with the rights of "
-    "your token, and every change is recorded in the audit trail. Identifiers may be shortened to an unambiguous end; "
+    "your token, and every change is recorded in the audit trail. Identifiers may be shortened to a unique end; "
     "`latest` is the newest."
 )
 

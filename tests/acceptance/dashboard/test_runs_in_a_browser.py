@@ -129,15 +129,15 @@ def test_a_run_is_started_steered_and_compared_with_its_fork(
     page.get_by_role("link", name="New run").click()
     page.get_by_label("Goal").fill("mend the mean")
     page.get_by_label("Workspace").fill(str(repository))
-    page.get_by_label("At most dollars").fill("0.5")
+    page.get_by_label("Dollars").fill("0.5")
     expect(page.locator("#command")).to_contain_text(
         f"orchestrator run --workspace {repository} --usd 0.5 'mend the mean'"
     )
     assert violations(page) == []
     assert fits(page)
-    page.get_by_label("At most minutes").fill("soon")
+    page.get_by_label("Minutes").fill("soon")
     expect(page.locator("#command")).to_contain_text("expected a number from 1")
-    page.get_by_label("At most minutes").fill("5")
+    page.get_by_label("Minutes").fill("5")
     page.get_by_label("Ask before these agents start").fill("reviewer")
     page.get_by_role("button", name="Start the run").click()
     expect(page.locator(".ask")).to_contain_text("the agent reviewer starts: it reads", timeout=patient(30) * 1000)
