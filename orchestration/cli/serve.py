@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import stat
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 from urllib.parse import urlencode
 
 import anyio
@@ -112,11 +115,23 @@ async def _web(
 
 
 async def _say_how_to_begin(web: WebServer, url: str) -> None:
-    if not await anyio.to_thread.run_sync(web.access.has_users):
-        # Printed here only: whoever can read the console of this process is its operator, and may name the first
-        # admin.
-        key = web.access.new_setup_key()
-        echo(f"nobody can sign in yet; create the first user here, once:\n  {url}/setup?{urlencode({'key': key})}")
+    if await anyio.to_thread.run_sync(web.access.has_users):
+        return
+    if _is_kept(sys.stdout):
+        echo("nobody can sign in yet; create the first user: orchestrator users add NAME --role admin")
+        return
+    # Printed here only: whoever can read the console of this process is its operator, and may name the first admin.
+    key = web.access.new_setup_key()
+    echo(f"nobody can sign in yet; create the first user here, once:\n  {url}/setup?{urlencode({'key': key})}")
+
+
+def _is_kept(output: TextIO) -> bool:
+    """Whether what is printed goes to a file. A secret in it would lie there for others, and for agents if it is in
+    their workspace."""
+    try:
+        return stat.S_ISREG(os.fstat(output.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _tell(event: Event) -> None:

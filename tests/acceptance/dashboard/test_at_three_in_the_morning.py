@@ -9,11 +9,11 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, expect
 
 from tests.support.browser import PHONE, Opener, violations
+from tests.support.first_user import first_user_signed_in
 from tests.support.patience import patient
 from tests.support.project import provider_at, wait_until
 from tests.support.rehearsal import a_provider
 from tests.support.watched import PROBED_SOON, Watched, a_watched_project
-from tests.support.web import PASSWORD
 
 CAREFUL = {"enabled": True, "actions": {"provider.route": "ask"}}
 
@@ -26,18 +26,6 @@ def link_in_the_mail(project: Watched) -> str:
     found = re.search(r"Incident: \S+ (http\S+)", text)
     assert found is not None, text
     return found[1]
-
-
-def signed_in(opener: Opener, printed: str) -> Page:
-    """A telephone on which somebody has signed in before."""
-    found = re.search(r"(http://\S+)(/setup\?key=\S+)", printed)
-    assert found is not None, printed
-    page = opener(found[1], found[2], PHONE)
-    page.get_by_label("Name").fill("ada")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Create user and sign in").click()
-    expect(page.locator("#stream")).to_have_text("live")
-    return page
 
 
 def is_in_sight(one: Locator, page: Page) -> bool:
@@ -56,7 +44,8 @@ def test_from_the_mail_to_a_mended_provider_in_two_taps(opener: Opener, tmp_path
         }
         with a_watched_project(tmp_path / "p", providers, automation=CAREFUL) as project:
             serving = project.serve()
-            page = signed_in(opener, serving.output)
+            page = first_user_signed_in(opener, project.configuration_file, serving.output, PHONE)
+            expect(page.locator("#stream")).to_have_text("live")
             first.kill()
             address = link_in_the_mail(project)
             # The first tap.

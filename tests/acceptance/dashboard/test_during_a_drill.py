@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from playwright.sync_api import Page, expect
@@ -17,8 +16,8 @@ from orchestration.drills import catalogue
 from orchestration.drills.environment import DrillEnvironment, drill_environment
 from orchestration.drills.project import laid_over
 from tests.support.browser import PHONE, WIDE, Opener, has_not_moved, mark
+from tests.support.first_user import first_user_signed_in
 from tests.support.patience import patient
-from tests.support.web import PASSWORD
 
 # An edit breaks an agent; to go back to the last good configuration takes a person's word.
 (DRILL,) = catalogue.find(["configuration-breaks-agent"])
@@ -39,17 +38,6 @@ def ready(folder: Path) -> Iterator[tuple[DrillEnvironment, BlockingPortal]]:
         yield environment, portal
 
 
-def sign_in(opener: Opener, environment: DrillEnvironment, screen: Mapping[str, Any]) -> Page:
-    """The overview, for the first user, made by the link that the control process has printed."""
-    found = re.search(r"(http://\S+)(/setup\?key=\S+)", environment.control.output)
-    assert found is not None
-    page = opener(found[1], found[2], screen)
-    page.get_by_label("Name").fill("ada")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Create user and sign in").click()
-    return page
-
-
 def see_question(page: Page) -> None:
     """It comes to the page, not the page to it."""
     title = re.compile("Put the last version with which these agents succeeded in force")
@@ -60,7 +48,7 @@ def see_question(page: Page) -> None:
 def test_an_incident_is_acknowledged_and_an_approval_given_while_a_drill_runs(opener: Opener, tmp_path: Path) -> None:
     """Acknowledged on a telephone, approved at a desk, and both pages follow."""
     with ready(tmp_path) as (environment, portal):
-        phone = sign_in(opener, environment, PHONE)
+        phone = first_user_signed_in(opener, environment.configuration_file, environment.control.output, PHONE)
         mark(phone)
         portal.start_task_soon(DRILL.inject, environment)
         phone.get_by_role("link", name=re.compile("P2: .*own-code")).first.click(timeout=patient(30) * 1000)

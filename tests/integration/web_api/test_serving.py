@@ -7,15 +7,17 @@ import re
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import psutil
 import pytest
 
 from orchestration.web.exposure import DEFAULT_PORT
+from tests.support import prefork
 from tests.support.certificates import own_certificate
 from tests.support.console import ConsoleProject, free_port, stop, wait_for_line
 from tests.support.patience import Stopwatch, patient, until
@@ -52,6 +54,22 @@ def test_from_nothing_to_a_signed_in_admin(project: ConsoleProject) -> None:
             assert client.get("/api/v1/me").json()["name"] == "laptop"
         assert made.out.strip() not in (project.root / "logs" / "orchestrator.log").read_text()
         assert key not in (project.root / "logs" / "orchestrator.log").read_text()
+        stop(process)
+
+
+def test_the_link_for_the_first_user_is_not_written_to_a_file(project: ConsoleProject, tmp_path: Path) -> None:
+    """It would be found there by whoever reads the file, and reported by the scan for secrets."""
+    printed = tmp_path / "serve.log"
+
+    class IntoAFile(prefork.Program):
+        def __init__(self, args: Sequence[str], **options: Any) -> None:
+            with printed.open("wb") as output:
+                super().__init__(args, **{**options, "stdout": output})
+
+    with project.started("serve", "--workers", "0", "--port", "0", start=IntoAFile) as process:
+        until(lambda: "Ctrl-C stops it" in printed.read_text(encoding="utf-8"))
+        text = printed.read_text(encoding="utf-8")
+        assert ("key=" in text, "orchestrator users add NAME --role admin" in text) == (False, True), text
         stop(process)
 
 
