@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -25,7 +25,14 @@ from orchestration.providers.failures import (
     StreamInterruptedError,
 )
 from orchestration.providers.gateway import Gateway
-from orchestration.providers.wire import CallProgress, ChatBody, Completion, GatewayCall
+from orchestration.providers.wire import (
+    SEALED_THOUGHTS,
+    THOUGHTS_OF,
+    CallProgress,
+    ChatBody,
+    Completion,
+    GatewayCall,
+)
 from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.storage.call_records import CallKind
 from orchestration.workflows.heartbeat import Activity, HeartbeatEmitter
@@ -36,6 +43,8 @@ from orchestration.workflows.suspension import RunSuspension
 # A provider may come back between its failure and the look at it, but not time and again.
 _MOST_IN_VAIN = 5
 _REROUTE_POLL_SECONDS = 2.0
+# In blocks of Anthropic's and in items of the Responses API.
+_SEALS = frozenset({"signature", "data", "encrypted_content"})
 
 _WORDS = {
     WorkPhase.QUEUED: "waits for a place at {}",
@@ -156,12 +165,18 @@ class ModelCalls:
         tools = request.body.get("tools", ())
         # Read before it is recorded, so that a later release, which may read more, comes to the same on a replay.
         read = read_reply(completion.message, completion.finish_reason, tools, request.output, request.number)
-        said = {name: value for name, value in read.message.items() if name != "tool_calls"}
+        apart = ("tool_calls", *SEALED_THOUGHTS)
+        said = {name: value for name, value in read.message.items() if name not in apart}
         whose = {"run_id": call.run_id, "agent": call.agent}
         message = self._redactor.data(said, "a model's answer", **whose)
         if calls := read.message.get("tool_calls"):
             message["tool_calls"] = self._redactor.work(calls, "a model's answer", **whose)
         route = str(completion.route)
+        sealed = {name: read.message[name] for name in SEALED_THOUGHTS if name in read.message}
+        readable = {name: _unsealed(thoughts) for name, thoughts in sealed.items()}
+        # A thought is taken back only as it came, so one that would have to be redacted is left out whole.
+        if sealed and self._redactor.data(readable, "a model's thoughts", **whose) == readable:
+            message |= {**sealed, THOUGHTS_OF: route}
         return ModelReply(message=message, use=_use(completion), route=route, as_text=read.as_text, cut=read.cut)
 
     async def complete_for(
@@ -316,3 +331,8 @@ def _use(completion: Completion) -> AgentUsage:
         rehearsal=completion.rehearsal,
         cached_tokens=completion.usage.cached_tokens,
     )
+
+
+def _unsealed(thoughts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What can be read of thoughts: without their signatures, and what is encrypted."""
+    return [{name: value for name, value in one.items() if name not in _SEALS} for one in thoughts]

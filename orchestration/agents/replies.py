@@ -16,6 +16,7 @@ from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.providers.dialects.text_calls import TextCalls, find_calls
 from orchestration.providers.dialects.thoughts import FIELDS, thoughts_alone, without_thinking
 from orchestration.providers.dialects.wire_messages import call_text
+from orchestration.providers.wire import SEALED_THOUGHTS
 from orchestration.workflows.model import ReviewReport, TextAnswer
 
 # OpenAI refuses longer function names, and what a model invented is sent back with the conversation.
@@ -48,7 +49,9 @@ def read_reply(
         calls = [clean for call in native for clean in _clean_calls(call, offered)]
         if (answer := _answer_as_call(calls, offered, output)) is not None:
             return ReplyReading(_assistant(answer), cut=cut)
-        return ReplyReading(_assistant(content, _with_ids(calls, number)), cut=cut)
+        # With what it has thought before it called: models that seal their thoughts go on thinking only with them.
+        sealed = {name: message[name] for name in SEALED_THOUGHTS if message.get(name)}
+        return ReplyReading(_assistant(content, _with_ids(calls, number)) | sealed, cut=cut)
     if not content.strip():
         content = _from_thoughts(thoughts_alone(said) or _thoughts(message), offered, output)
     found = find_calls(content, offered)

@@ -17,8 +17,8 @@ import httpx2
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.providers.settings import ProviderSettings
 from orchestration.providers.anthropic_answer import LAST_EVENTS, EventReading, chat_answer
-from orchestration.providers.anthropic_request import messages_request, signed_turns
-from orchestration.providers.dialects.dialect import refuses_adaptive_thinking
+from orchestration.providers.anthropic_request import messages_request, signed_turns, unthought_request
+from orchestration.providers.dialects.dialect import refuses_adaptive_thinking, refuses_thoughts
 from orchestration.providers.endpoint import (
     ANTHROPIC_VERSION,
     CallFailed,
@@ -27,10 +27,11 @@ from orchestration.providers.endpoint import (
     check_status,
     read_chunks,
     read_document_of,
+    without_fields,
 )
 from orchestration.providers.failures import Failure
 from orchestration.providers.translated_call import translating_answer, translating_request
-from orchestration.providers.wire import ChatBody, NativeRequest
+from orchestration.providers.wire import SEALED_THOUGHTS, ChatBody, NativeRequest
 
 # Under these names a request in Anthropic's own form is put beside its translation.
 _NATIVE, _HEADERS = "anthropic_request", "anthropic_headers"
@@ -76,10 +77,11 @@ class AnthropicEndpoint(Endpoint):
                 response = await stack.enter_async_context(self._sent(self.chat_url(model), request, more))
                 await check_status(response, now)
             except CallFailed as error:
-                if not self._thinks_by_budget(model, body, error.failure):
+                other = self._put_otherwise(model, body, error.failure)
+                if other is None:
                     raise
                 await stack.aclose()
-                request = self._messages_request(model, body)
+                request = self._messages_request(model, other)
                 response = await stack.enter_async_context(self._sent(self.chat_url(model), request, more))
                 await check_status(response, now)
             yield await self._native_answer(response)
@@ -95,6 +97,14 @@ class AnthropicEndpoint(Endpoint):
         with translating_request("Anthropic"):
             request = messages_request(body, most, adaptive=model not in self._by_budget)
         return {"model": model, **request, **streams}
+
+    def _put_otherwise(self, model: str, body: Mapping[str, Any], failure: Failure) -> Mapping[str, Any] | None:
+        """A refused request in the form in which this model may take it, if there is one."""
+        if refuses_thoughts(failure):
+            if _NATIVE in body:
+                return {**body, _NATIVE: unthought_request(body[_NATIVE])}
+            return without_fields(body, SEALED_THOUGHTS)
+        return body if self._thinks_by_budget(model, body, failure) else None
 
     def _thinks_by_budget(self, model: str, body: Mapping[str, Any], failure: Failure) -> bool:
         """Whether a request was refused because this model knows no adaptive thinking, which is then remembered."""

@@ -7,7 +7,7 @@ that another route is tried; hints that only change how likely words are (`seed`
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestration.providers.dialects.prompt_cache import CACHE_MARK
@@ -85,15 +85,35 @@ def messages_request(body: Mapping[str, Any], most_tokens: int, *, adaptive: boo
 def signed_turns(turns: Sequence[Any]) -> list[Any]:
     """The messages of a native request without the thoughts that Anthropic has not signed: it refuses those, and they
     come from other providers."""
-    return [_signed_turn(turn) if isinstance(turn, Mapping) else turn for turn in turns]
+    return [_without(turn, _is_unsigned) if isinstance(turn, Mapping) else turn for turn in turns]
 
 
-def _signed_turn(turn: Mapping[str, Any]) -> Mapping[str, Any]:
+def unthought_request(native: Mapping[str, Any]) -> dict[str, Any]:
+    """A native request without the thoughts of earlier answers. In the middle of a turn that called tools it also asks
+    for no new ones, which are not permitted without the former."""
+    turns = [_without(turn, _is_thought) if isinstance(turn, Mapping) else turn for turn in native["messages"]]
+    # An answer that was cut off while it thought.
+    turns = [turn for turn in turns if not (isinstance(turn, Mapping) and turn.get("content") == [])]
+    left_out = {"thinking"} if _answers_tools(turns) else set()
+    return {name: value for name, value in native.items() if name not in left_out} | {"messages": turns}
+
+
+def _answers_tools(turns: Sequence[Any]) -> bool:
+    content = turns[-1].get("content") if turns and isinstance(turns[-1], Mapping) else None
+    blocks = content if isinstance(content, list) else ()
+    return any(isinstance(one, Mapping) and one.get("type") == "tool_result" for one in blocks)
+
+
+def _without(turn: Mapping[str, Any], unwanted: Callable[[Any], bool]) -> Mapping[str, Any]:
     content = turn.get("content")
     if not isinstance(content, list):
         return turn
-    kept = [one for one in content if not _is_unsigned(one)]
+    kept = [one for one in content if not unwanted(one)]
     return {**turn, "content": kept} if len(kept) < len(content) else turn
+
+
+def _is_thought(block: Any) -> bool:
+    return isinstance(block, Mapping) and block.get("type") in ("thinking", "redacted_thinking")
 
 
 def _is_unsigned(block: Any) -> bool:

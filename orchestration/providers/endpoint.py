@@ -28,7 +28,7 @@ from orchestration.providers.dialects.surrogates import sound_value
 from orchestration.providers.event_stream import EventStreamReader, NoEventError, StreamEvent, read_document
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_running
-from orchestration.providers.wire import OUTPUT_OUTLINE, THINKING_BLOCKS, ChatBody, NativeRequest
+from orchestration.providers.wire import SEALED_THOUGHTS, ChatBody, NativeRequest
 from orchestration.telemetry.propagation import outgoing_headers
 from orchestration.tls import CertificateFilesError, distrust, shared_tls_context, tls_context
 
@@ -66,7 +66,7 @@ class Endpoint:
 
     hint = "check its address and that it is running"
     # What only the vendor understands whose answers hold it: thoughts, signed or encrypted.
-    foreign_fields: tuple[str, ...] = (THINKING_BLOCKS, OUTPUT_OUTLINE)
+    foreign_fields: tuple[str, ...] = SEALED_THOUGHTS
 
     def __init__(self, name: str, settings: ProviderSettings, credentials: CredentialSource) -> None:
         self.name = name
@@ -111,7 +111,7 @@ class Endpoint:
         if native is not None and native.lost:
             message = f"{', '.join(native.lost)}: only a provider of the type `anthropic` can be asked for that"
             raise CallFailed(Failure(FailureKind.BAD_REQUEST, message, elsewhere=True))
-        return without_foreign_fields(body, self.foreign_fields)
+        return without_fields(body, self.foreign_fields)
 
     def chat_body(self, model: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The request body for this provider."""
@@ -335,7 +335,7 @@ def is_anthropic_refusal(status: int, body: bytes) -> bool:
     return isinstance(error, dict) and error.get("type") == "authentication_error"
 
 
-def without_foreign_fields(body: ChatBody, names: Collection[str]) -> ChatBody:
+def without_fields(body: ChatBody, names: Collection[str]) -> ChatBody:
     """The request without these fields in its messages."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not any(name in message for message in messages for name in names):

@@ -148,7 +148,9 @@ class RequestAdapter:
 
     def _folded(self, record: RouteRecord, body: ChatBody, call: GatewayCall) -> FoldedRequest:
         dialect, window = self._learned(record).dialect, self.window(record)
-        wired = wire_body(body, dialect.spelled_out() if str(record.route) in call.avoided else dialect)
+        wired = wire_body(
+            body, dialect.spelled_out() if str(record.route) in call.avoided else dialect, str(record.route)
+        )
         return FoldedRequest(wired) if window is None else fold(wired, window, record.bytes_per_token)
 
     def _reads_less(

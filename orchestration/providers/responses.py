@@ -19,6 +19,7 @@ from orchestration.config.credentials import CredentialSource
 from orchestration.config.providers.settings import ProviderSettings
 from orchestration.providers import classification
 from orchestration.providers.azure import AzureEndpoint
+from orchestration.providers.dialects.dialect import refuses_thoughts
 from orchestration.providers.endpoint import (
     CallFailed,
     Endpoint,
@@ -26,12 +27,13 @@ from orchestration.providers.endpoint import (
     check_status,
     read_chunks,
     read_document_of,
+    without_fields,
 )
 from orchestration.providers.failures import Failure
 from orchestration.providers.responses_answer import LAST_EVENTS, ResponseEventReading, ResponseFailedError, chat_answer
 from orchestration.providers.responses_request import ENCRYPTED_THOUGHTS, longest_answer, responses_request
 from orchestration.providers.translated_call import translating_answer, translating_request
-from orchestration.providers.wire import THINKING_BLOCKS
+from orchestration.providers.wire import OUTPUT_OUTLINE, THINKING_BLOCKS
 
 # "Encrypted content is not supported with this model."; servers that know no `include` name that.
 _NO_ENCRYPTED = re.compile(rf"(?i)encrypted.?content|{re.escape(ENCRYPTED_THOUGHTS)}|\binclude\b")
@@ -63,7 +65,9 @@ class ResponsesEndpoint(Endpoint):
             try:
                 response = await self._asked(stack, model, body, now)
             except CallFailed as error:
-                if not self._gives_no_thoughts(model, error.failure):
+                if refuses_thoughts(error.failure):
+                    body = without_fields(body, (OUTPUT_OUTLINE,))
+                elif not self._gives_no_thoughts(model, error.failure):
                     raise CallFailed(_in_chat_words(error.failure)) from error
                 await stack.aclose()
                 response = await self._asked(stack, model, body, now)

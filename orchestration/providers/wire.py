@@ -18,6 +18,10 @@ THINKING_BLOCKS = "thinking_blocks"
 OUTPUT_OUTLINE = "output_outline"
 """The field of a message of the assistant with the order of its texts, thoughts and calls in the Responses API, and
 with the thoughts as that API wants them back: encrypted."""
+SEALED_THOUGHTS = (THINKING_BLOCKS, OUTPUT_OUTLINE)
+"""Thoughts that only the model can read that gave them; each other one refuses them."""
+THOUGHTS_OF = "thoughts_of"
+"""The field of a message of an agent's conversation with the route that its sealed thoughts are of."""
 
 
 class ModelApi(StrEnum):

@@ -86,6 +86,13 @@ _EXTRA = re.compile(r"(?i)extra (?:inputs|fields)|extra_forbidden|additional pro
 # A server that knows texts only, and no parts of a message: "messages.0.content: Input should be a valid string".
 _NO_PARTS = re.compile(r"(?i)content.{0,80}(?:should be|must be|expected|valid).{0,20}str")
 _ADAPTIVE = re.compile(r"(?i)\badaptive\b")
+# "Invalid `signature` in `thinking` block", "`thinking` or `redacted_thinking` blocks in the latest assistant message
+# cannot be modified"; "The encrypted content … could not be verified", "Item 'rs_1' of type 'reasoning' was provided
+# without its required following item".
+_THOUGHTS = re.compile(
+    r"(?i)signature\W+(?:in|of)\W+(?:a\W+)?thinking|thinking.?\.signature|thinking\W+blocks.{0,200}cannot be modified"
+    r"|encrypted.content.{0,400}(?:verified|decrypted)|of type 'reasoning'"
+)
 _USAGE = re.compile(r"stream_?options|include_usage")
 _UNABLE = re.compile(
     r"(?i)support|unavailable|not available|not allowed|allowed values|invalid|unknown|unrecognized|unexpected"
@@ -142,6 +149,11 @@ def refuses_usage(failure: Failure) -> bool:
 def refuses_adaptive_thinking(failure: Failure) -> bool:
     """Whether a model of Anthropic's says that it is from before adaptive thinking."""
     return failure.status == HTTPStatus.BAD_REQUEST and bool(_ADAPTIVE.search(failure.message))
+
+
+def refuses_thoughts(failure: Failure) -> bool:
+    """Whether sealed thoughts of earlier answers were refused: they are of another model or account, or changed."""
+    return failure.status == HTTPStatus.BAD_REQUEST and bool(_THOUGHTS.search(failure.message))
 
 
 def _refused_parameter(message: str, body: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """A conversation as one route understands it. Pure.
 
 Conversations are kept in OpenAI's form. Beside it, a message of the assistant may have the key `as_text`: the model
-wrote its calls into the text, and gets their results as text, too.
+wrote its calls into the text, and gets their results as text, too; and `thoughts_of`: the route whose sealed thoughts
+are in it, and which alone gets them back.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from orchestration.providers.dialects.dialect import AnswerForm, Dialect, ToolForm
 from orchestration.providers.dialects.offered_tools import OfferedTools
+from orchestration.providers.wire import SEALED_THOUGHTS, THOUGHTS_OF
 
 Message = Mapping[str, Any]
 # As long as Mistral's API wants them: https://docs.mistral.ai/capabilities/function_calling.
@@ -30,12 +32,12 @@ The tools, each with the JSON Schema of its arguments:
 """
 
 
-def wire_body(body: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
-    """The body of a request as the route understands it."""
+def wire_body(body: Mapping[str, Any], dialect: Dialect, route: str = "") -> dict[str, Any]:
+    """The body of a request as the route understands it, which has this name."""
     changed = {name: value for name, value in body.items() if name not in dialect.left_out}
     if dialect.completion_tokens and "max_tokens" in changed:
         changed["max_completion_tokens"] = changed.pop("max_tokens")
-    messages: list[Message] = list(_answered_in_kind(body["messages"], dialect))
+    messages: list[Message] = list(_answered_in_kind(body["messages"], dialect, route))
     if dialect.tools is ToolForm.TEXT and changed.get("tools"):
         offered = OfferedTools(changed.pop("tools"))
         changed.pop("tool_choice", None)
@@ -54,7 +56,7 @@ def wire_body(body: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
     return {**changed, "messages": messages}
 
 
-def _answered_in_kind(messages: Sequence[Message], dialect: Dialect) -> Iterator[dict[str, Any]]:
+def _answered_in_kind(messages: Sequence[Message], dialect: Dialect, route: str) -> Iterator[dict[str, Any]]:
     """The messages, with calls and results as text where the model wrote them so or knows no other form."""
     as_text: dict[str, str] = {}
     for message in messages:
@@ -64,7 +66,7 @@ def _answered_in_kind(messages: Sequence[Message], dialect: Dialect) -> Iterator
             yield {"role": role, "content": _calls_as_text(message)}
         elif role == "assistant":
             as_text = {}
-            yield from _assistant(message)
+            yield from _assistant(message, route)
         elif role == "tool" and message["tool_call_id"] in as_text:
             name = as_text[message["tool_call_id"]]
             yield {"role": "user", "content": f"The result of {name}:\n{message['content']}"}
@@ -72,11 +74,14 @@ def _answered_in_kind(messages: Sequence[Message], dialect: Dialect) -> Iterator
             yield dict(message)
 
 
-def _assistant(message: Message) -> Iterator[dict[str, Any]]:
+def _assistant(message: Message, route: str) -> Iterator[dict[str, Any]]:
     """What every server accepts: no null for a text, no empty message, and no arguments that are not JSON."""
     content, calls = message.get("content") or "", message.get("tool_calls")
     if calls:
-        yield {"role": "assistant", "content": content, "tool_calls": [_sound_call(call) for call in calls]}
+        sealed = {
+            name: message[name] for name in SEALED_THOUGHTS if name in message and message.get(THOUGHTS_OF) == route
+        }
+        yield {"role": "assistant", "content": content, "tool_calls": [_sound_call(call) for call in calls], **sealed}
     elif content.strip():
         yield {"role": "assistant", "content": content}
 

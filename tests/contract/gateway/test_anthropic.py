@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import Response
 
 from orchestration.providers.failures import FailureKind, NoRouteError, RequestRefusedError
-from orchestration.providers.wire import THINKING_BLOCKS
+from orchestration.providers.wire import THINKING_BLOCKS, NativeRequest
 from orchestration.rehearsal import RehearsalServer
 from tests.contract.gateway.conftest import MakeDesk
 from tests.support.gateway import BODY, Desk, provider
@@ -171,6 +171,50 @@ async def test_results_are_not_thought_about_without_the_thoughts_before(make_de
     ]
     await make_desk(anthropic(first.url), desk=KEY).ask(body={"messages": messages, "reasoning_effort": "high"})
     assert "thinking" not in first.chats[0].body
+
+
+REFUSALS = [
+    "messages.1.content.0: Invalid `signature` in `thinking` block",
+    "messages.1.content.0: `thinking` or `redacted_thinking` blocks in the latest message cannot be modified.",
+    "messages.1.content.0.thinking.signature: Field required",
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("native", [False, True])
+async def test_thoughts_that_it_does_not_take_back_are_left_out(
+    make_desk: MakeDesk, first: Vendor, refusal: str, native: bool
+) -> None:
+    """They are of another model, which a client cannot know behind a gateway."""
+
+    def thoughtless(asked: Asked) -> Response:
+        blocks = [one for turn in asked.body["messages"] for one in turn["content"] if isinstance(one, dict)]
+        thinks = "thinking" in asked.body or any("thinking" in one["type"] for one in blocks)
+        return refused(400, refusal) if thinks else told(asked)
+
+    first.answer = thoughtless
+    result = [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "x"}]
+    own = {
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "Look."}]},
+            {"role": "assistant", "content": CONTENT},
+            {"role": "user", "content": result},
+        ],
+        "max_tokens": 9000, "thinking": {"type": "adaptive"},
+    }  # fmt: skip
+    messages = [
+        *BODY["messages"],
+        {"role": "assistant", "tool_calls": [CALL], THINKING_BLOCKS: CONTENT[:2]},
+        {"role": "tool", "tool_call_id": "toolu_1", "content": "x"},
+    ]
+    asked = {"messages": messages, "reasoning_effort": "high"}
+    desk = make_desk(anthropic(first.url), desk=KEY)
+    more = {"native": NativeRequest(own, {})} if native else {}
+    for _ in range(2):
+        assert (await desk.ask(body=asked, **more)).message["content"] == "I look."
+    # With them first, each time: another conversation's are its own.
+    assert ["thinking" in one.body for one in first.chats] == [True, False] * 2
+    assert [turn["role"] for turn in first.chats[1].body["messages"]] == ["user", "assistant", "user"]
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,33 @@ async def test_a_model_that_does_not_think_is_not_asked_for_thoughts_again(make_
 
 
 @pytest.mark.parametrize(
+    "refusal",
+    [
+        "The encrypted content gAAAAAB for item rs_1 could not be verified. Reason: it could not be decrypted.",
+        "Item 'rs_1' of type 'reasoning' was provided without its required following item.",
+    ],
+)
+async def test_thoughts_that_it_does_not_take_back_are_left_out(
+    make_desk: MakeDesk, first: Vendor, refusal: str
+) -> None:
+    """They are of another model or account, which a client cannot know behind a gateway."""
+
+    def thoughtless(asked: Asked) -> Response:
+        thinks = any(one.get("type") == "reasoning" for one in asked.body["input"])
+        return refused(400, refusal) if thinks else told(asked)
+
+    first.answer = thoughtless
+    message = {"role": "assistant", "content": "I look.", "tool_calls": [CALL], OUTPUT_OUTLINE: OUTLINE}
+    messages = [*BODY["messages"], message, {"role": "tool", "tool_call_id": "call_1", "content": "x"}]
+    desk = make_desk(responses(first.url), desk=KEY)
+    for _ in range(2):
+        assert (await desk.ask(body={"messages": messages})).message["content"] == "I look."
+    # With them first, each time: another conversation's are its own. New ones are asked for all the same.
+    assert len(first.chats) == 4
+    assert all("include" in one.body for one in first.chats)
+
+
+@pytest.mark.parametrize(
     ("more", "message", "left"),
     [
         ({"reasoning_effort": "low"}, "Unsupported parameter: 'reasoning.effort' is not supported.", "reasoning"),
