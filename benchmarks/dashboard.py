@@ -17,6 +17,7 @@ from typing import Any
 import httpx2
 import sqlalchemy as sa
 
+from benchmarks.arguments import arguments
 from benchmarks.incident_records import SPAN, a_desk, make_samples, multiply
 from orchestration.domain.run_status import RunStatus
 from orchestration.events import Event
@@ -150,4 +151,5 @@ def listening(dashboard: Dashboard) -> dict[str, object]:
 
 
 if __name__ == "__main__":
+    arguments(__doc__).parse_args()
     main()

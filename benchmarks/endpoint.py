@@ -29,7 +29,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks import peers
-from benchmarks.__main__ import ENVIRONMENT, OURS, ROOT, provider
+from benchmarks.__main__ import ENVIRONMENT, OURS, provider
+from benchmarks.arguments import arguments
 
 ROUNDS = 3
 ONE_BY_ONE = 200
@@ -246,5 +247,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert Path(ROOT, "orchestration").is_dir()
-    processor_times() if "processor" in sys.argv[1:] else main()
+    parser = arguments(__doc__)
+    parser.add_argument("what", nargs="?", choices=["processor"], help="only the processor time")
+    processor_times() if parser.parse_args().what else main()

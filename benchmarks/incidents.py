@@ -18,6 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.arguments import arguments
 from benchmarks.incident_records import BEGIN, SAMPLES, SPAN, a_desk, a_report, make_samples, multiply, pass_time
 from orchestration.clock import FakeClock
 from orchestration.domain.scenario import Scenario
@@ -165,4 +166,6 @@ def main(counts: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(word) for word in sys.argv[1:]] or COUNTS)
+    parser = arguments(__doc__)
+    parser.add_argument("count", nargs="*", type=int, default=COUNTS, help="how many incidents")
+    main(parser.parse_args().count)

@@ -22,6 +22,8 @@ from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
+from benchmarks.arguments import arguments
+
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 3
 ALERTS = 4000
@@ -200,7 +202,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("PYTHONPATH", str(ROOT))
-    if sys.argv[1:2] == ["serve"]:
+    if sys.argv[1:2] == ["serve"]:  # the process that it starts itself
         serve(sys.argv[2])
     else:
+        arguments(__doc__).parse_args()
         main()

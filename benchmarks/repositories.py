@@ -7,12 +7,12 @@ from __future__ import annotations
 import asyncio
 import os
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.arguments import arguments
 from orchestration.agents.context_budget import map_tokens, task_bytes
 from orchestration.agents.conversation import AgentConversation
 from orchestration.agents.project_brief import project_brief, project_map
@@ -145,9 +145,8 @@ def _row(shape: RepositoryShape, count: int) -> str:
     return f"| {shape.name} | {count:,} | {' | '.join(cells)} | {drawn:.2f} | {found:.2f} | {missed:.2f} |"
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(counts: Sequence[int]) -> None:
     """Print the table."""
-    counts = [int(one) for one in arguments] or [200, 5_000]
     rooms = " | ".join(f"tokens of {room_for_prompt({}, window):,} at {window // 1024}k" for window in WINDOWS)
     print(f"| repository | files | {rooms} | map, s | search, s | in vain, s |")
     print(f"| --- | ---: | {'---: | ' * (len(WINDOWS) + 3)}".rstrip())
@@ -157,4 +156,6 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = arguments(__doc__)
+    parser.add_argument("files", nargs="*", type=int, default=[200, 5_000], help="how many files of a repository")
+    main(parser.parse_args().files)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import peers
+from benchmarks.arguments import arguments
 from tests.support.secret_corpus import assignments, bare_tokens, harmless_texts, named_values
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,8 +31,7 @@ _PEER = "detect-secrets"
 Result = dict[str, Any]
 
 
-def main() -> None:
-    seed = int(sys.argv[1]) if len(sys.argv) > 1 else random.SystemRandom().getrandbits(32)
+def main(seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         rows = [
@@ -102,4 +102,6 @@ def _cells(what: str, name: str, size: int, results: list[Result]) -> Iterator[t
 
 
 if __name__ == "__main__":
-    main()
+    parser = arguments(__doc__)
+    parser.add_argument("seed", nargs="?", type=int, default=random.SystemRandom().getrandbits(32))
+    main(parser.parse_args().seed)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from benchmarks.__main__ import provider
+from benchmarks.arguments import arguments
 from benchmarks.endpoint import BODY, memory_mb, ours
 
 REQUESTS, CONNECTIONS, READERS = 1000, 8, 200
@@ -78,8 +78,7 @@ async def held(port: int, key: str, pid: int) -> tuple[int, float]:
         return begun, memory_mb(pid)
 
 
-def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+def main(rounds: int) -> None:
     numbers = itertools.count()
     with provider("ok") as upstream, ours(upstream, rights=("--role", "operator")) as (port, key, pid):
         asyncio.run(asyncio.sleep(REST_SECONDS))
@@ -99,4 +98,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    parser = arguments(__doc__)
+    parser.add_argument("rounds", nargs="?", type=int, default=5)
+    main(parser.parse_args().rounds)

@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from benchmarks.__main__ import OURS
+from benchmarks.arguments import arguments
 from benchmarks.endpoint import free_port, running
 from benchmarks.hook import Hook, a_hook
 from benchmarks.intake import NAMES, TOKEN
@@ -249,4 +250,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    arguments(__doc__).parse_args()
     main()

@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 
 from benchmarks.__main__ import ENVIRONMENT, OURS, ROOT
+from benchmarks.arguments import arguments
 from benchmarks.endpoint import free_port, running
 
 SEED = 20_261_130
@@ -190,9 +191,7 @@ def books(database: Path, port: int, pid: int, key: str) -> Books:
     return Books(made, charges, tokens, slots, len(clients))
 
 
-def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
+def main(count: int, seconds: float) -> None:
     with tempfile.TemporaryDirectory() as folder, providers(0.5) as both:
         file = Path(folder, "config", "agents.config.json")
         file.parent.mkdir()
@@ -227,4 +226,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    parser = arguments(__doc__)
+    parser.add_argument("streams", nargs="?", type=int, default=1_000)
+    parser.add_argument("seconds", nargs="?", type=float, default=60.0)
+    main(parser.parse_args().streams, parser.parse_args().seconds)

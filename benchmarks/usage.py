@@ -5,7 +5,6 @@ python -m benchmarks.usage [--calls 1000000]
 
 from __future__ import annotations
 
-import argparse
 import random
 import statistics
 import tempfile
@@ -17,6 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from benchmarks.arguments import arguments
 from orchestration.domain.usage import UsageGrouping
 from orchestration.storage.budget_accounts import BudgetAccount
 from orchestration.storage.budget_balances import BudgetBalances
@@ -100,7 +100,7 @@ def measure(database: Database) -> Iterator[tuple[str, tuple[float, float]]]:
 
 def main() -> None:
     """Print the figures as a table."""
-    parser = argparse.ArgumentParser()
+    parser = arguments(__doc__)
     parser.add_argument("--calls", type=int, default=1_000_000)
     count = parser.parse_args().calls
     with tempfile.TemporaryDirectory() as folder:
