@@ -50,7 +50,7 @@ def read_reply(
         if (answer := _answer_as_call(calls, offered, output)) is not None:
             return ReplyReading(_assistant(answer), cut=cut)
         # With what it has thought before it called: models that seal their thoughts go on thinking only with them.
-        sealed = {name: message[name] for name in SEALED_THOUGHTS if message.get(name)}
+        sealed = {name: message[name] for name in SEALED_THOUGHTS if _are_sound(message.get(name))}
         return ReplyReading(_assistant(content, _with_ids(calls, number)) | sealed, cut=cut)
     if not content.strip():
         content = _from_thoughts(thoughts_alone(said) or _thoughts(message), offered, output)
@@ -59,6 +59,12 @@ def read_reply(
         calls = [_call(call.name, _arguments(call.arguments)) for call in found.calls]
         return ReplyReading(_assistant(content, _with_ids(calls, number)), as_text=True, cut=cut)
     return ReplyReading(_assistant(content), cut=cut)
+
+
+def _are_sound(thoughts: Any) -> bool:
+    """Whether these are thoughts in parts, which have to go back as they came."""
+    listed = isinstance(thoughts, list) and bool(thoughts) and all(isinstance(part, dict) for part in thoughts)
+    return listed and sound_value(thoughts) == thoughts
 
 
 def _answer_as_call(calls: Sequence[Mapping[str, Any]], offered: OfferedTools, output: type[BaseModel]) -> str | None:

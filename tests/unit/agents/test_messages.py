@@ -46,9 +46,13 @@ def test_every_text_can_be_encoded_and_all_else_stays(value: Any) -> None:
         assert sound_value(value) == value
 
 
-@given(JSON, JSON | st.lists(SHAPED, max_size=3))
-def test_whatever_a_provider_sends_becomes_a_message_of_one_form(content: Any, tool_calls: Any) -> None:
-    message = read(content=content, tool_calls=tool_calls, extra=1).message
+@given(JSON, JSON | st.lists(SHAPED, max_size=3), JSON | st.lists(st.dictionaries(st.text(), JSON), max_size=2))
+def test_whatever_a_provider_sends_becomes_a_message_of_one_form(content: Any, tool_calls: Any, thoughts: Any) -> None:
+    message = read(content=content, tool_calls=tool_calls, thinking_blocks=thoughts, extra=1).message
+    # As they came or not at all, and only before a call.
+    if "thinking_blocks" in message:
+        assert (message["thinking_blocks"], all(isinstance(one, dict) for one in thoughts)) == (thoughts, True)
+        assert message["tool_calls"]
     assert message["role"] == "assistant"
     assert isinstance(message["content"], str | None)
     calls = message.get("tool_calls", [])
