@@ -42,7 +42,7 @@ from orchestration.events import Event
 from orchestration.events.incidents import IncidentEvent
 from orchestration.http_connections import PooledConnections
 from orchestration.incidents import background, oncall
-from orchestration.incidents.journal import ReportJournal
+from orchestration.incidents.journal import JOURNAL_FOLDER, ReportJournal
 from orchestration.incidents.report import TroubleReport
 from orchestration.monitoring.assembly import Monitoring, MonitoringContext
 from orchestration.monitoring.monitor import in_thread
@@ -75,7 +75,7 @@ class IncidentResponse:
             self._first_audience, self._response, self._credentials, app.clock, app.redactor.data
         )
         self.journal = ReportJournal(
-            app.state_folder / "journal",
+            app.state_folder / JOURNAL_FOLDER,
             app.incident_service,
             app.bus,
             app.clock,
@@ -187,6 +187,8 @@ class IncidentResponse:
         finally:
             unsubscribe()
             await anyio.to_thread.run_sync(self._last_resort.close)
+            # The next process must not page them again.
+            await anyio.to_thread.run_sync(self.journal.keep_reached)
 
     def _response(self) -> ResponseSettings:
         return self._app.configuration.response

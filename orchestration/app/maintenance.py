@@ -15,8 +15,8 @@ from orchestration.agents.own_code import AGENT_STATE
 from orchestration.app.application import Application
 from orchestration.app.archive_content import write_nightly
 from orchestration.app.leadership import Leadership
-from orchestration.app.project import ENGINE_FILE, ProjectRecords, database_url, load_runtime
-from orchestration.app.project_database import DATABASE_FILE
+from orchestration.app.project import ProjectRecords, database_url, load_runtime
+from orchestration.app.project_database import DATABASE_FILE, ENGINE_FILE
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.loader import ConfigLoader
 from orchestration.config.maintenance import MaintenanceSettings

@@ -20,7 +20,7 @@ from orchestration.app.budget_notices import BudgetNotices
 from orchestration.app.isolation_record import IsolationRecorder
 from orchestration.app.message_links import MessageLinks
 from orchestration.app.oncall import OnCallRosterReader, OnCallService
-from orchestration.app.project_database import DATABASE_FILE, open_database
+from orchestration.app.project_database import DATABASE_FILE, ENGINE_FILE, open_database
 from orchestration.app.recorded_time import follow_recorded_time
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.findings import ConfigurationError
@@ -65,8 +65,6 @@ from orchestration.workflows.processes import control_processes
 
 if TYPE_CHECKING:
     from orchestration.app.reviews import IncidentReviews
-
-ENGINE_FILE = "engine.db"
 
 # The user's own texts of notifications.
 _TEMPLATES = Path("config", "templates")

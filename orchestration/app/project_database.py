@@ -20,14 +20,14 @@ from orchestration.storage.sqlite_file import open_file
 _LOCK_SECONDS = 5.0
 # The durable engine's file is created after ours. If it exists alone, ours is lost, and creating an empty one would
 # hide that.
-_ENGINE_FILE = "engine.db"
+ENGINE_FILE = "engine.db"
 DATABASE_FILE = "orchestrator.db"
 
 
 def open_database(url: str) -> Database:
     """Open the database at a URL, and bring its tables up to date. Raises UsageError if it cannot be used."""
     check_database(url)
-    with _explained(url):
+    with explained(url):
         database = Database(url)
         database.migrate()
     return database
@@ -53,7 +53,7 @@ def check_database(url: str) -> None:
     Our own writers are fast, so a lock that lasts is not theirs. Without this check every command would wait for half a
     minute, and then fail somewhere in the middle.
     """
-    with _explained(url):
+    with explained(url):
         parsed = sa.make_url(url)
         file = Path(parsed.database or "")
         if parsed.get_backend_name() == "sqlite" and file.with_name(REPLACING).exists():
@@ -61,10 +61,10 @@ def check_database(url: str) -> None:
                 f"A restore of the database {file} is running, or was interrupted. "
                 "Wait for it, or run `orchestrator backups restore BACKUP` again."
             )
-        if parsed.get_backend_name() == "sqlite" and not file.exists() and file.with_name(_ENGINE_FILE).exists():
+        if parsed.get_backend_name() == "sqlite" and not file.exists() and file.with_name(ENGINE_FILE).exists():
             raise UsageError(
-                f"The database {file} is missing, although {_ENGINE_FILE} exists. Put it back, restore it from a "
-                f"backup, or move {_ENGINE_FILE} away as well to start from scratch."
+                f"The database {file} is missing, although {ENGINE_FILE} exists. Put it back, restore it from a "
+                f"backup, or move {ENGINE_FILE} away as well to start from scratch."
             )
         if parsed.get_backend_name() == "sqlite" and file.exists():
             with contextlib.closing(open_file(file, _LOCK_SECONDS)) as connection:
@@ -75,7 +75,8 @@ def check_database(url: str) -> None:
 
 
 @contextlib.contextmanager
-def _explained(url: str) -> Iterator[None]:
+def explained(url: str) -> Iterator[None]:
+    """Raises UsageError in the place of what a database raises that cannot be used."""
     try:
         yield
     except StorageError as error:

@@ -18,8 +18,10 @@ import click
 
 from orchestration.app import Application, application
 from orchestration.app.control import ControlProcess, serving
+from orchestration.app.database_wait import wait_for_database
 from orchestration.cli import common
 from orchestration.cli.output import echo
+from orchestration.clock import SystemClock
 from orchestration.events import Event
 from orchestration.events.configuration import ConfigurationRefused
 from orchestration.events.render import render
@@ -77,6 +79,9 @@ def serve(
         # Received from here on, and not as a KeyboardInterrupt: workers and leases are released in order even if the
         # signal comes while the process is still starting (https://anyio.readthedocs.io/en/stable/signals.html).
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            if not await _may_be_opened(Path(config), signals, drill=drill):
+                echo("stopped")
+                return 0
             async with application(config) as app:
                 app.bus.subscribe(_tell)
                 async with (
@@ -92,6 +97,23 @@ def serve(
         return 0
 
     return common.run_async(work)
+
+
+async def _may_be_opened(config_file: Path, signals: AsyncIterator[signal.Signals], *, drill: bool) -> bool:
+    """Wait as long as the database is away; False if the process is to stop meanwhile."""
+    stopped = False
+    async with anyio.create_task_group() as group:
+
+        async def stop() -> None:
+            nonlocal stopped
+            async for _ in signals:
+                stopped = True
+                group.cancel_scope.cancel()
+
+        group.start_soon(stop)
+        await wait_for_database(config_file, SystemClock(), echo, drill=drill)
+        group.cancel_scope.cancel()
+    return not stopped
 
 
 @contextlib.asynccontextmanager

@@ -11,10 +11,10 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,15 +29,30 @@ from orchestration.incidents.impact import describe_impact
 from orchestration.incidents.model import Incident
 from orchestration.incidents.records import report_from_json, report_to_json
 from orchestration.incidents.report import TroubleReport
-from orchestration.incidents.service import IncidentService
 from orchestration.incidents.severity import assess
 from orchestration.incidents.unit_of_work import Reached
 from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.private_folder import make_private_folder
 from orchestration.storage.database import StorageError
 
+JOURNAL_FOLDER = "journal"
+"""The name of the journal's folder among the project's state."""
 _FILE, _ASIDE, _LOCK = "incidents.jsonl", "aside.jsonl", "lock"
 _UNREACHABLE = (StorageError, SQLAlchemyError)
+
+
+class ReportDesk(Protocol):
+    """Where reports go when the database works. Each method raises what the database raises."""
+
+    def clean(self, report: TroubleReport) -> TroubleReport: ...
+
+    def open_or_join(
+        self, report: TroubleReport, incident_id: str | None = None, reached: Reached = frozenset()
+    ) -> Incident: ...
+
+    def mark_cleared(self, key: str, at: datetime, *, observed: bool = True) -> Incident | None: ...
+
+    def mark(self, key: str, *, silence: str, flapping: bool) -> Incident | None: ...
 
 
 class ReportJournal:
@@ -50,7 +65,7 @@ class ReportJournal:
     def __init__(
         self,
         folder: Path,
-        service: IncidentService,
+        service: ReportDesk,
         bus: EventBus,
         clock: Clock,
         last_resort: Callable[[Notice], None],
@@ -107,7 +122,8 @@ class ReportJournal:
         with self._locked():
             lines = self._lines()
             lines += [json.dumps(record) for record in self._unwritten]
-            aside = [line for line in lines if not self._replay_line(line)]
+            reached = _recorded_reached(lines)
+            aside = [line for line in lines if not self._replay_line(line, reached)]
             with contextlib.suppress(OSError):  # then it is replayed once more, which does no harm
                 self._put_aside(aside)
                 self._path.unlink(missing_ok=True)
@@ -123,7 +139,7 @@ class ReportJournal:
         text = self._path.read_text(encoding="utf-8", errors="replace")  # a torn write may end inside a character
         return [line for line in text.split("\n") if line]
 
-    def _replay_line(self, line: str) -> bool:
+    def _replay_line(self, line: str, reached: Mapping[str, Reached]) -> bool:
         """False for a line that can never be replayed."""
         try:
             record = json.loads(line)
@@ -131,16 +147,25 @@ class ReportJournal:
                 # A record from before the field was kept meant an observation.
                 at, observed = datetime.fromisoformat(record["at"]), record.get("observed", True)
                 self._service.mark_cleared(record["key"], at, observed=observed)
-            else:
+            elif record["kind"] == "report":
                 report, incident = report_from_json(record["report"]), record["incident"]
-                self._service.open_or_join(report, incident, self._reached(incident))
+                told = self._reached(incident) | reached.get(incident, frozenset())
+                self._service.open_or_join(report, incident, told)
                 self._replayed(report)
+            elif record["kind"] != "reached":
+                return False
         # Before the next clause, because StorageError is an OrchestratorError: the line is good, and must be kept.
         except _UNREACHABLE:
             raise
         except (OrchestratorError, ValidationError, ValueError, LookupError, TypeError):
             return False
         return True
+
+    def keep_reached(self) -> None:
+        """Write down who was notified, for the process that will replay the journal in the place of this one."""
+        for incident, _ in list(self._told.values()):
+            if told := self._reached(incident):
+                self._keep({"kind": "reached", "incident": incident, "contacts": sorted(told)})
 
     def _assess(self, report: TroubleReport) -> None:
         severity, ground = assess(report.scenario, report.facts)
@@ -186,6 +211,17 @@ class ReportJournal:
     @property
     def _path(self) -> Path:
         return self._folder / _FILE
+
+
+def _recorded_reached(lines: Sequence[str]) -> dict[str, Reached]:
+    found: dict[str, Reached] = {}
+    for line in lines:
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            record = json.loads(line)
+            if record["kind"] == "reached":
+                told = frozenset((str(contact), str(channel)) for contact, channel in record["contacts"])
+                found[record["incident"]] = found.get(record["incident"], frozenset()) | told
+    return found
 
 
 def _append(path: Path, records: list[dict[str, Any]]) -> None:

@@ -205,6 +205,33 @@ def test_an_incident_from_the_journal_can_be_worked_on_like_any_other(kept: Kept
     assert incident.clock.started_at == after()
 
 
+def test_the_next_process_knows_whom_the_last_resort_reached(kept: Kept) -> None:
+    reached = frozenset({("ada", "log"), ("ben", "log")})
+    journal = ReportJournal(
+        kept.folder, kept.room.service, kept.room.bus, kept.room.clock, kept.told.append, lambda _: reached
+    )
+    with kept.database_away():
+        journal.report(a_report(ALL_AGENTS))
+        journal.keep_reached()
+    assert kept.restarted().replay() == 2
+    assert not (kept.folder / "aside.jsonl").exists()
+    incident = kept.room.service.records.get(kept.told[0].incident_id)
+    pages = {contact: state for kind, contact, state in kept.room.messages(incident) if kind == "initial"}
+    assert pages == {"ada": "sent", "ben": "sent", "cleo": "pending", "sec": "pending"}
+
+
+@pytest.mark.parametrize(
+    "line", ['{"kind": "reached"}', '{"kind": "reached", "incident": 1, "contacts": [1]}', "[]", "1"]
+)
+def test_what_is_wrong_about_who_was_reached_spoils_nothing(kept: Kept, line: str) -> None:
+    with kept.database_away():
+        kept.journal.report(a_report(ALL_AGENTS))
+    with (kept.folder / "incidents.jsonl").open("a") as stream:
+        stream.write(f"{line}\n")
+    kept.restarted().replay()
+    assert kept.room.service.records.get(kept.told[0].incident_id).status is IncidentStatus.DETECTED
+
+
 def test_whom_the_last_resort_reached_is_not_paged_again_and_hears_of_the_end(kept: Kept) -> None:
     reached = frozenset({("ada", "log"), ("ben", "log")})
     journal = ReportJournal(
