@@ -126,13 +126,13 @@ def _tell_people(config_file: Path, clock: Clock, report: TroubleReport) -> None
     bus.subscribe(logs.log_event)
     folder = loader.root / runtime.state_directory / JOURNAL_FOLDER
     with contextlib.closing(logs.configure(loader.root / runtime.log_directory, "INFO", redactor.data)):
-        journal = ReportJournal(folder, _NoDesk(redactor), bus, clock, last_resort, last_resort.reached)
+        journal = ReportJournal(folder, _AbsentService(redactor), bus, clock, last_resort, last_resort.reached)
         journal.report(report)
         journal.keep_reached()
 
 
-class _NoDesk:
-    """The desk without its database: what it is told is journalled."""
+class _AbsentService:
+    """The incident service without its database: what it is told is journalled."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor

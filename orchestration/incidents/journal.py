@@ -41,7 +41,7 @@ _FILE, _ASIDE, _LOCK = "incidents.jsonl", "aside.jsonl", "lock"
 _UNREACHABLE = (StorageError, SQLAlchemyError)
 
 
-class ReportDesk(Protocol):
+class ReportReceiver(Protocol):
     """Where reports go when the database works. Each method raises what the database raises."""
 
     def clean(self, report: TroubleReport) -> TroubleReport: ...
@@ -65,7 +65,7 @@ class ReportJournal:
     def __init__(
         self,
         folder: Path,
-        service: ReportDesk,
+        service: ReportReceiver,
         bus: EventBus,
         clock: Clock,
         last_resort: Callable[[Notice], None],
