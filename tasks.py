@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 from invoke.context import Context
@@ -27,6 +29,7 @@ from tests.support.patience import processor_speed
 __all__ = [
     "coordinator_run",
     "demo",
+    "release",
     "run_executor",
     "run_parallel",
     "run_planner",
@@ -86,3 +89,17 @@ def _result(command: str) -> subprocess.CompletedProcess[str]:
     sys.stdout.write(f"{command}\n")
     words = [str(_BIN / program), *arguments]
     return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)  # noqa: S603
+
+
+@task
+def release(_: Context) -> None:
+    """Build what is published, into dist/: archives and checksums. The same commit gives the same bytes."""
+    folder = Path("dist")
+    shutil.rmtree(folder, ignore_errors=True)
+    last_commit = ["git", "log", "-1", "--format=%ct"]
+    committed = subprocess.run(last_commit, check=True, capture_output=True, text=True)  # noqa: S603 (words of ours)
+    # https://reproducible-builds.org/specs/source-date-epoch/
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": committed.stdout.strip()}
+    subprocess.run([_BIN / "python", "-m", "hatchling", "build", "-d", folder], check=True, env=environment)  # noqa: S603 (words of ours)
+    sums = [f"{sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in sorted(folder.iterdir())]
+    (folder / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")

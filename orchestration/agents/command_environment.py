@@ -15,6 +15,7 @@ from pathlib import Path
 from orchestration.agents.isolation_policy import isolation_for
 from orchestration.agents.sandbox import SandboxLimits
 from orchestration.config.schema import Configuration
+from orchestration.config.usage_limits import UsageLimits
 from orchestration.private_folder import make_private_folder
 
 CACHES = "caches"
@@ -32,6 +33,20 @@ _FOLDERS = {
     "GRADLE_USER_HOME": "gradle",
 }
 _BINARIES = (".venv/bin", "venv/bin", "node_modules/.bin")
+_LEAST_SECONDS = 0.1
+
+
+def limits_of(limits: UsageLimits, seconds: float) -> SandboxLimits:
+    """The limits of a command of an agent that has these, and so much time."""
+    usual = SandboxLimits()
+    return SandboxLimits(
+        seconds=max(_LEAST_SECONDS, seconds),
+        memory_mb=limits.memory_mb or usual.memory_mb,
+        cpu_seconds=limits.cpu_seconds or usual.cpu_seconds,
+        output_bytes=limits.output_bytes or usual.output_bytes,
+        disk_bytes=limits.disk_mb * 1_048_576 if limits.disk_mb else usual.disk_bytes,
+        files=limits.files or usual.files,
+    )
 
 
 def limits_in(limits: SandboxLimits, configuration: Configuration, project: Path, folder: Path) -> SandboxLimits:

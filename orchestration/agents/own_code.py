@@ -22,7 +22,7 @@ import anyio.to_thread
 from pydantic import BaseModel
 
 from orchestration.agents import sandbox
-from orchestration.agents.command_environment import limits_in
+from orchestration.agents.command_environment import limits_in, limits_of
 from orchestration.agents.frameworks.environments import FrameworkEnvironments
 from orchestration.agents.model_account import ModelAccount
 from orchestration.agents.model_calls import ModelCalls, Reroute
@@ -55,7 +55,6 @@ ISOLATED = "the system is isolated: nothing of an agent is started until a perso
 # The answer is stored as a checkpoint and sent to the next agent.
 _MOST_ANSWER_BYTES = 5_000_000
 _SHOWN_CHARACTERS = 2000
-_LEAST_SECONDS = 0.1
 AGENT_STATE = "agent-state"
 
 
@@ -206,15 +205,8 @@ class OwnCode:
         agent = self._configuration().agent(work.task.agent)
         if agent is None:
             return usual
-        limits = agent.limits
-        longest = limits.command_seconds or usual.seconds
-        return SandboxLimits(
-            seconds=longest if work.seconds is None else max(_LEAST_SECONDS, work.seconds),
-            memory_mb=limits.memory_mb or usual.memory_mb,
-            cpu_seconds=limits.cpu_seconds or usual.cpu_seconds,
-            output_bytes=limits.output_bytes or usual.output_bytes,
-            disk_bytes=limits.disk_mb * 1_048_576 if limits.disk_mb else usual.disk_bytes,
-        )
+        longest = agent.limits.command_seconds or usual.seconds
+        return limits_of(agent.limits, longest if work.seconds is None else work.seconds)
 
     def _limits_of(self, work: OwnWork, program: Program, files: TaskFiles) -> SandboxLimits:
         """The limits of a program in the isolation of commands, which leaves it its task, its state and its code."""

@@ -90,6 +90,7 @@ class SandboxLimits:
     output_bytes: int = 200_000
     file_bytes: int = 1 << 30
     disk_bytes: int = 1 << 32
+    files: int = 1_000_000
     processes: int = 512
     isolation: IsolationRules | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -102,6 +103,7 @@ class SandboxLimits:
             "cpu_seconds": f"it used more than {self.cpu_seconds} s of processor time",
             "file_bytes": f"it wrote a file of more than {self.file_bytes:,} bytes",
             "disk_bytes": f"it wrote more than {self.disk_bytes:,} bytes to disk",
+            "files": f"it created more than {self.files:,} files",
             "processes": f"it started more than {self.processes} processes",
         }[name]
 
@@ -208,6 +210,7 @@ def init_command(
         f"cpu_seconds={limits.cpu_seconds}",
         f"file_bytes={limits.file_bytes}",
         f"disk_bytes={limits.disk_bytes}",
+        f"files={limits.files}",
         f"processes={limits.processes}",
         f"status_fd={status_fd}",
         *(limits.isolation.settings(cwd, home) if limits.isolation else ()),

@@ -1,7 +1,7 @@
 """The init process of a sandbox: nothing of a command outlives its limits. Run as a script, never imported.
 
 `python sandbox_init.py SETTINGS -- COMMAND…`: the settings are `seconds=…`, `memory_bytes=…`, `cpu_seconds=…`,
-`file_bytes=…`, `disk_bytes=…`, `processes=…`, `status_fd=…`, and `input_fd=…` for a command that reads; with
+`file_bytes=…`, `disk_bytes=…`, `files=…`, `processes=…`, `status_fd=…`, and `input_fd=…` for a command that reads; with
 `isolated=yes` those of `isolation.furnish` as well, and `required=yes` where it must not be left incomplete. With
 `listen_fd=…` a port of loopback is opened in the command's own network and handed to the caller, who serves there;
 `{port}` in each variable that a `port_in=…` names becomes its number.
@@ -45,7 +45,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 # Ignored signals stay ignored after exec (execve(2)). Python ignores the first two; the others are ignored if the
 # service was started in the background, by nohup for example.
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
-_LIMITS = ("seconds", "memory_bytes", "cpu_seconds", "file_bytes", "disk_bytes", "processes")
+_LIMITS = ("seconds", "memory_bytes", "cpu_seconds", "file_bytes", "disk_bytes", "files", "processes")
 _LIMIT_OF_SIGNAL = {-signal.SIGXCPU: "cpu_seconds", -signal.SIGXFSZ: "file_bytes"}
 
 
@@ -143,6 +143,7 @@ def watch(child: int, limits: Mapping[str, float], hidden: HiddenFiles | None) -
     # `select` can wait for it with a time limit, which `waitpid` cannot.
     over = os.pidfd_open(child)
     next_look = time.monotonic() + _LOOK_SECONDS
+    before = files_used()
     news = [hidden.news] if hidden is not None and hidden.news >= 0 else []
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
@@ -154,7 +155,7 @@ def watch(child: int, limits: Mapping[str, float], hidden: HiddenFiles | None) -
             return stop(child, politely=True), "seconds"
         if now >= next_look:
             next_look = now + _LOOK_SECONDS
-            if reached := limit_reached(limits):
+            if reached := limit_reached(limits, before):
                 return stop(child, politely=False), reached
         readable, _, _ = select.select([0, over, *news], [], [], min(_LOOK_SECONDS, deadline - now))
         if hidden is not None:
@@ -163,7 +164,7 @@ def watch(child: int, limits: Mapping[str, float], hidden: HiddenFiles | None) -
             return stop(child, politely=True), ""
 
 
-def limit_reached(limits: Mapping[str, float]) -> str:
+def limit_reached(limits: Mapping[str, float], files_before: int) -> str:
     """The limit that all processes of the command together exceed."""
     memory, processes = 0, 0
     times = os.times()
@@ -176,7 +177,14 @@ def limit_reached(limits: Mapping[str, float]) -> str:
             # User and system time, its own and that of the children it has waited for.
             seconds += sum(map(int, read(f"/proc/{pid}/stat").rpartition(")")[2].split()[11:15])) / _TICKS
             written += bytes_written(str(pid))
-    used = {"memory_bytes": memory, "cpu_seconds": seconds, "disk_bytes": written, "processes": processes}
+    files = files_used() - files_before
+    used = {
+        "memory_bytes": memory,
+        "cpu_seconds": seconds,
+        "disk_bytes": written,
+        "files": files,
+        "processes": processes,
+    }
     return next((name for name, amount in used.items() if amount > limits[name]), "")
 
 
@@ -185,6 +193,16 @@ def bytes_written(pid: str) -> int:
     deleted before it came to that (proc_pid_io(5))."""
     fields = dict(line.split(": ") for line in read(f"/proc/{pid}/io").splitlines())
     return int(fields["write_bytes"]) - int(fields["cancelled_write_bytes"])
+
+
+def files_used() -> int:
+    """The files of all file systems on which the command has its folders. No process is told which of them are its
+    own, so those of others count as well; a file system that has no table of files, such as btrfs, has 0."""
+    systems = {}
+    for folder in (".", os.environ.get("HOME", ".")):
+        with isolation.suppress(OSError):
+            systems[os.stat(folder).st_dev] = os.statvfs(folder)  # noqa: PTH116 (pathlib would double the start-up time)
+    return sum(system.f_files - system.f_ffree for system in systems.values())
 
 
 def stop(child: int, *, politely: bool) -> int:

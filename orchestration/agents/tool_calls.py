@@ -13,7 +13,7 @@ from typing import Any
 import anyio.to_thread
 
 from orchestration.agents.call_recorder import CallRecorder
-from orchestration.agents.command_environment import limits_in
+from orchestration.agents.command_environment import limits_in, limits_of
 from orchestration.agents.network_gate import hosts_reached
 from orchestration.agents.refusal_history import RefusalHistory
 from orchestration.agents.run_workspace import command_record
@@ -58,7 +58,6 @@ _UNKNOWN_END = (
 )
 _SHOWN_CHARACTERS = 120
 _QUOTED_CHARACTERS = 300
-_LEAST_SECONDS = 0.1
 # What the machine cannot do just now, whoever asks (errno(3)). A model could only give up or work around it.
 _MACHINE_FAULTS = frozenset(
     {
@@ -323,15 +322,8 @@ class ToolCalls:
         usual = SandboxLimits()
         if agent is None:
             return usual
-        limits = agent.limits
-        longest = limits.command_seconds or usual.seconds
-        return SandboxLimits(
-            seconds=longest if seconds is None else max(_LEAST_SECONDS, min(longest, seconds)),
-            memory_mb=limits.memory_mb or usual.memory_mb,
-            cpu_seconds=limits.cpu_seconds or usual.cpu_seconds,
-            output_bytes=limits.output_bytes or usual.output_bytes,
-            disk_bytes=limits.disk_mb * 1_048_576 if limits.disk_mb else usual.disk_bytes,
-        )
+        longest = agent.limits.command_seconds or usual.seconds
+        return limits_of(agent.limits, longest if seconds is None else min(longest, seconds))
 
     def _heartbeat(self, run: Run, task: AgentTask, agent_run_id: str) -> HeartbeatEmitter:
         return HeartbeatEmitter(

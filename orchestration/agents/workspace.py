@@ -52,7 +52,13 @@ GIT_OPTIONS = (
 # Bytes as they are: no conversion of line ends or encodings, which would change files on the way back.
 PLAIN_ATTRIBUTES = "* -text -ident -filter -working-tree-encoding -diff\n* !diff\n"
 _LIMITS = SandboxLimits(
-    seconds=600, memory_mb=2048, cpu_seconds=600, output_bytes=4_000_000, file_bytes=1 << 40, disk_bytes=1 << 40
+    seconds=600,
+    memory_mb=2048,
+    cpu_seconds=600,
+    output_bytes=4_000_000,
+    file_bytes=1 << 40,
+    disk_bytes=1 << 40,
+    files=1 << 40,
 )
 
 

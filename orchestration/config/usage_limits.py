@@ -21,3 +21,4 @@ class UsageLimits(Section):
     command_seconds: PositiveSeconds | None = None
     output_bytes: Annotated[int, Field(ge=1024)] | None = None
     disk_mb: Annotated[int, Field(ge=1)] | None = None
+    files: Annotated[int, Field(ge=1)] | None = None

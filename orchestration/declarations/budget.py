@@ -24,6 +24,7 @@ class Budget:
     command_seconds: float | None = None
     output_bytes: int | None = None
     disk_mb: int | None = None
+    files: int | None = None
 
     def section(self) -> dict[str, Any]:
         """The limits as the configuration has them."""
