@@ -149,6 +149,7 @@ class Application(ProjectRecords):
             Budgets(BudgetBalances(self.database), self.effective, self.bus),
             RouteStates(self.database),
             redact=self.redactor.text,
+            slots_folder=self.state_folder / "slots",
         )
 
     def _build_recorder(self) -> CallRecorder:

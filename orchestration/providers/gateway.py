@@ -12,6 +12,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import anyio
 
@@ -77,15 +78,17 @@ class Gateway:
         states: RouteStates | None = None,
         random: Callable[[], float] = random.random,
         redact: Callable[[str], str] = str,
+        slots_folder: Path | None = None,
     ) -> None:
-        """`redact` removes secrets from error messages of providers before they are shared with other processes."""
+        """`redact` removes secrets from error messages of providers before they are shared with other processes.
+        Processes with the same `slots_folder` share the slots of providers."""
         self._configuration = configuration
         self._bus = bus
         self._clock = clock
         self._budgets = budgets
         self._random = random
-        self._routes = RouteTable(configuration, credentials)
-        self._limiter = ConcurrencyLimiter(clock)
+        self._routes = RouteTable(configuration, credentials, slots_folder)
+        self._limiter = ConcurrencyLimiter(clock, self._routes)
         self._hedges = HedgeBudget()
         self._updates = BreakerUpdates(bus, self._limiter.wake)
         self._adapter = RequestAdapter(configuration, clock)

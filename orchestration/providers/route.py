@@ -16,6 +16,7 @@ from orchestration.providers.dialects.context_window import BYTES_PER_TOKEN
 from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.endpoint import Endpoint
 from orchestration.providers.failures import Failure
+from orchestration.providers.shared_slots import SharedSlots
 from orchestration.providers.token_bucket import TokenBucket
 from orchestration.providers.trial import TrialPace
 from orchestration.providers.wire import ModelApi, Route
@@ -27,13 +28,15 @@ _KEPT_FIRST_TOKENS = 30
 class ProviderState:
     """A configured provider: its endpoint and its use. The object stays the same when the settings change.
 
+    `slots` are those that the processes of this machine share, `in_use` counts the calls of this process.
     `answers_during_calls`: it is known to answer probes while it works on a call, so silence to both means that it is
     gone. `last_parallel_probe` is the time of the last probe during a call, in seconds of the event loop, and its
     failure; the lock `probing` makes one probe serve all calls.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, slots: SharedSlots | None = None) -> None:
         self.endpoint = endpoint
+        self.slots = slots or SharedSlots(None)
         self.in_use = 0
         self.limit = endpoint.settings.concurrency
         self.headroom: dict[str, float] = {}
@@ -64,11 +67,16 @@ class ProviderState:
 
     def try_acquire(self, now: float) -> bool:
         """Occupy a slot for one call, if one is free."""
-        if self.in_use >= self.limit:
+        if self.in_use >= self.limit or not self.slots.take(self.limit, now):
             return False
         self.in_use += 1
         self.count(now, requests=1)
         return True
+
+    def release(self, now: float) -> None:
+        """Free the slot of a call that has ended; `now` as in `wait`."""
+        self.in_use -= 1
+        self.slots.give_back(self.limit, now)
 
     def wait(self, now: float) -> float:
         """Seconds until our own limits on requests and tokens in a minute let another call through.

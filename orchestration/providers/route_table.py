@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.providers.settings import ProviderSettings
@@ -13,15 +14,23 @@ from orchestration.http_connections import PooledConnections
 from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.endpoint_factory import make_endpoint
 from orchestration.providers.route import ProviderState, RouteRecord
+from orchestration.providers.shared_slots import slots_in
 from orchestration.providers.wire import GatewayCall, ModelApi, Route
 
 
 class RouteTable:
     """The providers of the configuration, and the routes that calls have used or may use."""
 
-    def __init__(self, configuration: Callable[[], Configuration], credentials: CredentialSource) -> None:
+    def __init__(
+        self,
+        configuration: Callable[[], Configuration],
+        credentials: CredentialSource,
+        slots_folder: Path | None = None,
+    ) -> None:
+        """Processes with the same `slots_folder` share the slots of providers."""
         self._configuration = configuration
         self._credentials = credentials
+        self._slots_folder = slots_folder
         self._providers: dict[str, ProviderState] = {}
         self._records: dict[Route, RouteRecord] = {}
 
@@ -35,7 +44,8 @@ class RouteTable:
                     f"There is no provider '{name}'. Configured providers: {known}. "
                     "Correct the name, or add the provider under `runtime`"
                 )
-            self._providers[name] = ProviderState(make_endpoint(name, settings, self._credentials))
+            endpoint = make_endpoint(name, settings, self._credentials)
+            self._providers[name] = ProviderState(endpoint, slots_in(self._slots_folder, name))
         return self._providers[name]
 
     def candidates(self, call: GatewayCall) -> list[RouteRecord]:
@@ -72,6 +82,16 @@ class RouteTable:
     def connections(self) -> dict[str, PooledConnections]:
         """How many connections this process has to each provider that it has used."""
         return {name: provider.endpoint.connections for name, provider in self._providers.items()}
+
+    @property
+    def waits(self) -> bool:
+        """Whether calls wait for slots that other processes have."""
+        return any(provider.slots.waits for provider in self._providers.values())
+
+    def stop_waiting(self) -> None:
+        """No call waits for a slot."""
+        for provider in self._providers.values():
+            provider.slots.stop_waiting()
 
     def of_provider(self, name: str) -> list[RouteRecord]:
         """The known routes of one provider: that of its default model, and those that calls have used."""
@@ -116,7 +136,8 @@ class RouteTable:
 
     def _forget(self, name: str) -> None:
         """Forget a provider. May be called twice, because edits can follow each other while connections are closing."""
-        self._providers.pop(name, None)
+        if (provider := self._providers.pop(name, None)) is not None:
+            provider.slots.close()
         for route in [route for route in self._records if route.provider == name]:
             del self._records[route]
 
@@ -124,6 +145,7 @@ class RouteTable:
         """Close every connection."""
         for provider in self._providers.values():
             await provider.endpoint.aclose()
+            provider.slots.close()
 
     def _candidate(self, name: str, preferred: str, call: GatewayCall) -> RouteRecord | None:
         settings = self._configuration().provider(name)

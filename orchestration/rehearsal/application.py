@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestration.clock import Clock
 from orchestration.errors import UsageError
@@ -41,7 +43,26 @@ def build_application(
         *RehearsalEndpoints(clock, faults, call_log, send, latency, answer).routes(),
         *Controls(faults, call_log, send).routes(),
     ]
-    return Starlette(routes=routes, exception_handlers={UsageError: usage_error, HTTPException: http_error})
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(_CountedAtOnce, call_log)],
+        exception_handlers={UsageError: usage_error, HTTPException: http_error},
+    )
+
+
+class _CountedAtOnce:
+    """Counts the model calls that are in progress: requests with a body."""
+
+    def __init__(self, app: ASGIApp, call_log: CallLog) -> None:
+        self._app = app
+        self._call_log = call_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        with self._call_log.answering():
+            await self._app(scope, receive, send)
 
 
 def _error(request: Request, status: int, message: str, kind: str) -> WireReply:

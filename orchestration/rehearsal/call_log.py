@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,9 +31,20 @@ class CallLog:
         self._paths: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
         self._calls: deque[ChatCall] = deque(maxlen=_CALLS_KEPT)
+        self._at_once = self._most_at_once = 0
 
     def add_request(self, path: str) -> None:
         self._paths[path] += 1
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """A request is being answered for as long as the block lasts."""
+        self._at_once += 1
+        self._most_at_once = max(self._most_at_once, self._at_once)
+        try:
+            yield
+        finally:
+            self._at_once -= 1
 
     def add_fault(self, name: str) -> None:
         self._faults[name] += 1
@@ -40,8 +53,8 @@ class CallLog:
         self._calls.append(call)
 
     def stats(self) -> dict[str, Any]:
-        """Requests by path, and by the fault that they got."""
-        return {"paths": dict(self._paths), "faults": dict(self._faults)}
+        """Requests by path, and by the fault that they got; and how many with a body were answered at once at most."""
+        return {"paths": dict(self._paths), "faults": dict(self._faults), "most_at_once": self._most_at_once}
 
     def calls(self) -> list[dict[str, Any]]:
         """The latest model calls, oldest first."""

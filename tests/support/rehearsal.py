@@ -46,6 +46,10 @@ class RehearsalProcess:
         calls: list[dict[str, Any]] = self._ask("/rehearsal/calls")["calls"]
         return calls
 
+    def most_at_once(self) -> int:
+        """How many model calls were in progress at once at most."""
+        return int(self._ask("/rehearsal/stats")["most_at_once"])
+
     def wait_for_calls(self, count: int) -> None:
         """Return when so many model calls have come."""
         wait_until(lambda: len(self.calls()) >= count, f"for {count} model calls")
