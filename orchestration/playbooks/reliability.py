@@ -14,10 +14,20 @@ _TRIED = frozenset({ActionState.STARTED, ActionState.DONE, ActionState.FAILED, A
 
 
 @dataclass(frozen=True, slots=True)
+class OptionUse:
+    """An incident in which an option was tried or denied, and what came of it in the last run of the playbook there."""
+
+    incident: str
+    helped: bool
+    undone: bool
+    denied: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OptionRecord:
     """An option over several runs of its playbook. `tried` counts the runs in which it changed something, `helped`
     those in which the verification held after it, `undone` those in which it was taken back, and `denied` those in
-    which a person said no."""
+    which a person said no. `uses` are the incidents of these runs, in the order of the runs."""
 
     playbook: str
     option: str
@@ -26,6 +36,7 @@ class OptionRecord:
     helped: int
     undone: int
     denied: int
+    uses: tuple[OptionUse, ...] = ()
 
     @property
     def share(self) -> float | None:
@@ -56,6 +67,11 @@ def _record(
     runs: Mapping[str, PlaybookRun],
 ) -> OptionRecord:
     tried = [name for name, found in states.items() if found & _TRIED]
+    uses: dict[str, OptionUse] = {}
+    for name, run in runs.items():
+        if (found := states.get(name, frozenset())) & {*_TRIED, ActionState.DENIED}:
+            undone, denied = ActionState.UNDONE in found, ActionState.DENIED in found
+            uses.setdefault(run.incident_id, OptionUse(run.incident_id, run.helped == option, undone, denied))
     return OptionRecord(
         playbook=playbook,
         option=option,
@@ -64,4 +80,5 @@ def _record(
         helped=sum(runs[name].helped == option for name in tried),
         undone=sum(ActionState.UNDONE in states[name] for name in tried),
         denied=sum(ActionState.DENIED in found for found in states.values()),
+        uses=tuple(uses.values()),
     )

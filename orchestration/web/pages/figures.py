@@ -77,12 +77,15 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class CauseCount:
-    """How often a cause was the likeliest, and with which incident last."""
+    """How often a cause was the likeliest, and in which incidents, the newest first."""
 
     playbook: str
     summary: str
-    count: int
-    incident: str
+    incidents: Sequence[str]
+
+    @property
+    def count(self) -> int:
+        return len(self.incidents)
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
@@ -226,13 +229,13 @@ def _compared(now: IncidentGroup, before: IncidentGroup) -> Iterator[Compared]:
 
 
 def _causes(playbook: str, runs: Sequence[PlaybookRun]) -> Iterator[CauseCount]:
-    """The likeliest cause of each run, counted; `runs` come newest first."""
-    likeliest = [(run.hypotheses[0].summary, run.incident_id) for run in runs if run.hypotheses]
-    newest: dict[str, str] = {}
-    for summary, incident in likeliest:
-        newest.setdefault(summary, incident)
-    for summary, count in Counter(summary for summary, _ in likeliest).items():
-        yield CauseCount(playbook, summary, count, newest[summary])
+    """The likeliest cause of each run, with its incidents; `runs` come newest first."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        if run.hypotheses:
+            found.setdefault(run.hypotheses[0].summary, []).append(run.incident_id)
+    for summary, incidents in found.items():
+        yield CauseCount(playbook, summary, list(dict.fromkeys(incidents)))
 
 
 def _spent(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
 import pytest
 import sqlalchemy as sa
 
@@ -162,7 +165,9 @@ def test_a_line_of_the_audit_trail_that_was_changed_is_named(dashboard: Dashboar
         connection.execute(sa.update(audit).where(audit.c.sequence == 2).values(actor="ben"))
 
 
-def test_the_figures_are_compared_lead_to_their_incidents_and_leave_as_a_file(dashboard: Dashboard, run: Run) -> None:
+def test_the_figures_are_compared_lead_to_their_incidents_and_leave_as_a_file(
+    dashboard: Dashboard, run: Run, incidents: dict[str, Incident]
+) -> None:
     assert run.id
     text = dashboard.get("/figures", params={"range": "7 d"}).text
     assert 'href="/incidents?range=7%20d"' in text
@@ -170,6 +175,12 @@ def test_the_figures_are_compared_lead_to_their_incidents_and_leave_as_a_file(da
     assert "its quota is used up" in text, "the likeliest cause"
     for name in ("planner", "ollama/small"):
         assert name in text
+    assert 'href="/usage?range=7%20d&amp;agent=planner"' in text
+    assert 'href="/usage?range=7%20d&amp;provider=ollama&amp;model=small"' in text
+    cause = text.partition('id="causes"')[2]
+    assert f'href="/incidents/{incidents["taken"].id}"' in cause.partition("</section>")[0]
+    for address in set(re.findall(r'href="(/(?:incidents|usage|playbooks)[^"]*)"', text)):
+        assert dashboard.get(unescape(address)).status_code == 200, address
     file = dashboard.get("/figures.csv", params={"range": "7 d"})
     assert file.headers["content-type"] == "text/csv; charset=utf-8"
     rows = [line.split(",") for line in file.text.splitlines()]

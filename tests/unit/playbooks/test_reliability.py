@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.playbooks.document import parse
-from orchestration.playbooks.reliability import option_records
+from orchestration.playbooks.reliability import OptionUse, option_records
 from orchestration.storage.playbooks import MitigationStep, PlaybookRun
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -28,9 +28,9 @@ mitigate:
 )
 
 
-def run(name: str, helped: str | None = None, *, drill: bool = False) -> PlaybookRun:
+def run(name: str, helped: str | None = None, *, drill: bool = False, incident: str = "inc-1") -> PlaybookRun:
     state = PlaybookRunState.HELPED if helped else PlaybookRunState.HANDED_OVER
-    return PlaybookRun(name, "inc-1", "sample", 1, NOW, state, helped=helped, drill=drill)
+    return PlaybookRun(name, incident, "sample", 1, NOW, state, helped=helped, drill=drill)
 
 
 def test_an_option_counts_once_a_run_however_many_steps_it_has() -> None:
@@ -52,3 +52,19 @@ def test_an_option_counts_once_a_run_however_many_steps_it_has() -> None:
 
 def test_of_no_try_there_is_no_share() -> None:
     assert [one.share for one in option_records(BOOK, [], [])] == [None, None]
+
+
+def test_each_use_names_its_incident_and_what_came_of_it_last() -> None:
+    runs = [run("c", "again", incident="inc-2"), run("b", incident="inc-1"), run("a", "again", incident="inc-1")]
+    steps = [
+        MitigationStep("c", "restart", ActionState.DONE),
+        MitigationStep("b", "restart", ActionState.UNDONE),
+        MitigationStep("a", "restart", ActionState.DONE),
+        MitigationStep("c", "move", ActionState.DENIED),
+    ]
+    again, elsewhere = option_records(BOOK, runs, steps)
+    assert again.uses == (
+        OptionUse("inc-2", helped=True, undone=False, denied=False),
+        OptionUse("inc-1", helped=False, undone=True, denied=False),
+    )
+    assert elsewhere.uses == (OptionUse("inc-2", helped=False, undone=False, denied=True),)
