@@ -81,9 +81,10 @@ def mark(page: Page) -> None:
     expect(page.locator("#stream")).to_have_text("live")
 
 
-def violations(page: Page) -> list[str]:
-    """What axe finds wrong with a page, one line for each rule and place. The page's own policy forbids foreign
-    scripts, so axe comes in through the debugger, which may."""
+def violations(page: Page, **options: Any) -> list[str]:
+    """What axe finds wrong with a page, one line for each rule and place; `options` are those of `axe.run`. The page's
+    own policy forbids foreign scripts, so axe comes in through the debugger, which may."""
     page.evaluate(AXE.read_text(encoding="utf-8") + "; undefined")
-    found = page.evaluate("async () => (await axe.run(document, {resultTypes: ['violations']})).violations")
+    asked = {"resultTypes": ["violations"], **options}
+    found = page.evaluate("async (asked) => (await axe.run(document, asked)).violations", asked)
     return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]]

@@ -51,7 +51,7 @@ def test_every_page_is_accessible_keeps_to_its_policy_and_fits_the_screen(
 ) -> None:
     menu = ["/", "/runs", "/incidents", "/alerts", "/providers", "/resources", "/figures", "/configuration"]
     menu += ["/playbooks", "/drills", "/maintenance", "/audit", "/on-call", "/search?q=executor", "/isolation"]
-    menu += ["/views"]
+    menu += ["/views", "/usage", "/usage/calls", "/runs/new"]
     details = [f"/runs/{run.id}", f"/incidents/{incidents['worst'].id}", f"/incidents/{incidents['owing'].id}"]
     details += [f"/incidents/{incidents['taken'].id}", "/playbooks/provider-unavailable"]
     details += ["/maintenance/reports/daily-digest-2026-03-02"]
@@ -62,6 +62,10 @@ def test_every_page_is_accessible_keeps_to_its_policy_and_fits_the_screen(
         assert violations(page) == [], path
         too_wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert too_wide == 0, path
+        # What is laid out is the same in both themes; only the colours differ.
+        page.emulate_media(color_scheme="dark" if screen["color_scheme"] == "light" else "light")
+        assert violations(page, runOnly=["color-contrast"]) == [], path
+        page.emulate_media(color_scheme=screen["color_scheme"])
     hold_drills(dashboard.app)
     page.goto("/drills")
     expect(page.get_by_role("heading", name="Running")).to_be_visible()
