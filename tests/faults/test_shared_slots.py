@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestration.rehearsal import samples
+from tests.support.patience import patient
 from tests.support.project import Command, ProjectFolder, a_project, provider_at
 from tests.support.rehearsal import a_provider
 
@@ -26,8 +27,8 @@ def test_runs_of_several_processes_and_a_kill_never_exceed_the_limit_together(tm
         runs = [a_run(project, number) for number in range(3)]
         provider.wait_for_calls(6)
         runs[0].kill()
-        assert [run.wait(180) for run in runs[1:]] == [0, 0], [run.output for run in runs]
+        assert [run.wait(patient(180)) for run in runs[1:]] == [0, 0], [run.output for run in runs]
         # Nobody has to free what the killed process had.
         (killed,) = [run["id"] for run in project.call_json("runs", "list") if run["status"] != "succeeded"]
-        assert project.start("runs", "resume", killed).wait(180) == 0
+        assert project.start("runs", "resume", killed).wait(patient(180)) == 0
         assert provider.most_at_once() == _LIMIT
