@@ -193,14 +193,16 @@
 
   // 4. Copying.
   document.addEventListener("click", async (event) => {
-    const button = event.target.closest(".copy");
+    const button = event.target.closest("[data-copy]");
     if (!button) return;
     let done = true;
+    // News that comes now would take the answer away before anybody has read it.
+    button.setAttribute("hx-morph-skip", "");
     // Over plain HTTP from another machine browsers offer no clipboard.
     try { await navigator.clipboard.writeText(button.dataset.copy); } catch { done = false; }
     const said = button.firstChild;
     said.textContent = done ? "Copied" : "Not allowed here";
-    setTimeout(() => { said.textContent = "Copy"; }, 1500);
+    setTimeout(() => { said.textContent = "Copy"; button.removeAttribute("hx-morph-skip"); }, 1500);
   });
 
   // 5. Cards.
