@@ -69,7 +69,8 @@ def _record(
     tried = [name for name, found in states.items() if found & _TRIED]
     uses: dict[str, OptionUse] = {}
     for name, run in runs.items():
-        if (found := states.get(name, frozenset())) & {*_TRIED, ActionState.DENIED}:
+        found = states.get(name, set())
+        if found & _TRIED or ActionState.DENIED in found:
             undone, denied = ActionState.UNDONE in found, ActionState.DENIED in found
             uses.setdefault(run.incident_id, OptionUse(run.incident_id, run.helped == option, undone, denied))
     return OptionRecord(
