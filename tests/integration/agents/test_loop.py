@@ -350,7 +350,8 @@ async def test_an_agent_waits_while_no_provider_answers_and_goes_on_when_one_doe
     async with rooms(tmp_path, lambda body: 500 if down.is_set() else looks(body)) as (house, _):
         run = await house.start()
         # It goes on and waits again until the route is closed.
-        await house.until(lambda: house.app.runs.get(run.id).status is RunStatus.WAITING)
+        # The event follows what is written of the run.
+        await house.until(lambda: house.app.runs.get(run.id).status is RunStatus.WAITING and house.of("run.waiting"))
         assert "no provider can answer now" in house.of("run.waiting")[-1].data["reason"]
         down.clear()
         await house.app.engine.result(run.id)
