@@ -11,18 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.app import game_days
-from orchestration.app.background_tasks import BackgroundTasks
-from orchestration.app.live_credentials import LiveCredentials
-from orchestration.app.project import BackgroundWriter, ProjectRecords
+from orchestration.app.model_host import ModelHost
+from orchestration.app.project import BackgroundWriter
 from orchestration.app.project_database import check_database
 from orchestration.app.telemetry import telemetry_of
 from orchestration.clock import Clock
 from orchestration.config.agents import AgentRole
-from orchestration.config.schema import Configuration
 from orchestration.errors import OrchestratorError
 from orchestration.providers.wire import GatewayCall
-from orchestration.storage.budget_balances import BudgetBalances
-from orchestration.storage.route_states import RouteStates
 from orchestration.storage.runs import Run
 
 if TYPE_CHECKING:
@@ -32,7 +28,6 @@ if TYPE_CHECKING:
     from orchestration.agents.model_account import ModelAccount
     from orchestration.agents.own_code import AskModel
     from orchestration.agents.run_workspace import RunWorkspace
-    from orchestration.providers.gateway import Gateway
     from orchestration.runs.launcher import RunLauncher
     from orchestration.runs.schedules import RunSchedules
     from orchestration.security.redaction_events import ReportingRedactor
@@ -45,7 +40,7 @@ if TYPE_CHECKING:
 _PROGRAM_ENDPOINT = "orchestration.web.gateway.program_endpoint:serve"
 
 
-class Application(ProjectRecords):
+class Application(ModelHost):
     """A project with everything that runs agents. Use `application` to build and start one.
 
     The builders import what they build: the engine alone takes up to two seconds to import, which a command that only
@@ -65,7 +60,6 @@ class Application(ProjectRecords):
         from orchestration.runs.changes import RunChanges
         from orchestration.runs.placement import RunPlacement
         from orchestration.runs.recovery import RunRecovery
-        from orchestration.runs.rehearsal import EmbeddedRehearsal
         from orchestration.runs.service import RunService
         from orchestration.security.redaction_events import ReportingRedactor
         from orchestration.workflows.attempts import Attempts
@@ -76,10 +70,7 @@ class Application(ProjectRecords):
 
         # With SQLite the engine has a file of its own, which opening the project has not checked.
         check_database(self.engine_url)
-        self.tasks = BackgroundTasks()
-        self._rehearsal = EmbeddedRehearsal()
         self.engine = Engine(self.engine_url, self.leases, shared=shared, profile=profile or NO_PROFILE)
-        self.gateway = self._build_gateway()
         redactor = ReportingRedactor(self.redactor, self.bus, self.clock)
         self.recorder = self._build_recorder()
         workspace = self._build_workspace(redactor)
@@ -96,10 +87,6 @@ class Application(ProjectRecords):
         self.foreign_tools = ForeignTools(self.effective, self._build_foreign_tools)
         self._gate = StartGate(self.runs, self.clock, self.effective, self.store.refresh_in_thread)
         self._register_flows(self._build_coordinator(workspace, attempts), self._build_agent_loop(redactor), attempts)
-
-    def effective(self) -> Configuration:
-        """The configuration in force, with the address of the embedded rehearsal provider filled in."""
-        return self._rehearsal.apply_to(self.store.current)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -118,39 +105,19 @@ class Application(ProjectRecords):
             self._rehearsal,  # outermost, so that no call of a stopping run fails for want of a server
             self.launcher.restoring_stopped(),
             self.recorder.running(),
-            self.gateway.running(),
+            self._asking(),
             contextlib.aclosing(self.foreign_tools),
             self.engine.running(),
             self.tasks.running(),
         ):
             # Before the watching begins, so that the first edit reaches the gateway.
-            self.store.subscribe(self._reconfigure)
-            self.tasks.start_soon(self.store.watch)
+            self._follow_configuration()
             self.tasks.start_soon(self.recovery.settle_runs)
             self.tasks.start_soon(self._worker_waits.watch)
             yield
 
     def _writers(self) -> Sequence[BackgroundWriter]:
         return *super()._writers(), self.recorder
-
-    def _reconfigure(self, _: Configuration) -> None:
-        # Subscribers are called synchronously on the event loop, and the gateway closes old clients asynchronously.
-        self.tasks.start_soon(self.gateway.reconfigure)
-
-    def _build_gateway(self) -> Gateway:
-        from orchestration.providers.budget import Budgets
-        from orchestration.providers.gateway import Gateway
-
-        return Gateway(
-            self.effective,
-            LiveCredentials(self.store),
-            self.bus,
-            self.clock,
-            Budgets(BudgetBalances(self.database), self.effective, self.bus),
-            RouteStates(self.database),
-            redact=self.redactor.text,
-            slots_folder=self.state_folder / "slots",
-        )
 
     def _build_recorder(self) -> CallRecorder:
         from orchestration.agents.call_recorder import CallRecorder

@@ -102,6 +102,7 @@ def _remote_command(name: str) -> str:
         "status": ("status:status", "Show the state of the system on one screen."),
         "doctor": ("doctor:doctor", "Check this machine and this project, and say what to fix."),
         "serve": ("serve:serve", "Start the control process: workers, incident response, dashboard and API."),
+        "endpoint": ("endpoint:endpoint", "Serve the gateway endpoint by itself, in several processes on one port."),
         "worker": ("worker:worker", "Join a project as a worker, from any machine; list its workers."),
         "db": ("db:db", "Check, upgrade and move the database."),
         "users": ("users:users", "Add, change and list who can sign in."),

@@ -9,7 +9,7 @@ import stat
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlencode
 
 import anyio
@@ -20,6 +20,7 @@ from orchestration.app import Application, application
 from orchestration.app.control import ControlProcess, serving
 from orchestration.app.database_wait import wait_for_database
 from orchestration.cli import common
+from orchestration.cli.exposure_options import exposure_from, exposure_options
 from orchestration.cli.output import echo
 from orchestration.clock import SystemClock
 from orchestration.events import Event
@@ -27,12 +28,10 @@ from orchestration.events.configuration import ConfigurationRefused
 from orchestration.events.render import render
 from orchestration.events.runs import CalendarApplied
 from orchestration.events.workers import WorkerKilled, WorkerLost, WorkerReplaced, WorkerStarted
-from orchestration.web.exposure import DEFAULT_PORT, Exposure, checked_proxies
+from orchestration.web.exposure import DEFAULT_PORT, Exposure
 
 if TYPE_CHECKING:
     from orchestration.web.server import WebServer
-
-_file = click.Path(path_type=Path, dir_okay=False)
 
 _SHOWN = (WorkerStarted, WorkerLost, WorkerKilled, WorkerReplaced, CalendarApplied, ConfigurationRefused)
 
@@ -41,39 +40,24 @@ _SHOWN = (WorkerStarted, WorkerLost, WorkerKilled, WorkerReplaced, CalendarAppli
 @click.option(
     "--workers", type=click.IntRange(0, 64), help="How many workers.  [default: the configuration's runtime.workers]"
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65_535),
-    help=f"The port.  [default: {DEFAULT_PORT}, or a free one if that is in use]",
-)
-@click.option("--name", "names", multiple=True, help="Another host name of this server. Repeatable.")
-@click.option("--certificate", type=_file, help="The TLS certificate, in PEM format.")
-@click.option("--key", type=_file, help="The key of the certificate, in PEM format.")
-@click.option("--proxy", "proxies", multiple=True, help="The address of a trusted reverse proxy. Repeatable.")
+@exposure_options(DEFAULT_PORT, ", or a free one if that is in use")
 @click.option("--no-sign-in", is_flag=True, help="Allow everything to everyone on this machine.")
 @click.option("--drill", is_flag=True, help="Mark every incident as a drill: it counts in no figure.")
 @click.option("--no-web", is_flag=True, help="Do not serve the dashboard and the API.")
 @click.pass_obj
 def serve(
     config: str,
+    /,
     workers: int | None,
-    host: str,
-    port: int | None,
-    names: tuple[str, ...],
-    certificate: Path | None,
-    key: Path | None,
-    proxies: tuple[str, ...],
     no_sign_in: bool,
     drill: bool,
     no_web: bool,
+    **given: Any,
 ) -> int:
     """Execute queued and scheduled runs, respond to incidents, and serve the dashboard and the API until stopped
     (Ctrl-C, SIGTERM). Unfinished runs can be resumed afterwards."""
     # Before anything starts: a wrong proxy or host must not leave half a server behind.
-    wanted = Exposure(
-        host, DEFAULT_PORT if port is None else port, names, certificate, key, checked_proxies(proxies), not no_sign_in
-    )
+    wanted = exposure_from(DEFAULT_PORT, given, sign_in=not no_sign_in)
 
     async def work() -> int:
         # Received from here on, and not as a KeyboardInterrupt: workers and leases are released in order even if the
@@ -87,7 +71,7 @@ def serve(
                 async with (
                     serving(app, Path(config), workers, drill=drill) as control,
                     # Inside `serving`, so that it closes first: no page shows a response that is being dismantled.
-                    _web(app, control, None if no_web else wanted, any_port=port is None),
+                    _web(app, control, None if no_web else wanted, any_port=given["port"] is None),
                 ):
                     echo(f"serving {app.root} with {len(control.supervisor.workers)} workers; Ctrl-C stops it")
                     async for _ in signals:

@@ -12,7 +12,6 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import anyio
 
@@ -49,6 +48,7 @@ from orchestration.providers.request_adapter import RequestAdapter
 from orchestration.providers.route import ProbeResult, RouteRecord, RouteStatus, status_of
 from orchestration.providers.route_table import RouteTable
 from orchestration.providers.selection import RouteSelector, hints_of
+from orchestration.providers.shared_slots import LockFile
 from orchestration.providers.state_sync import RouteStateSync
 from orchestration.providers.usage import UsageAccounting
 from orchestration.providers.wire import CallProgress, ChatBody, Completion, GatewayCall, ModelApi, RouteTry
@@ -78,16 +78,16 @@ class Gateway:
         states: RouteStates | None = None,
         random: Callable[[], float] = random.random,
         redact: Callable[[str], str] = str,
-        slots_folder: Path | None = None,
+        slots: LockFile | None = None,
     ) -> None:
         """`redact` removes secrets from error messages of providers before they are shared with other processes.
-        Processes with the same `slots_folder` share the slots of providers."""
+        Processes with the same file of `slots` share those of providers."""
         self._configuration = configuration
         self._bus = bus
         self._clock = clock
         self._budgets = budgets
         self._random = random
-        self._routes = RouteTable(configuration, credentials, slots_folder)
+        self._routes = RouteTable(configuration, credentials, slots)
         self._limiter = ConcurrencyLimiter(clock, self._routes)
         self._hedges = HedgeBudget()
         self._updates = BreakerUpdates(bus, self._limiter.wake)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.providers.settings import ProviderSettings
@@ -14,7 +13,7 @@ from orchestration.http_connections import PooledConnections
 from orchestration.providers.dialects.learned import LearnedDialect
 from orchestration.providers.endpoint_factory import make_endpoint
 from orchestration.providers.route import ProviderState, RouteRecord
-from orchestration.providers.shared_slots import slots_in
+from orchestration.providers.shared_slots import LockFile, SharedSlots
 from orchestration.providers.wire import GatewayCall, ModelApi, Route
 
 
@@ -25,12 +24,12 @@ class RouteTable:
         self,
         configuration: Callable[[], Configuration],
         credentials: CredentialSource,
-        slots_folder: Path | None = None,
+        slots: LockFile | None = None,
     ) -> None:
-        """Processes with the same `slots_folder` share the slots of providers."""
+        """Processes with the same file of `slots` share those of providers."""
         self._configuration = configuration
         self._credentials = credentials
-        self._slots_folder = slots_folder
+        self._slots = slots
         self._providers: dict[str, ProviderState] = {}
         self._records: dict[Route, RouteRecord] = {}
 
@@ -45,7 +44,7 @@ class RouteTable:
                     "Correct the name, or add the provider under `runtime`"
                 )
             endpoint = make_endpoint(name, settings, self._credentials)
-            self._providers[name] = ProviderState(endpoint, slots_in(self._slots_folder, name))
+            self._providers[name] = ProviderState(endpoint, SharedSlots(self._slots, f"provider {name}"))
         return self._providers[name]
 
     def candidates(self, call: GatewayCall) -> list[RouteRecord]:
@@ -137,7 +136,7 @@ class RouteTable:
     def _forget(self, name: str) -> None:
         """Forget a provider. May be called twice, because edits can follow each other while connections are closing."""
         if (provider := self._providers.pop(name, None)) is not None:
-            provider.slots.close()
+            provider.slots.stop_waiting()
         for route in [route for route in self._records if route.provider == name]:
             del self._records[route]
 
@@ -145,7 +144,6 @@ class RouteTable:
         """Close every connection."""
         for provider in self._providers.values():
             await provider.endpoint.aclose()
-            provider.slots.close()
 
     def _candidate(self, name: str, preferred: str, call: GatewayCall) -> RouteRecord | None:
         settings = self._configuration().provider(name)

@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestration.errors import UsageError
 
 DEFAULT_PORT = 8642
+DEFAULT_ENDPOINT_PORT = 8643
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 # The most that the request line and the headers may take together. Larger requests are answered with 400.

@@ -6,15 +6,13 @@ import contextlib
 import importlib
 import importlib.util
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
-import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -28,7 +26,6 @@ from orchestration.app.control import ControlProcess
 from orchestration.app.live_credentials import LiveCredentials
 from orchestration.config.isolation import isolation_of
 from orchestration.embedded_server import EmbeddedServer
-from orchestration.errors import UsageError
 from orchestration.security.access import AccessControl
 from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.second_factor import SecondFactors
@@ -43,13 +40,13 @@ from orchestration.web.configured_provider import ConfiguredProvider
 from orchestration.web.connection_limits import connection_counts
 from orchestration.web.counted_listener import CountedListener
 from orchestration.web.device_cookie import DeviceCookies
-from orchestration.web.exposure import MAX_HEAD_BYTES, Exposure
+from orchestration.web.exposure import Exposure
 from orchestration.web.feed import Feed
 from orchestration.web.forwarded import SECRET_VARIABLE, ForwardedHeaders, check_secret
 from orchestration.web.gateway.endpoint import GatewayEndpoint
 from orchestration.web.health import HealthEndpoints
 from orchestration.web.heartbeats import HeartbeatEndpoint
-from orchestration.web.http_protocol import http_protocol
+from orchestration.web.listener import listen, server_settings
 from orchestration.web.mcp.endpoint import McpEndpoint
 from orchestration.web.problems import problem
 from orchestration.web.provider_sign_in import ProviderPages
@@ -60,9 +57,6 @@ from orchestration.web.sign_in import SignInPages
 from orchestration.web.vendor_answers.endpoint import VendorAnswers
 
 _PAGES = "orchestration.web.pages"
-# How long responses may take to finish when the server stops. Uvicorn waits for every open response until then, and an
-# event stream never finishes by itself: `WebServer.close` ends the streams first.
-_GRACE_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +141,7 @@ async def serving_web(
     check_secret(exposure.proxies, secret())
     counts = connection_counts(exposure.proxies)
     listening: socket.socket = CountedListener(
-        _listen(exposure, any_port=any_port), counts, encrypted=exposure.certificate is not None
+        listen(exposure, any_port=any_port), counts, encrypted=exposure.certificate is not None
     )
     public = urlsplit(app.configuration.response.dashboard_url or "").hostname or ""
     found = replace(exposure, port=listening.getsockname()[1], public_name=public)
@@ -155,7 +149,7 @@ async def serving_web(
     asgi: ASGIApp = SecurityHeaders(web.asgi)
     if found.proxies:
         asgi = ForwardedHeaders(asgi, found.proxies, secret)
-    server = EmbeddedServer(_settings(asgi, found))
+    server = EmbeddedServer(server_settings(asgi, found))
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(web.feed.run)
@@ -171,77 +165,6 @@ async def serving_web(
                 group.cancel_scope.cancel()
     finally:
         listening.close()
-
-
-def _settings(asgi: ASGIApp, exposure: Exposure) -> uvicorn.Config:
-    more: dict[str, Any] = {}
-    if exposure.certificate and exposure.key:
-        more = {"ssl_certfile": str(exposure.certificate), "ssl_keyfile": str(exposure.key)}
-    return uvicorn.Config(
-        cast("Any", asgi),
-        # Uvicorn would set up handlers of its own, past the log file and its redaction.
-        log_config=None,
-        # Writes are in the audit trail. Lines for reads would fill the log with the polling of dashboards and of
-        # Prometheus.
-        access_log=False,
-        # The application is started before the server and stopped after it, not by the server.
-        lifespan="off",
-        # Nothing here uses WebSockets, which are not covered by the checks for forged requests.
-        ws="none",
-        # No need to tell the world which server and version to look for flaws in.
-        server_header=False,
-        date_header=True,
-        # An address alone would be believed here.
-        proxy_headers=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-        http=http_protocol(),
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-        **more,
-    )
-
-
-def _listen(exposure: Exposure, *, any_port: bool) -> socket.socket:
-    if exposure.certificate and exposure.key:
-        _check_certificate(exposure)
-    try:
-        return _bind(exposure.host, exposure.port)
-    except OSError as error:
-        if any_port and error.errno is not None and exposure.port:
-            with contextlib.suppress(OSError):
-                return _bind(exposure.host, 0)
-        raise UsageError(
-            f"Cannot listen on {exposure.host}:{exposure.port}: {error.strerror or error}. "
-            "Choose another address with --host and --port."
-        ) from error
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    kind, _, _, _, address = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]  # noqa: S104
-    # With the protocol given and not 0, asyncio recognizes TCP and sets TCP_NODELAY. Without it, Nagle's algorithm
-    # delays the second packet of a response by up to 40 ms, until the first one is acknowledged.
-    listening = socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        # A restart can use the port at once, although connections of the process before it are still in TIME_WAIT.
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        # Uvicorn's own backlog. The kernel cuts it to `net.core.somaxconn` where that is lower.
-        listening.listen(2048)
-        listening.setblocking(False)
-    except OSError:
-        listening.close()
-        raise
-    return listening
-
-
-def _check_certificate(exposure: Exposure) -> None:
-    try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-            str(exposure.certificate), str(exposure.key)
-        )
-    except (ssl.SSLError, OSError) as error:
-        raise UsageError(
-            f"Cannot use the certificate {exposure.certificate} with the key {exposure.key}: {error}."
-        ) from error
 
 
 def _pages(app: Application) -> tuple[list[BaseRoute], Callable[[], None]]:

@@ -95,7 +95,7 @@ def exit_reason(worker: SupervisedWorker, limits: WorkerLimits, now: float) -> W
 
 class Supervisor:
     """Keeps `count` workers alive while `run` runs. `command` starts one; `limits` are read anew for each check, so an
-    edit of the configuration takes effect at once."""
+    edit of the configuration takes effect at once. Workers inherit the `descriptors`."""
 
     def __init__(
         self,
@@ -105,7 +105,9 @@ class Supervisor:
         bus: EventBus,
         clock: Clock,
         random_number: Callable[[], float] = random.random,
+        descriptors: Sequence[int] = (),
     ) -> None:
+        self._descriptors = tuple(descriptors)
         self._command = tuple(command)
         self._limits = limits
         self._bus = bus
@@ -150,6 +152,7 @@ class Supervisor:
                 # A process group of its own, so that a kill reaches the tools of its agents, and a Ctrl-C at the
                 # terminal does not.
                 start_new_session=True,
+                pass_fds=self._descriptors,
             )
         worker.state, worker.pid, worker.beat_at, worker.replacement_requested = "starts", process.pid, None, False
         worker.started_at = self._clock.monotonic()

@@ -16,6 +16,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
@@ -33,16 +34,17 @@ _MARK_STOPPED_SECONDS = 2.0
 class WorkerServices:
     """What a worker needs of the application that it runs.
 
-    `recover` continues runs of dead processes until cancelled; `mark_stopped` marks those of the given runs that no
-    other process works on. A worker whose loop hangs ends by force `stop_seconds` after its supervisor. `drain` claims
-    nothing more, and returns when nothing is left to do or its time is up.
+    `work` goes on until it is cancelled; `mark_stopped` marks those of the given runs that no other process works on. A
+    worker whose loop hangs ends by force `stop_seconds` after its supervisor. `drain` takes on nothing more, and
+    returns when nothing is left to do or its time is up. `describe` says what it does, instead of its agents.
     """
 
     bus: EventBus
-    recover: Callable[[], Coroutine[Any, Any, None]]
+    work: Callable[[], Coroutine[Any, Any, None]]
     mark_stopped: Callable[[Iterable[str]], Awaitable[None]]
     stop_seconds: float
     drain: Callable[[], Awaitable[None]] | None = None
+    describe: Callable[[], str] | None = None
 
 
 class WorkerProcess:
@@ -62,20 +64,20 @@ class WorkerProcess:
                 services.bus.subscribe(self._activity.on_event)
                 _watch_supervisor(stop, services.stop_seconds)
                 group.start_soon(_set_on_signal, signals, stop)
-                group.start_soon(self._send_heartbeats)
-                recovery = anyio.CancelScope()
-                group.start_soon(_within, recovery, services.recover)
+                group.start_soon(self._send_heartbeats, services.describe or partial(str, self._activity))
+                work = anyio.CancelScope()
+                group.start_soon(_within, work, services.work)
                 await stop.wait()
-                recovery.cancel()
+                work.cancel()
                 if services.drain is not None:
                     await services.drain()
                 with anyio.move_on_after(_MARK_STOPPED_SECONDS):
                     await services.mark_stopped(sorted(self._activity.runs))
                 group.cancel_scope.cancel()
 
-    async def _send_heartbeats(self) -> None:
+    async def _send_heartbeats(self, describe: Callable[[], str]) -> None:
         while True:
-            text = str(self._activity)
+            text = describe()
             process_title.show(text)
             with contextlib.suppress(BlockingIOError, BrokenPipeError):  # a supervisor that does not read, or is gone
                 os.write(self._heartbeats, json.dumps({"doing": text}).encode() + b"\n")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
 
-from orchestration.providers.token_bucket import TokenBucket
+from orchestration.providers.shared_rate import SharedRate
+from orchestration.providers.shared_slots import LockFile, SharedSlots
 from orchestration.storage.access import TokenRow
 from orchestration.web.gateway.errors import BadRequestError
 
@@ -14,47 +15,77 @@ from orchestration.web.gateway.errors import BadRequestError
 _MIN_WAIT_SECONDS = 1.0
 
 
-@dataclass(slots=True)
-class _TokenUsage:
-    in_progress: int = 0
-    bucket: TokenBucket | None = None
+class _TokenUse:
+    """What one token uses of its limits: this process by itself, and all of the machine together."""
+
+    def __init__(self, slots: SharedSlots, rate: SharedRate) -> None:
+        self.in_progress = 0
+        self.slots = slots
+        self.rate = rate
 
 
-@dataclass(slots=True)
+class Admission:
+    """A request that was let through; it is in progress until the end of a `with` block."""
+
+    def __init__(self, use: _TokenUse | None = None, limit: int | None = None) -> None:
+        self._use = use
+        self._limit = limit
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._use is not None and self._limit is not None:
+            self._use.in_progress -= 1
+            self._use.slots.give_back(self._limit, 0.0)
+            self._use = None
+
+
 class RequestAdmission:
-    """Counts the requests of each token in this process.
+    """Counts the requests of each token, together with the other processes that serve the endpoint on this machine.
 
-    The counts are kept in memory and not in the database: only the control process serves the endpoint, and a restart
-    ends all requests anyway. Budgets, which must survive a restart, are counted in the database by the gateway.
+    They are not counted in the database: a restart ends all requests anyway. Budgets, which must survive a restart, are
+    counted there by the gateway.
     """
 
-    known: dict[str, _TokenUsage] = field(default_factory=dict)
+    def __init__(self, slots: LockFile, rates: Path) -> None:
+        """`rates` is the folder for what has to be remembered of rates."""
+        self._slots = slots
+        self._rates = rates
+        self._known: dict[str, _TokenUse] = {}
 
-    def admit(self, token: TokenRow | None, now: float) -> None:
-        """Count a request. Raises BadRequestError if the token has reached a limit; `now` is monotonic."""
+    def admit(self, token: TokenRow | None, now: float) -> Admission:
+        """Count a request as in progress. Raises BadRequestError if the token has reached a limit; `now` is
+        monotonic."""
         if token is None:
-            return
-        usage = self.known.setdefault(token.id, _TokenUsage())
-        concurrency = token.limits.get("concurrency")
-        if concurrency is not None and usage.in_progress >= concurrency:
-            raise _limit_reached(f"'{token.name}' may have {concurrency:g} requests in progress at once.")
-        rate = token.limits.get("requests_per_minute")
-        if rate is None:
-            return
-        usage.bucket = usage.bucket or TokenBucket(rate)
-        if wait := usage.bucket.wait(now):
-            raise _limit_reached(f"'{token.name}' may send {rate:g} requests per minute. Wait {wait:.1f} s.", wait)
-        usage.bucket.take(1, now)
-
-    @contextmanager
-    def in_progress(self, token: TokenRow | None) -> Iterator[None]:
-        """Count a request as in progress for as long as the block lasts."""
-        usage = self.known.setdefault(token.id if token else "", _TokenUsage())
-        usage.in_progress += 1
+            return Admission()
+        use = self._known.get(token.id)
+        if use is None:
+            slots = SharedSlots(self._slots, f"token {token.id}")
+            use = self._known[token.id] = _TokenUse(slots, SharedRate(self._rates / token.id))
+        limit = token.limits.get("concurrency")
+        if limit is None:
+            self._count(use, token, now)
+            return Admission()
+        if use.in_progress >= limit or not use.slots.take(int(limit), now):
+            # Nobody waits: the client is told to come back.
+            use.slots.stop_waiting()
+            raise _limit_reached(f"'{token.name}' may have {limit:g} requests in progress at once.")
+        use.in_progress += 1
+        admission = Admission(use, int(limit))
         try:
-            yield
-        finally:
-            usage.in_progress -= 1
+            self._count(use, token, now)
+        except BadRequestError:
+            admission.__exit__(None, None, None)
+            raise
+        return admission
+
+    def _count(self, use: _TokenUse, token: TokenRow, now: float) -> None:
+        rate = token.limits.get("requests_per_minute")
+        if rate is not None and (wait := use.rate.take(rate, now)):
+            raise _limit_reached(f"'{token.name}' may send {rate:g} requests per minute. Wait {wait:.1f} s.", wait)
 
 
 def _limit_reached(message: str, wait: float = 0.0) -> BadRequestError:

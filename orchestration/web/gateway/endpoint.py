@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from orchestration.app.application import Application
+from orchestration.app.model_host import ModelHost
 from orchestration.errors import NotFoundError, OrchestratorError
 from orchestration.security.principal import Role
 from orchestration.storage.model_responses import ModelResponses
@@ -39,7 +39,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 class GatewayEndpoint:
     """Serves chat completions, messages, responses, embeddings and the list of models, in the vendors' own APIs."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: ModelHost) -> None:
         self._clock = app.clock
         self._service = ModelService(app)
         self._responses = ResponseStore(ModelResponses(app.database), app.redactor.text, app.clock)

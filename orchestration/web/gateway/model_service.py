@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from orchestration.alerts.payload import PayloadRefusedError
-from orchestration.app.application import Application
+from orchestration.app.model_host import ModelHost
 from orchestration.config.isolation import IsolatedError, require_not_isolated
 from orchestration.errors import OrchestratorError
 from orchestration.providers.wire import BudgetStanding, ClientKey, Completion, GatewayCall, ModelApi
@@ -42,9 +42,9 @@ Refuse = Callable[[OrchestratorError, float], Response]
 class ModelService:
     """Serves requests for answers and vectors of models."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: ModelHost) -> None:
         self._app = app
-        self._admission = RequestAdmission()
+        self._admission = RequestAdmission(app.slots, app.rates_folder)
 
     async def answer(
         self, request: Request, parse: Callable[[bytes], Awaitable[ModelRequest]], refuse: Refuse
@@ -57,10 +57,11 @@ class ModelService:
             call = self._call(asked.model, request)
             routing = asked.routing
             call = replace(call, only=routing.only, hedged=routing.hedged, native=asked.native, optional=asked.optional)
-            self._admission.admit(token, self._app.clock.monotonic())
-            if asked.stream and self._may_show(asked, call):
-                return AnswerStream(self._app, self._admission, token, asked, call, request.state.budget_headers)
-            with self._admission.in_progress(token):
+            may_show = asked.stream and self._may_show(asked, call)
+            admission = self._admission.admit(token, self._app.clock.monotonic())
+            if may_show:
+                return AnswerStream(self._app, admission, asked, call, request.state.budget_headers)
+            with admission:
                 work = self._app.gateway.complete(asked.body, call)
                 completion = await unless_disconnected(request.receive, work)
         except OrchestratorError as error:
@@ -85,8 +86,7 @@ class ModelService:
             self._check(request)
             asked = parse(await read_request(request))
             call = replace(self._call(asked.model, request), only=asked.only, api=ModelApi.EMBEDDINGS)
-            self._admission.admit(token, self._app.clock.monotonic())
-            with self._admission.in_progress(token):
+            with self._admission.admit(token, self._app.clock.monotonic()):
                 work = self._app.gateway.complete(asked.body, call)
                 completion = await unless_disconnected(request.receive, work)
         except OrchestratorError as error:

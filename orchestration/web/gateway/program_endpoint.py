@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestration.agents.model_account import ModelAccount
 from orchestration.agents.own_code import AskModel
-from orchestration.app.application import Application
+from orchestration.app.model_host import ModelHost
 from orchestration.embedded_server import EmbeddedServer
 from orchestration.providers.attempt import ChunkCallback
 from orchestration.providers.wire import ChatBody, Completion, GatewayCall
@@ -30,10 +30,10 @@ from orchestration.web.gateway.endpoint import GatewayEndpoint
 from orchestration.web.gateway.refusals import refusal_response
 
 
-async def serve(app: Application, account: ModelAccount, ask: AskModel, listening: socket.socket) -> None:
+async def serve(app: ModelHost, account: ModelAccount, ask: AskModel, listening: socket.socket) -> None:
     """Serve on a socket until cancelled."""
     host = _ProgramHost(app, _AccountGateway(account, ask))
-    routed = Starlette(routes=GatewayEndpoint(cast("Application", host)).routes())
+    routed = Starlette(routes=GatewayEndpoint(cast("ModelHost", host)).routes())
     call = account.call
     principal = Principal(f"{call.run_id}/{call.agent}", Role.OPERATOR, frozenset({GATEWAY}))
     listening.setblocking(False)
@@ -44,13 +44,15 @@ async def serve(app: Application, account: ModelAccount, ask: AskModel, listenin
 class _ProgramHost:
     """What the endpoint uses of an application, with a gateway that knows one account only."""
 
-    def __init__(self, app: Application, gateway: _AccountGateway) -> None:
+    def __init__(self, app: ModelHost, gateway: _AccountGateway) -> None:
         self.gateway = gateway
         self.clock = app.clock
         self.store = app.store
         self.database = app.database
         self.redactor = app.redactor
         self.effective = app.effective
+        self.slots = app.slots
+        self.rates_folder = app.rates_folder
 
 
 class _AccountGateway:

@@ -10,13 +10,12 @@ import anyio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from orchestration.app.application import Application
+from orchestration.app.model_host import ModelHost
 from orchestration.errors import OrchestratorError
 from orchestration.providers.attempt import ChunkCallback
 from orchestration.providers.resumption import complete_resumed
 from orchestration.providers.wire import Completion, GatewayCall, Route
-from orchestration.storage.access import TokenRow
-from orchestration.web.gateway.admission import RequestAdmission
+from orchestration.web.gateway.admission import Admission
 from orchestration.web.gateway.completions import route_headers
 from orchestration.web.gateway.dialect import EVENT_STREAM, ModelRequest, StreamDelivery
 from orchestration.web.gateway.disconnection import cancel_on_disconnect
@@ -29,9 +28,8 @@ class AnswerStream(Response):
 
     def __init__(
         self,
-        app: Application,
-        admission: RequestAdmission,
-        token: TokenRow | None,
+        app: ModelHost,
+        admission: Admission,
         request: ModelRequest,
         call: GatewayCall,
         headers: Mapping[str, str],
@@ -39,7 +37,6 @@ class AnswerStream(Response):
         super().__init__()
         self._app = app
         self._admission = admission
-        self._token = token
         self._request = request
         self._call = call
         # Filled when the call is let through, before its answer begins.
@@ -50,7 +47,7 @@ class AnswerStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(cancel_on_disconnect, receive, group.cancel_scope)
-            with self._admission.in_progress(self._token):
+            with self._admission:
                 await self._send_answer(scope, receive, send)
             group.cancel_scope.cancel()
 

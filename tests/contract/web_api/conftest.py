@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -12,8 +13,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from orchestration.app.application import Application
+from orchestration.app.model_host import ModelHost
 from orchestration.clock import SystemClock
+from orchestration.providers.shared_slots import LockFile
 from orchestration.rehearsal.listener import LoopbackListener
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.access import TokenRow
@@ -59,8 +61,10 @@ async def an_endpoint(
         store=store,
         database=desk.database,
         redactor=SimpleNamespace(text=lambda text: text.replace("sk-secret", "[redacted]")),
+        slots=LockFile(None),
+        rates_folder=Path(os.devnull, "rates"),  # its own, since nothing can be written there
     )
-    served = Starlette(routes=GatewayEndpoint(cast("Application", app)).routes())
+    served = Starlette(routes=GatewayEndpoint(cast("ModelHost", app)).routes())
 
     async def let_in(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] = {"principal": principal, "token": token}
