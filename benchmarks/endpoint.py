@@ -24,6 +24,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -84,8 +85,13 @@ def processor_ms(port: int, key: str, pid: int, *, stream: bool) -> float:
 
 
 def _used(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return times.user + times.system
+    times = [one.cpu_times() for one in _family(pid)]
+    return sum(one.user + one.system for one in times)
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    whole = psutil.Process(pid)
+    return [whole, *whole.children(recursive=True)]
 
 
 async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str, *, stream: bool = False) -> None:
@@ -116,8 +122,10 @@ def direct(upstream: str) -> Iterator[tuple[int, str, int]]:
 
 
 @contextmanager
-def ours(upstream: str, rights: Sequence[str] = ("--gateway",)) -> Iterator[tuple[int, str, int]]:
-    """`orchestrator serve`; yields port, key and process. `rights` say what the key is for."""
+def ours(
+    upstream: str, rights: Sequence[str] = ("--gateway",), served_by: Sequence[str] = ("serve", "--workers", "0")
+) -> Iterator[tuple[int, str, int]]:
+    """One of our commands; yields port, key and process. `rights` say what the key is for."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "config", "agents.config.json")
         file.parent.mkdir()
@@ -128,7 +136,7 @@ def ours(upstream: str, rights: Sequence[str] = ("--gateway",)) -> Iterator[tupl
         made = subprocess.run([*command, "tokens", "create", "benchmark", *rights], cwd=folder, env=ENVIRONMENT,
                               capture_output=True, text=True, check=True)  # fmt: skip
         port = free_port()
-        options = ["serve", "--workers", "0", "--port", str(port)]
+        options = [*served_by, "--port", str(port)]
         with running([*command, *options], folder, port, "/healthz") as process:
             yield port, made.stdout.strip(), process
 
@@ -196,14 +204,19 @@ def free_port() -> int:
 
 
 def memory_mb(pid: int) -> float:
-    return psutil.Process(pid).memory_info().rss / 1e6 if pid else 0.0
+    return sum(one.memory_info().rss for one in _family(pid)) / 1e6 if pid else 0.0
 
 
 def contenders() -> dict[str, Contender]:
     """Those that can be run here."""
     from benchmarks.gateway_faults.gateways import has_portkey
 
-    found: dict[str, Contender] = {"the provider itself": direct, "orchestrator serve": ours}
+    several = partial(ours, served_by=("endpoint", "--processes", "2"))
+    found: dict[str, Contender] = {
+        "the provider itself": direct,
+        "orchestrator serve": ours,
+        "orchestrator endpoint, 2 processes": several,
+    }
     if peers.python_of("litellm-proxy") is not None:
         found[f"LiteLLM proxy {peers.version_of('litellm-proxy')}"] = litellm
     if has_portkey():

@@ -110,9 +110,7 @@ class AuthMiddleware:
         headers, path, state = Headers(scope=scope), scope["path"], scope.setdefault("state", {})
         state["principal"], state["csrf"], state["token"], state["session"] = None, "", None, ""
         if not self._exposure.answers_to(headers.get("host", "")):
-            return problem(
-                421, "This is not a host name of this server. Allow it with `orchestrator serve --name HOST`."
-            )
+            return problem(421, "This is not a host name of this server. Allow it there with --name HOST.")
         if headers.get("content-encoding", "identity").lower() != "identity":
             # Nothing here decompresses what a stranger sends: a kilobyte could become a gigabyte.
             return problem(415, "Send the body without Content-Encoding.", headers={"Accept-Encoding": "identity"})
