@@ -3,7 +3,7 @@ from __future__ import annotations
 import contextlib
 import socket
 
-from orchestration.web.server import _bind
+from orchestration.web.listener import _bind
 
 
 def test_a_listening_socket_is_known_as_tcp_so_that_asyncio_sends_at_once() -> None:
