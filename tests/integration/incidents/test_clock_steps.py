@@ -158,7 +158,7 @@ def test_two_processes_go_on_by_one_time_when_the_clock_is_set_back_an_hour(tmp_
         with a_process(file, offset) as first:
             tell(first, "open")
             offset.write_text("-3600")
-            until(lambda: "ben" in told(), 10, "the second level was not paged")
+            until(lambda: "ben" in told(), 20, "the second level was not paged")
             with a_process(file, offset) as second:
                 first.kill()
                 until(lambda: "cleo" in told(), 10, "the third level was not paged")
