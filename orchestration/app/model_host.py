@@ -49,7 +49,8 @@ class ModelHost(ProjectRecords):
             yield
 
     async def rehearse_where_configured(self) -> None:
-        """Start the rehearsal provider that this process runs for itself, if the configuration has one."""
+        """Start the rehearsal provider that this process runs for itself, if the configuration has one: a process that
+        is asked by others cannot know which provider they will name."""
         from orchestration.runs.rehearsal import is_embedded
 
         providers = self.store.current.runtime.providers.values()

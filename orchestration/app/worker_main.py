@@ -46,10 +46,10 @@ async def _services(config_file: str, profile: WorkerProfile) -> AsyncIterator[W
     async with application(config_file, shared=True, profile=profile) as app:
 
         def reconfigure(_: Configuration) -> None:
-            app.tasks.start_soon(app.launcher.providers.prepare_rehearsal)
+            app.tasks.start_soon(app.rehearse_where_configured)
 
         app.store.subscribe(reconfigure)
-        await app.launcher.providers.prepare_rehearsal()
+        await app.rehearse_where_configured()
         # Responses to incidents belong to the control process that leads, which recovers them itself.
         recover = partial(app.recovery.recover_flows, lambda flow_id: not is_response(flow_id))
         stop_seconds = app.configuration.runtime.worker_stop_seconds

@@ -56,11 +56,6 @@ class ProviderReadiness:
         if key is not None and self._store.credentials.get(key) is None:
             raise UsageError(f"Provider '{chosen}' has no credentials. Put {key}=… into {self._env_file}.")
 
-    async def prepare_rehearsal(self) -> None:
-        """Be ready for any run that names a rehearsal provider; a worker cannot know which runs it will get."""
-        if any(one.enabled and is_embedded(one) for one in self._runtime.providers.values()):
-            await self._start_rehearsal()
-
     async def first_answering(self) -> str | None:
         """The first real provider of the fallback chain that answers a probe; None if none does."""
         # One after the other: the first in the chain counts, not the fastest.
